@@ -1,0 +1,1 @@
+//! Benches: criterion, end-to-end harness, daemon baseline.

@@ -1,0 +1,1 @@
+//! Drivers: tap, pair, pcap_file; interface set-up over netlink; namespaces.

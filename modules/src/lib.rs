@@ -1,0 +1,1 @@
+//! Modules: null, count, impair, capture, arp, ip, udp and services.

@@ -1,0 +1,1 @@
+//! STREAMS: modules, queues, multiplexors, perimeters, stream heads.

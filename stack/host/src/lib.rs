@@ -1,0 +1,1 @@
+//! Threads, clocks and descriptors around the core.

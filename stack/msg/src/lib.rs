@@ -1,0 +1,1 @@
+//! Messages: chains of reference-counted blocks, passed and not copied.

@@ -1,0 +1,1 @@
+//! Test kit: Rig and Sim.

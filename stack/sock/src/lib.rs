@@ -1,0 +1,1 @@
+//! Streams and sockets of applications on a Millstream stack.
