@@ -1,0 +1,557 @@
+//! The pool: free lists of cells, grown on demand up to a written sum.
+
+use crate::block::{CLASSES, Class, Dblk, Free, HEADER, Mblk};
+use crate::checksum::{self, Sum};
+use crate::msg::Msg;
+use crate::shared::{BARE_CHUNK, Shared};
+use alloc::alloc::alloc_zeroed;
+use bytes::Bytes;
+use core::alloc::Layout;
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+/// Where messages come from. One owner (a shard, an application thread, a test).
+///
+/// The owner allocates and frees without atomic read-modify-writes. A message may be dropped on
+/// any thread and may outlive the pool: its memory is released when the last one is gone.
+/// Memory is always initialised: fresh zero, later the bytes of former messages.
+pub struct Pool {
+    shared: *mut Shared,
+    lists: [FreeList; CLASSES],
+    /// External cells freed by the owner whose free routine has not run yet, linked by `next`.
+    deferred: *mut Mblk,
+    sum: Sum,
+    refused: u64,
+}
+
+/// How many cells of each kind a pool may make. [`PoolConfig::bytes`] is the sum of its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Cells of 256 bytes of data: headers, primitives, ACKs.
+    pub small: usize,
+    /// Cells of 1,920 bytes of data: one Ethernet frame each.
+    pub frame: usize,
+    /// Cells of 32 KiB of data: pieces of super-frames.
+    pub large: usize,
+    /// Windows into memory of other cells: dups, splits.
+    pub bare: usize,
+    /// Windows into memory of others.
+    pub external: usize,
+    /// Part of each kind, in 1/256, that only [`Pool::alloc_reserve`] may take: ACK, RST, ARP
+    /// and control go out when data is short of memory.
+    pub reserve_256th: usize,
+}
+
+/// No cell of the needed kind is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMem;
+
+impl core::fmt::Display for NoMem {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the message pool is exhausted")
+    }
+}
+
+impl core::error::Error for NoMem {}
+
+/// How full a pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Less than half of the cells are out.
+    Low,
+    /// Half or more: windows shrink, out-of-order data is pruned, sparse cells are compacted.
+    Pressure,
+    /// Only the reserve is left.
+    Max,
+}
+
+/// Cells of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Cells handed out and not yet seen back by the owner.
+    pub out: usize,
+    /// Cells that exist.
+    pub made: usize,
+    /// Cells that may exist.
+    pub limit: usize,
+}
+
+/// What a pool holds and has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Cells of 256 bytes.
+    pub small: Counts,
+    /// Cells of one frame.
+    pub frame: Counts,
+    /// Cells of 32 KiB.
+    pub large: Counts,
+    /// Bare windows.
+    pub bare: Counts,
+    /// Windows into memory of others.
+    pub external: Counts,
+    /// Bytes of payload copied (the copy counter).
+    pub copied_bytes: u64,
+    /// Bytes copied by pull-ups of headers, counted apart.
+    pub pulled_bytes: u64,
+    /// Bytes of memory that the pool has taken from the system.
+    pub memory_bytes: usize,
+    /// Allocations refused because a limit was reached.
+    pub refused: u64,
+}
+
+struct FreeList {
+    head: *mut Mblk,
+    /// Cells out, the remote list included.
+    out: usize,
+    made: usize,
+    limit: usize,
+    /// Cells that ordinary allocations leave alone.
+    reserve: usize,
+}
+
+// SAFETY: the free lists are owned cells; everything shared with other threads is in `Shared`.
+unsafe impl Send for Pool {}
+
+impl Pool {
+    /// A pool with the limits of `config`. Takes no memory for cells yet.
+    pub fn new(config: PoolConfig) -> Self {
+        let limits = [config.small, config.frame, config.large, config.bare, config.external];
+        Self {
+            shared: Shared::new(),
+            lists: limits.map(|limit| FreeList {
+                head: ptr::null_mut(),
+                out: 0,
+                made: 0,
+                limit,
+                reserve: limit * config.reserve_256th.min(255) / 256,
+            }),
+            deferred: ptr::null_mut(),
+            sum: checksum::sum_portable,
+            refused: 0,
+        }
+    }
+
+    /// Sets the routine that sums bytes (the host picks the vectorised one).
+    pub fn set_sum(&mut self, sum: Sum) {
+        self.sum = sum;
+    }
+
+    /// The routine that sums bytes.
+    #[inline]
+    pub fn sum(&self) -> Sum {
+        self.sum
+    }
+
+    /// An empty M_DATA message with `headroom` bytes in front and room for `len` behind
+    /// (`allocb(9F)`).
+    ///
+    /// # Shapes
+    /// One block, unique. When both do not fit into the largest cell, the block is the largest
+    /// cell; use [`Msg::append`] for the rest. The first byte of the cell is aligned to 64.
+    #[inline]
+    pub fn alloc(&mut self, headroom: usize, len: usize) -> Result<Msg, NoMem> {
+        self.alloc_class(class_for(headroom + len), headroom, false)
+    }
+
+    /// As [`Pool::alloc`], with the right to the reserve: for ACK, RST, ARP and control.
+    pub fn alloc_reserve(&mut self, headroom: usize, len: usize) -> Result<Msg, NoMem> {
+        self.alloc_class(class_for(headroom + len), headroom, true)
+    }
+
+    /// A message holding a copy of `bytes` behind `headroom` bytes, in as many blocks as needed.
+    /// The copy is counted.
+    pub fn copy_from(&mut self, headroom: usize, bytes: &[u8]) -> Result<Msg, NoMem> {
+        let mut msg = self.alloc(headroom, bytes.len())?;
+        msg.append(self, bytes)?;
+        Ok(msg)
+    }
+
+    /// Wraps `bytes` without copying (`esballoc(9F)`); shared memory, so never written in place.
+    pub fn wrap_bytes(&mut self, bytes: Bytes) -> Result<Msg, NoMem> {
+        let (base, len) = (bytes.as_ptr().cast_mut(), bytes.len());
+        self.wrap(base, len, Free::Bytes(bytes), false, false)
+    }
+
+    /// Wraps memory of the caller without copying (`esballoc(9F)`).
+    ///
+    /// # Errors
+    /// [`NoMem`]; `free` has been run then.
+    ///
+    /// # Safety
+    /// `base..base + len` is readable and writable until `free` runs, is touched by nobody else
+    /// until then, and `free` may be called on any thread.
+    pub unsafe fn wrap_raw(&mut self, base: *mut u8, len: usize, free: Free) -> Result<Msg, NoMem> {
+        self.wrap(base, len, free, false, true)
+    }
+
+    /// Wraps memory that another process can write at any time. It is never seen as `&[u8]`:
+    /// only [`Msg::copy_out`], checksums and the driver's iovec read it.
+    ///
+    /// # Errors
+    /// [`NoMem`]; `free` has been run then.
+    ///
+    /// # Safety
+    /// `base..base + len` stays mapped until `free` runs, and `free` may be called on any thread.
+    pub unsafe fn wrap_foreign(
+        &mut self,
+        base: *mut u8,
+        len: usize,
+        free: Free,
+    ) -> Result<Msg, NoMem> {
+        self.wrap(base, len, free, true, false)
+    }
+
+    /// Frees a message. Cheaper than dropping it; free routines run in [`Pool::run_deferred`].
+    #[inline]
+    pub fn free(&mut self, msg: Msg) {
+        let mut block = msg.into_raw();
+        while !block.is_null() {
+            // SAFETY: the chain was owned by the message that was just taken apart.
+            unsafe {
+                let rest = (*block).cont;
+                self.free_block(block);
+                block = rest;
+            }
+        }
+    }
+
+    /// Runs the free routines of external blocks that [`Pool::free`] put off.
+    pub fn run_deferred(&mut self) {
+        while !self.deferred.is_null() {
+            let cell = self.deferred;
+            // SAFETY: deferred cells are ours, whole, and linked by `next`.
+            unsafe {
+                self.deferred = (*cell).next;
+                let routine = ptr::replace(Dblk::free_slot((*cell).dblk), Free::None);
+                self.put_home(cell, Class::External);
+                routine.run();
+            }
+        }
+    }
+
+    /// Makes cells up to the limits now, so that no growth happens later.
+    pub fn grow_fully(&mut self) {
+        for class in Class::ALL {
+            while self.lists[class as usize].made < self.lists[class as usize].limit {
+                self.grow(class);
+            }
+        }
+    }
+
+    /// How full the pool is, by the fullest kind of data cell.
+    pub fn level(&self) -> Level {
+        let of = |list: &FreeList| {
+            if list.out >= list.limit - list.reserve {
+                Level::Max
+            } else if list.out * 2 >= list.limit {
+                Level::Pressure
+            } else {
+                Level::Low
+            }
+        };
+        self.lists[..=Class::Large as usize].iter().map(of).max().unwrap_or(Level::Low)
+    }
+
+    /// Counters. Takes cells freed by others home first.
+    pub fn stats(&mut self) -> PoolStats {
+        self.collect();
+        let of = |class: Class| {
+            let list = &self.lists[class as usize];
+            Counts { out: list.out, made: list.made, limit: list.limit }
+        };
+        let shared = self.shared();
+        PoolStats {
+            small: of(Class::Small),
+            frame: of(Class::Frame),
+            large: of(Class::Large),
+            bare: of(Class::Bare),
+            external: of(Class::External),
+            copied_bytes: shared.copied.load(Ordering::Relaxed),
+            pulled_bytes: shared.pulled.load(Ordering::Relaxed),
+            memory_bytes: shared.grown.iter().map(|g| g.load(Ordering::Relaxed)).sum(),
+            refused: self.refused,
+        }
+    }
+
+    /// A window on the memory of `dblk`, whose count the caller has raised.
+    pub(crate) fn bare(&mut self, dblk: *mut Dblk, rptr: *mut u8) -> Result<*mut Mblk, NoMem> {
+        let cell = self.take(Class::Bare, false)?;
+        // SAFETY: the cell came from the free list; the caller holds a reference to `dblk`.
+        unsafe { Mblk::init(cell, dblk, rptr) };
+        Ok(cell)
+    }
+
+    pub(crate) fn count_copied(&self, bytes: usize) {
+        self.shared().copied.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_pulled(&self, bytes: usize) {
+        self.shared().pulled.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn shared(&self) -> &Shared {
+        // SAFETY: the shared part lives at least as long as its owner.
+        unsafe { &*self.shared }
+    }
+
+    #[inline]
+    fn alloc_class(&mut self, class: Class, headroom: usize, reserve: bool) -> Result<Msg, NoMem> {
+        let cell = self.take(class, reserve)?;
+        // SAFETY: a free full cell: its data block is initialised and nobody looks into it.
+        unsafe {
+            let dblk = (*cell).dblk;
+            *(*dblk).refs.get_mut() = 1;
+            let base = (*dblk).base;
+            Mblk::init(cell, dblk, base.add(headroom.min((*dblk).size as usize)));
+            Ok(Msg::from_raw(cell))
+        }
+    }
+
+    fn wrap(
+        &mut self,
+        base: *mut u8,
+        len: usize,
+        free: Free,
+        foreign: bool,
+        writable: bool,
+    ) -> Result<Msg, NoMem> {
+        let taken = u32::try_from(len)
+            .map_err(|_| NoMem)
+            .and_then(|len32| Ok((len32, self.take(Class::External, false)?)));
+        let (len32, cell) = match taken {
+            Ok(taken) => taken,
+            Err(NoMem) => {
+                free.run();
+                return Err(NoMem);
+            }
+        };
+        // SAFETY: a free external cell; its three parts are ours to write.
+        unsafe {
+            let dblk = (*cell).dblk;
+            let mut fresh = Dblk::new(base, len32, self.shared, Class::External);
+            fresh.truesize += len32;
+            fresh.foreign = foreign;
+            fresh.writable = writable;
+            dblk.write(fresh);
+            Dblk::free_slot(dblk).write(free);
+            Mblk::init(cell, dblk, base);
+            (*cell).len = len32;
+            (*cell).total_len = len32;
+            Ok(Msg::from_raw(cell))
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, class: Class, reserve: bool) -> Result<*mut Mblk, NoMem> {
+        let list = &mut self.lists[class as usize];
+        let cell = list.head;
+        if cell.is_null() || (!reserve && list.out + list.reserve >= list.limit) {
+            return self.take_slow(class, reserve);
+        }
+        // SAFETY: cells on the list are free and linked by `next`.
+        list.head = unsafe { (*cell).next };
+        list.out += 1;
+        Ok(cell)
+    }
+
+    #[cold]
+    fn take_slow(&mut self, class: Class, reserve: bool) -> Result<*mut Mblk, NoMem> {
+        self.collect();
+        let list = &self.lists[class as usize];
+        let within = reserve || list.out + list.reserve < list.limit;
+        if list.head.is_null() && within && list.made < list.limit {
+            self.grow(class);
+        }
+        let list = &mut self.lists[class as usize];
+        let cell = list.head;
+        if cell.is_null() || !within {
+            self.refused += 1;
+            return Err(NoMem);
+        }
+        // SAFETY: cells on the list are free and linked by `next`.
+        list.head = unsafe { (*cell).next };
+        list.out += 1;
+        Ok(cell)
+    }
+
+    /// Frees one block of a message.
+    ///
+    /// # Safety
+    /// The block is owned by the caller, who does not use it afterwards.
+    #[inline]
+    pub(crate) unsafe fn free_block(&mut self, mblk: *mut Mblk) {
+        // SAFETY: the block is live; its data block lives at least as long.
+        unsafe {
+            let dblk = (*mblk).dblk;
+            let class = (*dblk).class;
+            let primary = Mblk::is_primary(mblk, dblk);
+            if !ptr::eq((*dblk).shared, self.shared) {
+                crate::shared::drop_dblk(dblk);
+            } else if (*dblk).drop_ref() {
+                self.retire(Mblk::primary_of(dblk), class);
+            }
+            if !primary {
+                let owner = Shared::of_bare(mblk);
+                if ptr::eq(owner, self.shared) {
+                    self.put_home(mblk, Class::Bare);
+                } else {
+                    Shared::push_remote(owner, mblk);
+                }
+            }
+        }
+    }
+
+    /// A whole cell has no reference left: home, or first its free routine.
+    ///
+    /// # Safety
+    /// `cell` is a cell of this pool that nobody refers to.
+    #[inline]
+    unsafe fn retire(&mut self, cell: *mut Mblk, class: Class) {
+        if class == Class::External {
+            // SAFETY: the cell is ours alone.
+            unsafe { (*cell).next = self.deferred };
+            self.deferred = cell;
+        } else {
+            // SAFETY: passed on from the caller.
+            unsafe { self.put_home(cell, class) };
+        }
+    }
+
+    /// # Safety
+    /// `cell` is a cell of this pool of kind `class` that nobody refers to.
+    #[inline]
+    unsafe fn put_home(&mut self, cell: *mut Mblk, class: Class) {
+        let list = &mut self.lists[class as usize];
+        // SAFETY: the cell is ours alone.
+        unsafe { (*cell).next = list.head };
+        list.head = cell;
+        list.out -= 1;
+    }
+
+    /// Takes home what other threads freed.
+    fn collect(&mut self) {
+        let mut cell = self.shared().take_remote();
+        while !cell.is_null() {
+            // SAFETY: cells of the remote list are whole, free and linked by `next`; a bare one
+            // is told from the others by where its data block was.
+            unsafe {
+                let next = (*cell).next;
+                let dblk = (*cell).dblk;
+                let class = if Mblk::is_primary(cell, dblk) { (*dblk).class } else { Class::Bare };
+                self.put_home(cell, class);
+                cell = next;
+            }
+        }
+    }
+
+    /// Makes a chunk of cells of one kind.
+    #[cold]
+    fn grow(&mut self, class: Class) {
+        let list = &self.lists[class as usize];
+        let stride = class.stride();
+        let (size, align, first) = match class {
+            Class::Bare => (BARE_CHUNK, BARE_CHUNK, stride),
+            Class::Large => (stride * 8, 64, 0),
+            _ => (stride * (64 * 1024 / stride), 64, 0),
+        };
+        let count = ((size - first) / stride).min(list.limit - list.made);
+        let size = first + count * stride;
+        let Ok(layout) = Layout::from_size_align(size, align) else { return };
+        // SAFETY: the layout is not empty: `grow` is called below the limit only.
+        let memory = unsafe { alloc_zeroed(layout) };
+        if memory.is_null() {
+            return;
+        }
+        // SAFETY: we own the pool; the memory is released with its layout at the end.
+        unsafe { self.shared().adopt(memory, layout) };
+        self.shared().grown[class as usize].fetch_add(size, Ordering::Relaxed);
+        if class == Class::Bare {
+            // SAFETY: the first cell's place is left for the pool's address (see `of_bare`).
+            unsafe { memory.cast::<*const Shared>().write(self.shared) };
+        }
+        for i in 0..count {
+            // SAFETY: `count` cells of `stride` bytes fit behind `first`.
+            unsafe { self.make_cell(memory.add(first + i * stride).cast(), class) };
+        }
+    }
+
+    /// # Safety
+    /// `cell` is fresh memory of one stride of `class`.
+    unsafe fn make_cell(&mut self, cell: *mut Mblk, class: Class) {
+        let list = &mut self.lists[class as usize];
+        // SAFETY: by the contract there is room for the parts that the class has.
+        unsafe {
+            let dblk = cell.add(1).cast::<Dblk>();
+            if class == Class::Bare {
+                (*cell).dblk = ptr::null_mut();
+            } else {
+                let base = cell.cast::<u8>().add(HEADER);
+                dblk.write(Dblk::new(base, class.data() as u32, self.shared, class));
+                (*cell).dblk = dblk;
+            }
+            if class == Class::External {
+                Dblk::free_slot(dblk).write(Free::None);
+            }
+            (*cell).next = list.head;
+        }
+        list.head = cell;
+        list.made += 1;
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.run_deferred();
+        self.collect();
+        let out = self.lists.iter().map(|list| list.out).sum();
+        // SAFETY: the pool is not used after its drop.
+        unsafe { Shared::close(self.shared, out) };
+    }
+}
+
+impl core::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let out = self.lists.each_ref().map(|list| list.out);
+        f.debug_struct("Pool").field("out", &out).field("refused", &self.refused).finish()
+    }
+}
+
+impl PoolConfig {
+    /// For tests and small tools: 1.5 MiB.
+    pub const TINY: Self =
+        Self { small: 512, frame: 256, large: 16, bare: 1024, external: 64, reserve_256th: 16 };
+
+    /// For a stack of a few interfaces. Each term is what its owners can hold at once:
+    /// 64 MiB of large pieces (1,000 super-frames in queues), 32 MiB of frames, and headers and
+    /// windows for each of them.
+    pub const STACK: Self = Self {
+        small: 65_536,
+        frame: 16_384,
+        large: 2_048,
+        bare: 65_536,
+        external: 16_384,
+        reserve_256th: 8,
+    };
+
+    /// Bytes of memory at most: the sum over the kinds.
+    pub const fn bytes(&self) -> usize {
+        let per_chunk = BARE_CHUNK / Class::Bare.stride() - 1;
+        self.small * Class::Small.stride()
+            + self.frame * Class::Frame.stride()
+            + self.large * Class::Large.stride()
+            + self.bare.div_ceil(per_chunk) * BARE_CHUNK
+            + self.external * Class::External.stride()
+    }
+}
+
+/// The smallest class that holds `len` bytes, or the largest.
+#[inline]
+fn class_for(len: usize) -> Class {
+    if len <= Class::Small.data() {
+        Class::Small
+    } else if len <= Class::Frame.data() {
+        Class::Frame
+    } else {
+        Class::Large
+    }
+}

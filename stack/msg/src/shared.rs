@@ -1,0 +1,192 @@
+//! The part of a pool that other threads reach: the stack of cells they freed, the copy
+//! counters, and the memory itself, which lives until the last cell is back.
+
+use crate::block::{CLASSES, Class, Dblk, Mblk};
+use alloc::alloc::dealloc;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::alloc::Layout;
+use core::cell::UnsafeCell;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+/// One per pool. Freed by whoever brings the last cell home.
+pub(crate) struct Shared {
+    /// Cells freed by others, linked by `Mblk::next`. `CLOSED` once the pool is gone.
+    remote: AtomicPtr<Mblk>,
+    /// Cells still out. Written once, when the pool closes; counted down from then on.
+    outstanding: AtomicUsize,
+    /// Chunks of memory. Touched by the owner while it lives, by the last freer afterwards.
+    chunks: UnsafeCell<Vec<(*mut u8, Layout)>>,
+    /// Bytes of payload copied.
+    pub(crate) copied: AtomicU64,
+    /// Bytes copied to make headers contiguous.
+    pub(crate) pulled: AtomicU64,
+    /// Bytes of data in cells of each class that were made: part of the memory sum.
+    pub(crate) grown: [AtomicUsize; CLASSES],
+}
+
+// SAFETY: `chunks` is touched by the owner through `&mut Pool`, and after it is gone only by the
+// one thread that counted `outstanding` down to 0; the rest is atomic.
+unsafe impl Sync for Shared {}
+// SAFETY: as above; the raw pointers in `chunks` are owned memory.
+unsafe impl Send for Shared {}
+
+/// Mark of a closed pool: an address that no cell has.
+const CLOSED: *mut Mblk = ptr::without_provenance_mut(1);
+
+/// Cells of bare blocks know their pool by the head of their chunk, found by masking.
+pub(crate) const BARE_CHUNK: usize = 64 * 1024;
+
+impl Shared {
+    pub(crate) fn new() -> *mut Self {
+        Box::into_raw(Box::new(Self {
+            remote: AtomicPtr::new(ptr::null_mut()),
+            outstanding: AtomicUsize::new(0),
+            chunks: UnsafeCell::new(Vec::new()),
+            copied: AtomicU64::new(0),
+            pulled: AtomicU64::new(0),
+            grown: [const { AtomicUsize::new(0) }; CLASSES],
+        }))
+    }
+
+    /// Adds a chunk to what is released at the end.
+    ///
+    /// # Safety
+    /// The caller is the owner of the pool (holds it by `&mut`).
+    pub(crate) unsafe fn adopt(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: only the owner gets here while the pool lives, by the contract above.
+        unsafe { (*self.chunks.get()).push((memory, layout)) };
+    }
+
+    /// Gives a cell back from a thread that need not own the pool.
+    ///
+    /// # Safety
+    /// `this` is live; `cell` belongs to it and nobody else refers to the cell.
+    pub(crate) unsafe fn push_remote(this: *const Self, cell: *mut Mblk) {
+        // SAFETY: a cell is out, so the pool's shared part is alive until `outstanding` is
+        // counted down for that cell, which is the last thing done here.
+        let shared = unsafe { &*this };
+        let mut head = shared.remote.load(Ordering::Relaxed);
+        loop {
+            if head == CLOSED {
+                // SAFETY: the pool is closed and this cell is one of those counted as out.
+                return unsafe { Self::count_down(this.cast_mut(), 1) };
+            }
+            // SAFETY: the cell is ours until the exchange below succeeds.
+            unsafe { (*cell).next = head };
+            // Release publishes `next`; Acquire so that CLOSED is seen with `outstanding`.
+            match shared.remote.compare_exchange_weak(
+                head,
+                cell,
+                Ordering::Release,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return,
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    /// Takes all cells that others freed, linked by `next`. Owner only.
+    pub(crate) fn take_remote(&self) -> *mut Mblk {
+        if self.remote.load(Ordering::Relaxed).is_null() {
+            return ptr::null_mut();
+        }
+        self.remote.swap(ptr::null_mut(), Ordering::Acquire)
+    }
+
+    /// The owner goes. `out` cells are not in its free lists; memory is released when they are
+    /// all back, here or in the thread that frees the last of them.
+    ///
+    /// # Safety
+    /// The caller is the owner and does not use the pool afterwards.
+    pub(crate) unsafe fn close(this: *mut Self, out: usize) {
+        // SAFETY: the owner has not given its part away yet, so `this` is alive.
+        let shared = unsafe { &*this };
+        // One more than is out, held by this call until the remote list has been counted.
+        shared.outstanding.store(out + 1, Ordering::Relaxed);
+        let mut cell = shared.remote.swap(CLOSED, Ordering::AcqRel);
+        let mut back = 1;
+        while !cell.is_null() {
+            back += 1;
+            // SAFETY: cells on the list are free and linked by their last owner.
+            cell = unsafe { (*cell).next };
+        }
+        // SAFETY: `back` cells are at home, and the one extra is ours.
+        unsafe { Self::count_down(this, back) };
+    }
+
+    /// # Safety
+    /// The pool is closed; the caller accounts for `n` of the outstanding cells.
+    unsafe fn count_down(this: *mut Self, n: usize) {
+        // SAFETY: the caller's cells are still counted, so nobody has released `this`.
+        let before = unsafe { (*this).outstanding.fetch_sub(n, Ordering::AcqRel) };
+        if before == n {
+            // SAFETY: all cells are home: nobody else refers to `this` or to the chunks.
+            let shared = unsafe { Box::from_raw(this) };
+            for (memory, layout) in shared.chunks.into_inner() {
+                // SAFETY: allocated by the pool with this layout; no cell of it is in use.
+                unsafe { dealloc(memory, layout) };
+            }
+        }
+    }
+
+    /// The pool of a bare cell, from the head of its chunk.
+    ///
+    /// # Safety
+    /// `cell` lies in a chunk of bare cells.
+    #[inline]
+    pub(crate) unsafe fn of_bare(cell: *mut Mblk) -> *const Self {
+        let chunk = cell.cast::<u8>().map_addr(|a| a & !(BARE_CHUNK - 1));
+        // SAFETY: the pool wrote its address at the head of every chunk of bare cells, and
+        // chunks are aligned to their size.
+        unsafe { chunk.cast::<*const Self>().read() }
+    }
+}
+
+/// Sends a whole cell home whose last reference is gone, and runs its free routine.
+///
+/// # Safety
+/// Nobody refers to the cell of `dblk`.
+unsafe fn release_cell(dblk: *mut Dblk) {
+    // SAFETY: the cell is the caller's alone until it is pushed.
+    unsafe {
+        let routine = ((*dblk).class == Class::External)
+            .then(|| ptr::replace(Dblk::free_slot(dblk), crate::Free::None));
+        Shared::push_remote((*dblk).shared, Mblk::primary_of(dblk));
+        if let Some(routine) = routine {
+            routine.run();
+        }
+    }
+}
+
+/// Drops one reference to a data block; sends the cell home if it was the last.
+///
+/// # Safety
+/// The caller holds a reference, which is gone afterwards.
+pub(crate) unsafe fn drop_dblk(dblk: *mut Dblk) {
+    // SAFETY: the caller holds a reference.
+    unsafe {
+        if (*dblk).drop_ref() {
+            release_cell(dblk);
+        }
+    }
+}
+
+/// Frees one block: its window, and the memory if no other window is left. Any thread.
+///
+/// # Safety
+/// `mblk` is a block that the caller owns and does not use afterwards.
+pub(crate) unsafe fn free_block(mblk: *mut Mblk) {
+    // SAFETY: the block is owned by the caller; its data block is alive as long as it is. A
+    // primary block goes with its cell, so it is not touched after the reference is dropped.
+    unsafe {
+        let dblk = (*mblk).dblk;
+        let primary = Mblk::is_primary(mblk, dblk);
+        drop_dblk(dblk);
+        if !primary {
+            Shared::push_remote(Shared::of_bare(mblk), mblk);
+        }
+    }
+}
