@@ -1,0 +1,200 @@
+//! sys: the system calls for which rustix has no safe function, each behind one of ours.
+//!
+//! The only file of the drivers that contains `unsafe`. What passes through is one system call each:
+//! no retry, no policy, the errno as the kernel gave it. Policy is in `tun`, `netlink` and `netns`.
+
+use crate::ifname::IfName;
+use rustix::io::{Errno, Result};
+use rustix::ioctl::{Getter, IntegerSetter, Opcode, Setter, Updater, ioctl};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// TUNSETIFF: makes or attaches to the interface `name`; returns the name the kernel chose (it
+/// differs when `name` is a pattern such as `tap%d`).
+pub(crate) fn tun_set_interface(fd: BorrowedFd<'_>, name: &IfName, flags: u16) -> Result<IfName> {
+    let mut request = interface_request(name, flags);
+    // SAFETY: TUNSETIFF reads and writes one struct ifreq, which `request` is; it outlives the call.
+    unsafe { ioctl(fd, Updater::<{ op(libc::TUNSETIFF) }, _>::new(&mut request)) }?;
+    Ok(IfName::from_kernel(request.ifr_name.map(libc::c_char::cast_unsigned)))
+}
+
+/// TUNGETIFF: the IFF_* flags that the attached interface has now.
+pub(crate) fn tun_interface_flags(fd: BorrowedFd<'_>) -> Result<u16> {
+    let mut request = interface_request(&IfName::from_kernel([0; libc::IFNAMSIZ]), 0);
+    // SAFETY: TUNGETIFF writes one struct ifreq, which `request` is; it outlives the call.
+    unsafe { ioctl(fd, Updater::<{ op(libc::TUNGETIFF) }, _>::new(&mut request)) }?;
+    // SAFETY: all bytes of the union were initialised by interface_request, any bits are an i16.
+    Ok(unsafe { request.ifr_ifru.ifru_flags }.cast_unsigned())
+}
+
+/// TUNGETFEATURES: the IFF_* flags that this kernel knows.
+pub(crate) fn tun_features(fd: BorrowedFd<'_>) -> Result<u32> {
+    // SAFETY: TUNGETFEATURES writes one unsigned int.
+    unsafe { ioctl(fd, Getter::<{ op(libc::TUNGETFEATURES) }, u32>::new()) }
+}
+
+/// TUNSETOFFLOAD: the TUN_F_* mask of the whole interface.
+pub(crate) fn tun_set_offload(fd: BorrowedFd<'_>, mask: u32) -> Result<()> {
+    // SAFETY: TUNSETOFFLOAD takes the mask itself as its argument and touches no memory of ours.
+    unsafe {
+        ioctl(fd, IntegerSetter::<{ op(libc::TUNSETOFFLOAD) }>::new_usize(mask as usize)) // u32 fits
+    }
+}
+
+/// TUNSETVNETHDRSZ: bytes of struct virtio_net_hdr in front of each frame.
+pub(crate) fn tun_set_vnet_header_bytes(fd: BorrowedFd<'_>, bytes: i32) -> Result<()> {
+    // SAFETY: TUNSETVNETHDRSZ reads one int.
+    unsafe { ioctl(fd, Setter::<{ op(libc::TUNSETVNETHDRSZ) }, i32>::new(bytes)) }
+}
+
+/// TUNSETVNETLE: whether the virtio_net_hdr is little endian on every machine.
+pub(crate) fn tun_set_vnet_little_endian(fd: BorrowedFd<'_>, on: bool) -> Result<()> {
+    // SAFETY: TUNSETVNETLE reads one int.
+    unsafe { ioctl(fd, Setter::<{ op(libc::TUNSETVNETLE) }, i32>::new(i32::from(on))) }
+}
+
+/// TUNSETPERSIST: whether the interface outlives its descriptors.
+pub(crate) fn tun_set_persistent(fd: BorrowedFd<'_>, on: bool) -> Result<()> {
+    // SAFETY: TUNSETPERSIST takes the number itself as its argument and touches no memory of ours.
+    unsafe { ioctl(fd, IntegerSetter::<{ op(libc::TUNSETPERSIST) }>::new_usize(usize::from(on))) }
+}
+
+/// TUNSETOWNER: the user who may attach to the interface without CAP_NET_ADMIN.
+pub(crate) fn tun_set_owner(fd: BorrowedFd<'_>, uid: u32) -> Result<()> {
+    // SAFETY: TUNSETOWNER takes the number itself as its argument and touches no memory of ours.
+    unsafe { ioctl(fd, IntegerSetter::<{ op(libc::TUNSETOWNER) }>::new_usize(uid as usize)) }
+}
+
+/// unshare(CLONE_NEWNET) for the calling thread.
+pub(crate) fn unshare_network() -> Result<()> {
+    // SAFETY: FILES is not among the flags, so descriptors stay shared between threads.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
+}
+
+/// unshare(CLONE_NEWUSER | CLONE_NEWNET); EINVAL in a process of more than one thread.
+pub(crate) fn unshare_user_and_network() -> Result<()> {
+    // SAFETY: FILES is not among the flags, so descriptors stay shared between threads.
+    unsafe { unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNET) }
+}
+
+/// Switches on a boolean option of level SOL_NETLINK; rustix has none of them.
+pub(crate) fn enable_netlink_option(fd: BorrowedFd<'_>, option: libc::c_int) -> Result<()> {
+    let on: libc::c_int = 1;
+    // libc::syscall and not libc::setsockopt: the preload library replaces the latter.
+    // SAFETY: setsockopt reads one int at the address of `on`, which outlives the call.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_setsockopt,
+            fd.as_raw_fd(),
+            libc::SOL_NETLINK,
+            option,
+            &raw const on,
+            size_of_val(&on),
+        )
+    };
+    bytes_or_errno(status).map(|_| ())
+}
+
+/// readv(2) into memory that Rust cannot borrow: uninitialised, or shared with another process.
+///
+/// Returns the bytes read; `rustix::io::readv` is the function for ordinary slices.
+///
+/// # Safety
+/// Every block must be valid for writes of `iov_len` bytes until the call returns, blocks must not
+/// overlap, and no reference to their bytes may be used meanwhile. After `Ok(n)` the first n bytes, in
+/// the order of the blocks, are initialised; nothing is said about the others.
+#[allow(dead_code, reason = "entry point of the drivers that move frames")]
+pub(crate) unsafe fn readv_raw(fd: BorrowedFd<'_>, blocks: &[libc::iovec]) -> Result<usize> {
+    // SAFETY: the list is a slice of iovec, the kernel bounds its length; the caller promises that
+    // each block may be written.
+    bytes_or_errno(unsafe {
+        libc::syscall(libc::SYS_readv, fd.as_raw_fd(), blocks.as_ptr(), blocks.len())
+    })
+}
+
+/// writev(2) from memory that Rust cannot borrow, for example shared with another process.
+///
+/// Returns the bytes written; `rustix::io::writev` is the function for ordinary slices.
+///
+/// # Safety
+/// Every block must be valid for reads of `iov_len` initialised bytes until the call returns. Another
+/// process may change them meanwhile: the kernel copies each byte once.
+#[allow(dead_code, reason = "entry point of the drivers that move frames")]
+pub(crate) unsafe fn writev_raw(fd: BorrowedFd<'_>, blocks: &[libc::iovec]) -> Result<usize> {
+    // SAFETY: the list is a slice of iovec, the kernel bounds its length; the caller promises that
+    // each block may be read.
+    bytes_or_errno(unsafe {
+        libc::syscall(libc::SYS_writev, fd.as_raw_fd(), blocks.as_ptr(), blocks.len())
+    })
+}
+
+/// The result of `libc::syscall`: a count, or -1 with the cause in errno.
+fn bytes_or_errno(status: libc::c_long) -> Result<usize> {
+    usize::try_from(status).map_err(|_| {
+        let cause = std::io::Error::last_os_error();
+        Errno::from_io_error(&cause).unwrap_or(Errno::IO)
+    })
+}
+
+/// A struct ifreq with all bytes set.
+fn interface_request(name: &IfName, flags: u16) -> libc::ifreq {
+    let zeros = libc::__c_anonymous_ifru_map {
+        mem_start: 0,
+        mem_end: 0,
+        base_addr: 0,
+        irq: 0,
+        dma: 0,
+        port: 0,
+    };
+    let mut union = libc::__c_anonymous_ifr_ifru { ifru_map: zeros };
+    union.ifru_flags = flags.cast_signed();
+    libc::ifreq { ifr_name: name.bytes().map(u8::cast_signed), ifr_ifru: union }
+}
+
+/// The type of request numbers differs between the C libraries; the value has 32 bits in all.
+const fn op(request: libc::Ioctl) -> Opcode {
+    request as Opcode
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::MaybeUninit;
+    use std::os::fd::AsFd;
+
+    fn block<T>(bytes: &mut [T]) -> libc::iovec {
+        libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: size_of_val(bytes) }
+    }
+
+    #[test]
+    fn raw_vectors_go_through_a_pipe_in_order_into_uninitialised_memory() {
+        let (read_end, write_end) = rustix::pipe::pipe().unwrap();
+        let (mut head, mut body) = (*b"abc", *b"defg");
+        // SAFETY: both blocks are live local arrays.
+        let sent = unsafe { writev_raw(write_end.as_fd(), &[block(&mut head), block(&mut body)]) };
+        assert_eq!(sent, Ok(7));
+        let mut front = [MaybeUninit::<u8>::uninit(); 5];
+        let mut rest = [MaybeUninit::<u8>::uninit(); 9];
+        // SAFETY: both blocks are live, distinct local arrays which nothing else borrows.
+        let got = unsafe { readv_raw(read_end.as_fd(), &[block(&mut front), block(&mut rest)]) };
+        assert_eq!(got, Ok(7));
+        // SAFETY: the call initialised seven bytes: five of `front` and two of `rest`.
+        let (front, rest) = unsafe { (front.map(|b| b.assume_init()), &rest[..2]) };
+        assert_eq!(&front, b"abcde");
+        // SAFETY: as above.
+        assert_eq!(rest.iter().map(|b| unsafe { b.assume_init() }).collect::<Vec<_>>(), b"fg");
+    }
+
+    #[test]
+    fn raw_vectors_report_the_errno() {
+        let (read_end, _write_end) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let mut byte = [0_u8; 1];
+        // SAFETY: the block is a live local array.
+        let got = unsafe { readv_raw(read_end.as_fd(), &[block(&mut byte)]) };
+        assert_eq!(got, Err(Errno::AGAIN));
+        // SAFETY: as above.
+        let wrong_end = unsafe { writev_raw(read_end.as_fd(), &[block(&mut byte)]) };
+        assert_eq!(wrong_end, Err(Errno::BADF));
+    }
+}
