@@ -105,7 +105,8 @@ impl TapFd {
             .map_err(|errno| self.refused("switch off the offloads of", errno))
     }
 
-    /// Whether the interface stays when the last descriptor is closed.
+    /// Whether the interface stays when the last descriptor is closed. Then anybody who may open
+    /// /dev/net/tun may attach to it, until [`TapFd::set_owner`] names somebody.
     ///
     /// # Errors
     /// [`TapError::Refused`] if the interface is gone.
@@ -114,7 +115,7 @@ impl TapFd {
             .map_err(|errno| self.refused("make persistent", errno))
     }
 
-    /// Lets the user `uid` attach to the interface without CAP_NET_ADMIN.
+    /// Lets the user `uid`, and no other, attach to the interface without CAP_NET_ADMIN.
     ///
     /// # Errors
     /// [`TapError::Refused`] if the interface is gone or the user does not exist in this namespace.

@@ -1,31 +1,40 @@
-//! user_namespace: a program without rights gets a TAP and interfaces of its own.
+//! user_namespace: what a program without rights can do: a network of its own, a TAP made for it.
 //!
 //! Not under the test harness: a user namespace can only be entered by a process of one thread. Prints
 //! `skipped: <test>: <reason>` where the system forbids user namespaces.
 
 use millstream_drivers::netlink::{Netlink, NetlinkError};
 use millstream_drivers::netns::{Netns, NetnsError, enter_user_namespace};
+use millstream_drivers::tun::{TapError, TapFd, TapFlags};
 use std::error::Error;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+type Test = (&'static str, fn() -> Outcome);
+
 fn main() -> ExitCode {
     if std::env::args().any(|argument| argument == "--list") {
         return ExitCode::SUCCESS; // What test runners ask a harness.
     }
-    match std::env::var(CHILD).as_deref() {
-        Ok("plain") => report(UNPRIVILEGED, unprivileged_program_becomes_root_of_its_own_network()),
-        Ok("threaded") => report(THREADED, threaded_program_is_told_to_enter_first()),
-        _ => [(UNPRIVILEGED, "plain"), (THREADED, "threaded")]
-            .into_iter()
-            .map(|(test, mode)| run_as_nobody(test, mode))
-            .find(|code| *code != ExitCode::SUCCESS)
-            .unwrap_or(ExitCode::SUCCESS),
-    }
+    let outcomes = match std::env::var(CHILD) {
+        Ok(test) => TESTS
+            .iter()
+            .filter(|(name, _)| *name == test)
+            .map(|(name, body)| report(name, body()))
+            .collect::<Vec<_>>(),
+        Err(_) => TESTS
+            .iter()
+            .filter(|(name, _)| *name != OWNER_CHILD)
+            .map(|(name, _)| run_as_nobody(name))
+            .chain([report(OWNER, a_tap_made_for_a_user_is_opened_without_rights())])
+            .collect(),
+    };
+    if outcomes.contains(&false) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn unprivileged_program_becomes_root_of_its_own_network() -> Result<(), Box<dyn Error>> {
+fn unprivileged_program_becomes_root_of_its_own_network() -> Outcome {
     assert!(
         matches!(Netns::new(), Err(NetnsError::NoRight { .. })),
         "the test is to have no rights"
@@ -52,7 +61,7 @@ fn unprivileged_program_becomes_root_of_its_own_network() -> Result<(), Box<dyn 
     Ok(())
 }
 
-fn threaded_program_is_told_to_enter_first() -> Result<(), Box<dyn Error>> {
+fn threaded_program_is_told_to_enter_first() -> Outcome {
     std::thread::scope(|scope| {
         let (done, wait) = std::sync::mpsc::channel::<()>();
         scope.spawn(move || wait.recv());
@@ -65,40 +74,72 @@ fn threaded_program_is_told_to_enter_first() -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// Runs this program again, as the user nobody if we are root.
-fn run_as_nobody(test: &str, mode: &str) -> ExitCode {
-    let mut child = match std::env::current_exe() {
-        Ok(path) => Command::new(path),
-        Err(error) => return report(test, Err(error.into())),
-    };
-    child.env(CHILD, mode);
-    if rustix::process::geteuid().is_root() {
-        child.uid(NOBODY).gid(NOBODY);
+fn a_tap_made_for_a_user_is_opened_without_rights() -> Outcome {
+    if !rustix::process::geteuid().is_root() || !std::path::Path::new("/dev/net/tun").exists() {
+        eprintln!("skipped: {OWNER}: not root, or no /dev/net/tun");
+        return Ok(());
     }
-    match child.status() {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+    let namespace = Netns::new()?;
+    namespace.run(|| {
+        for (name, owner) in [("mine", NOBODY), ("other", NOBODY - 1)] {
+            let tap = TapFd::open(name, TapFlags::NONE)?;
+            tap.set_persistent(true)?;
+            tap.set_owner(owner)?;
+        }
+        if run_as_nobody(OWNER_CHILD) { Ok(()) } else { Err("the child failed".into()) }
+    })?
+}
+
+fn owner_opens_its_tap_and_no_other() -> Outcome {
+    match TapFd::open("mine", TapFlags::VNET_HEADER) {
+        Err(error @ TapError::DeviceForbidden { .. }) => {
+            eprintln!("skipped: {OWNER}: {error}");
+            return Ok(());
+        }
+        other => assert_eq!(other?.name(), "mine"),
+    }
+    for name in ["other", "new0"] {
+        let refused = TapFd::open(name, TapFlags::VNET_HEADER).err();
+        assert!(matches!(refused, Some(TapError::NoRight { .. })), "{name}: {refused:?}");
+    }
+    Ok(())
+}
+
+/// Runs one of `TESTS` in a process of its own, as the user nobody if we are root.
+fn run_as_nobody(test: &str) -> bool {
+    let status = std::env::current_exe().and_then(|path| {
+        let mut child = Command::new(path);
+        child.env(CHILD, test);
+        if rustix::process::geteuid().is_root() {
+            child.uid(NOBODY).gid(NOBODY);
+        }
+        child.status()
+    });
+    match status {
+        Ok(status) => status.success(),
         Err(error) => {
             eprintln!("skipped: {test}: the user nobody cannot run this program: {error}");
-            ExitCode::SUCCESS
+            true
         }
     }
 }
 
-fn report(test: &str, outcome: Result<(), Box<dyn Error>>) -> ExitCode {
-    match outcome {
-        Ok(()) => {
-            eprintln!("test {test} ... ok");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("test {test} ... FAILED: {error}");
-            ExitCode::FAILURE
-        }
+fn report(test: &str, outcome: Outcome) -> bool {
+    match &outcome {
+        Ok(()) => eprintln!("test {test} ... ok"),
+        Err(error) => eprintln!("test {test} ... FAILED: {error}"),
     }
+    outcome.is_ok()
 }
 
+/// What a child process runs. `main` starts all but the last, which needs what `OWNER` prepares.
+const TESTS: [Test; 3] = [
+    (UNPRIVILEGED, unprivileged_program_becomes_root_of_its_own_network),
+    ("threaded_program_is_told_to_enter_first", threaded_program_is_told_to_enter_first),
+    (OWNER_CHILD, owner_opens_its_tap_and_no_other),
+];
 const CHILD: &str = "MILLSTREAM_USER_NAMESPACE_CHILD";
 const UNPRIVILEGED: &str = "unprivileged_program_becomes_root_of_its_own_network";
-const THREADED: &str = "threaded_program_is_told_to_enter_first";
+const OWNER: &str = "a_tap_made_for_a_user_is_opened_without_rights";
+const OWNER_CHILD: &str = "owner_opens_its_tap_and_no_other";
 const NOBODY: u32 = 65_534;
