@@ -1,4 +1,4 @@
-//! ifname: text becomes the name of an interface as the kernel wants it, or an error that says why not.
+//! ifname: text becomes the name of an interface as the kernel wants it, or an error.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
-//! netlink: interfaces, addresses and routes of a network namespace, read and changed over rtnetlink.
+//! netlink: interfaces, addresses and routes of a network namespace, read and changed over
+//! rtnetlink.
 //!
-//! Requests go out one at a time and each waits for its answer; what changes is the namespace in which
-//! the socket was opened. See rtnetlink(7). Only what setting up an interface needs is here.
+//! Requests go out one at a time and each waits for its answer; what changes is the namespace in
+//! which the socket was opened. See rtnetlink(7). Only what setting up an interface needs is here.
 
 mod error;
 mod link;
@@ -142,8 +143,8 @@ impl Netlink {
         self.change("move", name, request)
     }
 
-    /// Deletes the interface. A program that has a TAP of this name open then reads EBADFD; the other
-    /// end of a veth goes too.
+    /// Deletes the interface. A program that has a TAP of this name open then reads EBADFD; the
+    /// other end of a veth goes too.
     ///
     /// # Errors
     /// As [`Netlink::set_up`].
@@ -271,7 +272,8 @@ impl Netlink {
         self.transact(request, |_| {}).map_err(|refusal| refusal.about(what, name))
     }
 
-    /// Collects what `parse` makes of the messages of a table; again if the table changed meanwhile.
+    /// Collects what `parse` makes of the messages of a table; again if the table changed
+    /// meanwhile.
     fn dump<T>(
         &mut self,
         kind: u16,
@@ -366,7 +368,8 @@ fn address_from(octets: &[u8]) -> Option<IpAddr> {
 
 /// linux/veth.h.
 const VETH_INFO_PEER: u16 = 1;
-/// The kernel cuts dumps into datagrams of at most 32 KiB; a link with many attributes is far smaller.
+/// The kernel cuts dumps into datagrams of at most 32 KiB; a link with many attributes is far
+/// smaller.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// The kernel answers within the send call; a longer wait means that the answer was lost.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);

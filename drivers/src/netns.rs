@@ -1,7 +1,8 @@
 //! netns: network namespaces without names, and closures that run inside them.
 //!
 //! A namespace lives as long as a descriptor, a socket or a thread refers to it: dropping the last
-//! [`Netns`] removes its interfaces with it. See network_namespaces(7), setns(2), user_namespaces(7).
+//! [`Netns`] removes its interfaces with it. See network_namespaces(7), setns(2),
+//! user_namespaces(7).
 
 mod error;
 
@@ -26,9 +27,9 @@ pub struct Netns {
 impl Netns {
     /// Makes a namespace that holds only `lo`, switched on. The calling thread stays where it is.
     ///
-    /// IPv6 is switched off in it, so that the kernel sends no frames of its own (router solicitations,
-    /// group reports); [`Netns::enable_ipv6`] switches it on for an interface. Where /proc/sys is
-    /// absent or read-only IPv6 stays as the kernel has it.
+    /// IPv6 is switched off in it, so that the kernel sends no frames of its own (router
+    /// solicitations, group reports); [`Netns::enable_ipv6`] switches it on for an interface. Where
+    /// /proc/sys is absent or read-only IPv6 stays as the kernel has it.
     ///
     /// # Errors
     /// [`NetnsError::NoRight`] without CAP_SYS_ADMIN, which [`enter_user_namespace`] can give.
@@ -53,7 +54,8 @@ impl Netns {
     /// `/` is a name as in ip-netns(8), below /run/netns.
     ///
     /// # Errors
-    /// [`NetnsError::Open`] if there is no such file; those of [`Netns::run`] if it cannot be entered.
+    /// [`NetnsError::Open`] if there is no such file; those of [`Netns::run`] if it cannot be
+    /// entered.
     pub fn named(path: impl AsRef<Path>) -> Result<Self, NetnsError> {
         let path = path.as_ref();
         let is_name = path.components().count() == 1 && !path.has_root();
@@ -66,8 +68,8 @@ impl Netns {
         Ok(namespace)
     }
 
-    /// Runs `work` on a thread inside the namespace and waits for it. Descriptors opened there belong
-    /// to the namespace and may be used anywhere. A panic of `work` continues in the caller.
+    /// Runs `work` on a thread inside the namespace and waits for it. Descriptors opened there
+    /// belong to the namespace and may be used anywhere. A panic of `work` continues in the caller.
     ///
     /// # Errors
     /// [`NetnsError::NotANamespace`] or [`NetnsError::NoRight`], before `work` has begun.
@@ -90,8 +92,9 @@ impl Netns {
     /// Sets a kernel variable of the namespace: `sysctl("net/ipv4/ip_forward", "1")`.
     ///
     /// # Errors
-    /// [`NetnsError::BadSysctl`] unless the path begins with `net/`: others are the whole machine's.
-    /// [`NetnsError::Sysctl`] if the kernel lacks it or refuses the value. Those of [`Netns::run`].
+    /// [`NetnsError::BadSysctl`] unless the path begins with `net/`: others are the whole
+    /// machine's. [`NetnsError::Sysctl`] if the kernel lacks it or refuses the value. Those of
+    /// [`Netns::run`].
     pub fn sysctl(&self, path: &str, value: &str) -> Result<(), NetnsError> {
         if !path.starts_with("net/") || path.split('/').any(|part| part == "..") {
             return Err(NetnsError::BadSysctl { path: path.to_owned() });
@@ -100,8 +103,8 @@ impl Netns {
             .map_err(|cause| NetnsError::Sysctl { path: path.to_owned(), cause })
     }
 
-    /// Switches IPv6 on for one interface, still without traffic that nobody asked for: no link-local
-    /// address of its own, no router solicitations, no search for duplicates.
+    /// Switches IPv6 on for one interface, still without traffic that nobody asked for: no
+    /// link-local address of its own, no router solicitations, no search for duplicates.
     ///
     /// # Errors
     /// [`NetnsError::Sysctl`] if the interface is not there or the kernel has no IPv6.
@@ -133,11 +136,12 @@ impl AsFd for Netns {
     }
 }
 
-/// Gives a program without rights a user namespace in which it is root, and a fresh network namespace
-/// as [`Netns::new`] makes it. The program keeps its files and its user id outside.
+/// Gives a program without rights a user namespace in which it is root, and a fresh network
+/// namespace as [`Netns::new`] makes it. The program keeps its files and its user id outside.
 ///
 /// To be called before the first thread is started. After [`NetnsError::IdMap`] or
-/// [`NetnsError::Netlink`] the process is in the new namespaces without all their rights and should end.
+/// [`NetnsError::Netlink`] the process is in the new namespaces without all their rights and should
+/// end.
 ///
 /// # Errors
 /// [`NetnsError::Threaded`] in a process with threads; [`NetnsError::UserNamespacesOff`] where the

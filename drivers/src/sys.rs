@@ -1,7 +1,8 @@
 //! sys: the system calls for which rustix has no safe function, each behind one of ours.
 //!
-//! The only file of the drivers that contains `unsafe`. What passes through is one system call each:
-//! no retry, no policy, the errno as the kernel gave it. Policy is in `tun`, `netlink` and `netns`.
+//! The only file of the drivers that contains `unsafe`. What passes through is one system call
+//! each: no retry, no policy, the errno as the kernel gave it. Policy is in `tun`, `netlink` and
+//! `netns`.
 
 use crate::ifname::IfName;
 use rustix::io::{Errno, Result};
@@ -13,7 +14,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 /// differs when `name` is a pattern such as `tap%d`).
 pub(crate) fn tun_set_interface(fd: BorrowedFd<'_>, name: &IfName, flags: u16) -> Result<IfName> {
     let mut request = interface_request(name, flags);
-    // SAFETY: TUNSETIFF reads and writes one struct ifreq, which `request` is; it outlives the call.
+    // SAFETY: TUNSETIFF reads and writes one struct ifreq, which `request` is; it outlives the
+    // call.
     unsafe { ioctl(fd, Updater::<{ op(libc::TUNSETIFF) }, _>::new(&mut request)) }?;
     Ok(IfName::from_kernel(request.ifr_name.map(libc::c_char::cast_unsigned)))
 }
@@ -36,9 +38,7 @@ pub(crate) fn tun_features(fd: BorrowedFd<'_>) -> Result<u32> {
 /// TUNSETOFFLOAD: the TUN_F_* mask of the whole interface.
 pub(crate) fn tun_set_offload(fd: BorrowedFd<'_>, mask: u32) -> Result<()> {
     // SAFETY: TUNSETOFFLOAD takes the mask itself as its argument and touches no memory of ours.
-    unsafe {
-        ioctl(fd, IntegerSetter::<{ op(libc::TUNSETOFFLOAD) }>::new_usize(mask as usize)) // u32 fits
-    }
+    unsafe { ioctl(fd, IntegerSetter::<{ op(libc::TUNSETOFFLOAD) }>::new_usize(mask as usize)) }
 }
 
 /// TUNSETVNETHDRSZ: bytes of struct virtio_net_hdr in front of each frame.
@@ -101,8 +101,8 @@ pub(crate) fn enable_netlink_option(fd: BorrowedFd<'_>, option: libc::c_int) -> 
 ///
 /// # Safety
 /// Every block must be valid for writes of `iov_len` bytes until the call returns, blocks must not
-/// overlap, and no reference to their bytes may be used meanwhile. After `Ok(n)` the first n bytes, in
-/// the order of the blocks, are initialised; nothing is said about the others.
+/// overlap, and no reference to their bytes may be used meanwhile. After `Ok(n)` the first n bytes,
+/// in the order of the blocks, are initialised; nothing is said about the others.
 #[allow(dead_code, reason = "entry point of the drivers that move frames")]
 pub(crate) unsafe fn readv_raw(fd: BorrowedFd<'_>, blocks: &[libc::iovec]) -> Result<usize> {
     // SAFETY: the list is a slice of iovec, the kernel bounds its length; the caller promises that
@@ -117,8 +117,8 @@ pub(crate) unsafe fn readv_raw(fd: BorrowedFd<'_>, blocks: &[libc::iovec]) -> Re
 /// Returns the bytes written; `rustix::io::writev` is the function for ordinary slices.
 ///
 /// # Safety
-/// Every block must be valid for reads of `iov_len` initialised bytes until the call returns. Another
-/// process may change them meanwhile: the kernel copies each byte once.
+/// Every block must be valid for reads of `iov_len` initialised bytes until the call returns.
+/// Another process may change them meanwhile: the kernel copies each byte once.
 #[allow(dead_code, reason = "entry point of the drivers that move frames")]
 pub(crate) unsafe fn writev_raw(fd: BorrowedFd<'_>, blocks: &[libc::iovec]) -> Result<usize> {
     // SAFETY: the list is a slice of iovec, the kernel bounds its length; the caller promises that

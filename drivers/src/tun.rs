@@ -1,8 +1,8 @@
 //! tun: the name of a TAP interface becomes a descriptor whose reads and writes are its frames.
 //!
-//! Opens /dev/net/tun, makes or attaches to the interface, and puts what a former owner may have left
-//! (offloads, header size, byte order) into a known state. See `networking/tuntap` in the kernel's
-//! documentation. Addresses, MTU and so on are set through [`crate::netlink`].
+//! Opens /dev/net/tun, makes or attaches to the interface, and puts what a former owner may have
+//! left (offloads, header size, byte order) into a known state. See `networking/tuntap` in the
+//! kernel's documentation. Addresses, MTU and so on are set through [`crate::netlink`].
 
 mod error;
 mod flags;
@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// A TAP interface that this program has open; closing it deletes the interface unless it persists.
 ///
 /// # What read and write return
-/// Observed on Linux 6.18, and tested in `tests/live_netlink.rs`:
+/// Observed on Linux 6.18, and tested in `tests/live_tun.rs`:
 ///
 /// | state of the interface | read(2), readv(2) | write(2), writev(2) |
 /// |---|---|---|
@@ -31,7 +31,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// | deleted while a blocking read waits | EFAULT | - |
 /// | frame longer than the blocks | cut to the blocks' length, no error | - |
 ///
-/// poll(2) reports POLLERR on a deleted interface. The descriptor is useless then and has to be closed.
+/// poll(2) reports POLLERR on a deleted interface. The descriptor is useless then and has to be
+/// closed.
 #[derive(Debug)]
 pub struct TapFd {
     fd: OwnedFd,
@@ -44,11 +45,13 @@ impl TapFd {
     /// the calling thread. `%d` in the name stands for the first free number.
     ///
     /// The descriptor is close-on-exec and non-blocking, frames carry no packet information. With
-    /// [`TapFlags::VNET_HEADER`] each frame has [`VNET_HEADER_BYTES`] of little-endian virtio_net_hdr in
-    /// front. The offloads of the interface are off until [`TapFd::set_offloads`].
+    /// [`TapFlags::VNET_HEADER`] each frame has [`VNET_HEADER_BYTES`] of little-endian
+    /// virtio_net_hdr in front. The offloads of the interface are off until
+    /// [`TapFd::set_offloads`].
     ///
     /// An existing interface takes over the wanted flags, except that only its maker decides on
-    /// [`TapFlags::MULTI_QUEUE`]: see [`TapFd::flags`] for what is in force. It must not be open elsewhere.
+    /// [`TapFlags::MULTI_QUEUE`]: see [`TapFd::flags`] for what is in force. It must not be open
+    /// elsewhere.
     ///
     /// # Errors
     /// Any of [`TapError`]; each says what to do about it.
@@ -82,9 +85,10 @@ impl TapFd {
         })
     }
 
-    /// Asks the kernel to hand over and accept the given kinds of unfinished frames, and returns the
-    /// part it grants: as wanted, else without USO (before Linux 6.2), else checksums only, else none.
-    /// Without [`TapFlags::VNET_HEADER`] there is no place to describe them: nothing is granted.
+    /// Asks the kernel to hand over and accept the given kinds of unfinished frames, and returns
+    /// the part it grants: as wanted, else without USO (before Linux 6.2), else checksums only,
+    /// else none. Without [`TapFlags::VNET_HEADER`] there is no place to describe them: nothing is
+    /// granted.
     ///
     /// # Errors
     /// [`TapError::Refused`] if the interface is gone.
@@ -182,8 +186,8 @@ impl TapFd {
         }
     }
 
-    /// Offloads, header size and byte order belong to the interface and survive their setter: without
-    /// this a plain reader would get the super-frames of the program before it.
+    /// Offloads, header size and byte order belong to the interface and survive their setter:
+    /// without this a plain reader would get the super-frames of the program before it.
     fn reset(&self) -> Result<(), TapError> {
         let fd = self.fd.as_fd();
         sys::tun_set_offload(fd, TapOffloads::NONE.bits())

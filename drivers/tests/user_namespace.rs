@@ -1,7 +1,7 @@
 //! user_namespace: what a program without rights can do: a network of its own, a TAP made for it.
 //!
-//! Not under the test harness: a user namespace can only be entered by a process of one thread. Prints
-//! `skipped: <test>: <reason>` where the system forbids user namespaces.
+//! Not under the test harness: a user namespace can only be entered by a process of one thread.
+//! Prints `skipped: <test>: <reason>` where the system forbids user namespaces.
 
 use millstream_drivers::netlink::{Netlink, NetlinkError};
 use millstream_drivers::netns::{Netns, NetnsError, enter_user_namespace};

@@ -1,4 +1,5 @@
-//! error: what the kernel refused becomes a sentence that names the interface, the cause and a way out.
+//! error: what the kernel refused becomes a sentence that names the interface, the cause and a way
+//! out.
 
 use super::prefix::BadPrefix;
 use crate::ifname::BadName;
@@ -28,8 +29,8 @@ pub enum NetlinkError {
     },
     /// EPERM.
     #[error(
-        "no right to {what} {name}: run as root, give CAP_NET_ADMIN, or work in a user namespace of \
-         your own"
+        "no right to {what} {name}: run as root, give CAP_NET_ADMIN, or work in a user \
+         namespace of your own"
     )]
     NoRight {
         /// The operation, as a verb phrase.

@@ -18,10 +18,11 @@ pub struct Link {
     pub tx_queue_frames: u32,
     /// Switched on (IFF_UP).
     pub is_up: bool,
-    /// Something is at the other end: for a TAP a program that has it open, for a veth a peer that is
-    /// switched on.
+    /// Something is at the other end: for a TAP a program that has it open, for a veth a peer that
+    /// is switched on.
     pub has_carrier: bool,
-    /// The kernel's word for the type, such as `tun` or `veth`; None for lo and physical interfaces.
+    /// The kernel's word for the type, such as `tun` or `veth`; None for lo and physical
+    /// interfaces.
     pub kind: Option<String>,
     /// More about an interface of the kind `tun`.
     pub tun: Option<TunLink>,
@@ -39,7 +40,8 @@ pub struct TunLink {
     pub is_multi_queue: bool,
     /// Puts a virtio_net_hdr in front of frames.
     pub has_vnet_header: bool,
-    /// How many descriptors are attached; 0 or 1 without multi queue, always 0 on kernels before 4.18.
+    /// How many descriptors are attached; 0 or 1 without multi queue, always 0 on kernels before
+    /// 4.18.
     pub queues: u32,
 }
 

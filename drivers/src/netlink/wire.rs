@@ -1,6 +1,7 @@
 //! wire: rtnetlink messages as bytes, out of requests and into parts; no socket, no meaning.
 //!
-//! Numbers are in the byte order of the machine, parts start at multiples of four bytes (netlink(7)).
+//! Numbers are in the byte order of the machine, parts start at multiples of four bytes
+//! (netlink(7)).
 
 /// A request under construction: header, fixed body, attributes.
 pub(super) struct Request {

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 pub enum NetnsError {
     /// EPERM of unshare(2) or setns(2).
     #[error(
-        "no right to {what} a network namespace: run as root, give CAP_SYS_ADMIN, or start the program \
-         inside a user namespace (unshare --user --map-root-user --net)"
+        "no right to {what} a network namespace: run as root, give CAP_SYS_ADMIN, or start the \
+         program inside a user namespace (unshare --user --map-root-user --net)"
     )]
     NoRight {
         /// `make` or `enter`.
@@ -27,14 +27,14 @@ pub enum NetnsError {
     UserNamespacesOff,
     /// The user namespace wants a process of one thread.
     #[error(
-        "a user namespace can only be entered before the program starts its first thread: enter it at \
-         the beginning of main"
+        "a user namespace can only be entered before the program starts its first thread: enter it \
+         at the beginning of main"
     )]
     Threaded,
     /// ENOSPC or EUSERS of unshare(2).
     #[error(
-        "too many namespaces ({cause}): raise user.max_net_namespaces and user.max_user_namespaces, or \
-         end the programs that hold some"
+        "too many namespaces ({cause}): raise user.max_net_namespaces and \
+         user.max_user_namespaces, or end the programs that hold some"
     )]
     TooMany {
         /// What unshare(2) said.
@@ -55,8 +55,8 @@ pub enum NetnsError {
     NotANamespace,
     /// A map of user or group ids could not be written.
     #[error(
-        "cannot write {file}: {cause}; security policy of the system forbids user namespaces to this \
-         program, run it as root"
+        "cannot write {file}: {cause}; security policy of the system forbids user namespaces to \
+         this program, run it as root"
     )]
     IdMap {
         /// The file below /proc.

@@ -21,8 +21,8 @@ pub enum TapError {
     },
     /// /dev/net/tun may not be opened.
     #[error(
-        "no right to open /dev/net/tun ({cause}): run as root, let your user read and write the node, \
-         or start the container with --device /dev/net/tun"
+        "no right to open /dev/net/tun ({cause}): run as root, let your user read and write the \
+         node, or start the container with --device /dev/net/tun"
     )]
     DeviceForbidden {
         /// What open(2) said.
