@@ -24,9 +24,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 #[repr(C)]
 pub(crate) struct Mblk {
     /// Next message of a list (first block only), or next free cell.
-    pub(crate) next: *mut Mblk,
+    pub(crate) next: *mut Self,
     /// Next block of the same message.
-    pub(crate) cont: *mut Mblk,
+    pub(crate) cont: *mut Self,
     pub(crate) dblk: *mut Dblk,
     /// First byte of the window.
     pub(crate) rptr: *mut u8,

@@ -4,7 +4,7 @@
 use crate::cursor::Cursor;
 use crate::msg::Msg;
 use crate::pool::{NoMem, Pool};
-use alloc::vec::Vec;
+use alloc::vec;
 use bytes::buf::UninitSlice;
 use bytes::{Buf, BufMut, Bytes};
 
@@ -23,14 +23,14 @@ impl Buf for Cursor<'_> {
     }
 }
 
-/// Reading consumes: bytes read are trimmed from the front.
+/// Reading consumes: bytes read are trimmed from the front. It ends where a foreign block begins.
 impl Buf for Msg {
     fn remaining(&self) -> usize {
-        self.len()
+        self.cursor().remaining()
     }
 
     fn chunk(&self) -> &[u8] {
-        self.blocks().filter_map(|b| b.as_slice()).find(|s| !s.is_empty()).unwrap_or_default()
+        self.cursor().chunk()
     }
 
     fn advance(&mut self, n: usize) {
@@ -50,8 +50,7 @@ impl Msg {
 
     /// The bytes as `Bytes`, copied. The copy is counted in `pool`.
     pub fn to_bytes(&self, pool: &Pool) -> Bytes {
-        let mut out = Vec::with_capacity(self.len());
-        out.resize(self.len(), 0);
+        let mut out = vec![0; self.len()];
         self.copy_out(0, &mut out);
         pool.note_copied(out.len());
         Bytes::from(out)

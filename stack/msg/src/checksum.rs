@@ -4,6 +4,7 @@
 //! A *partial sum* is a `u16` in memory order: the one's complement sum of the bytes taken as
 //! native 16-bit words. Its two bytes can be stored as they are; its complement is the checksum.
 
+use crate::foreign;
 use crate::msg::Msg;
 
 /// Sums a slice. The host hands the fastest one in with [`crate::Pool::set_sum`].
@@ -74,7 +75,7 @@ fn fold(mut sum: u64) -> u16 {
 }
 
 /// The partial sum of bytes `[from, from + len)` of a message, whatever the lengths of its
-/// blocks. Foreign blocks are read volatile, byte by byte.
+/// blocks. Foreign blocks are read once, volatile.
 pub fn of_msg(msg: &Msg, from: usize, len: usize, sum: Sum) -> u16 {
     let (mut skip, mut left, mut total, mut odd) = (from, len, 0, false);
     for block in msg.blocks() {
@@ -85,7 +86,8 @@ pub fn of_msg(msg: &Msg, from: usize, len: usize, sum: Sum) -> u16 {
         let n = (block.len() - skip).min(left);
         let part = match block.as_slice() {
             Some(bytes) => sum(&bytes[skip..skip + n]),
-            None => sum_foreign(block.as_ptr().wrapping_add(skip), n),
+            // SAFETY: the block has `skip + n` bytes, which stay mapped while it lives.
+            None => unsafe { foreign::sum(block.as_ptr().wrapping_add(skip), n, sum) },
         };
         // A block that begins at an odd offset has its bytes in the other half of each word.
         total = add(total, if odd { part.swap_bytes() } else { part });
@@ -97,18 +99,6 @@ pub fn of_msg(msg: &Msg, from: usize, len: usize, sum: Sum) -> u16 {
         }
     }
     total
-}
-
-fn sum_foreign(from: *const u8, len: usize) -> u16 {
-    let mut total = 0_u64;
-    for i in 0..len {
-        // SAFETY: callers pass a foreign block's own memory, which stays mapped; another process
-        // may write it meanwhile, so the read is volatile and any value is as good as another.
-        let byte = unsafe { from.add(i).read_volatile() };
-        let pair = if i % 2 == 0 { [byte, 0] } else { [0, byte] };
-        total += u64::from(u16::from_ne_bytes(pair));
-    }
-    fold(total)
 }
 
 /// The checksum field after one 16-bit word of what it covers has changed (RFC 1624, eqn. 3).

@@ -2,7 +2,7 @@
 
 use crate::msg::{Block, Blocks, Msg};
 
-/// A place in a message. Foreign blocks cannot be read through it: copy them out first.
+/// A place in a message. It ends where a foreign block begins: copy that out first.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
     block: &'a [u8],
@@ -13,7 +13,8 @@ pub struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     /// A cursor on the first byte.
     pub fn new(msg: &'a Msg) -> Self {
-        let mut cursor = Self { block: &[], rest: msg.blocks(), left: msg.len() };
+        let left = msg.blocks().map_while(Block::as_slice).map(<[u8]>::len).sum();
+        let mut cursor = Self { block: &[], rest: msg.blocks(), left };
         cursor.refill();
         cursor
     }
@@ -83,17 +84,14 @@ impl<'a> Cursor<'a> {
     /// The slices from here to the end.
     pub fn chunks(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         core::iter::once(self.block)
-            .chain(self.rest.clone().filter_map(Block::as_slice))
+            .chain(self.rest.clone().map_while(Block::as_slice))
             .filter(|s| !s.is_empty())
     }
 
+    /// Goes on to the next block that has a byte, if any byte is left.
     fn refill(&mut self) {
-        while self.block.is_empty() {
-            let Some(block) = self.rest.next() else { return };
-            match block.as_slice() {
-                Some(bytes) => self.block = bytes,
-                None => self.left = self.left.saturating_sub(block.len()),
-            }
+        while self.block.is_empty() && self.left > 0 {
+            self.block = self.rest.next().and_then(Block::as_slice).unwrap_or_default();
         }
     }
 }

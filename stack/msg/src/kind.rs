@@ -98,6 +98,9 @@ impl MsgFlags {
     /// The message is followed by `trace`.
     pub const TRACED: Self = Self(64);
 
+    /// What speaks of the last byte of a message, and goes with it when the message is cut.
+    pub(crate) const OF_END: Self = Self::MARK.with(Self::DELIM);
+
     /// No flag.
     pub const fn empty() -> Self {
         Self(0)

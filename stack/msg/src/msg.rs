@@ -1,6 +1,6 @@
 //! `Msg`: an owned chain of blocks. What it is; the operations that move bytes are in `ops`.
 
-use crate::block::Mblk;
+use crate::block::{Class, Mblk};
 use crate::kind::{Band, Kind, MsgFlags};
 use crate::offload::Offload;
 use crate::shared::free_block;
@@ -146,17 +146,22 @@ impl Msg {
         Blocks { next: self.0.as_ptr(), _msg: PhantomData }
     }
 
+    #[inline]
+    pub(crate) fn first_block(&self) -> Block<'_> {
+        // SAFETY: blocks of the chain are owned by `self`, which is borrowed by the result.
+        unsafe { Block::at(self.0.as_ptr()) }
+    }
+
     /// The first block's bytes; empty when another process can write them.
     #[inline]
     pub fn first(&self) -> &[u8] {
-        // SAFETY: blocks of the chain are owned by `self`, which is borrowed by the result.
-        unsafe { Block::at(self.0.as_ptr()) }.as_slice().unwrap_or_default()
+        self.first_block().as_slice().unwrap_or_default()
     }
 
     /// The first block's bytes, to write in place.
     ///
     /// `None` when another message looks into the same memory or the memory was lent read-only:
-    /// writable means unique. See [`Msg::pullup`] with [`Msg::make_writable`].
+    /// writable means unique. See [`Msg::make_writable`].
     #[inline]
     pub fn first_mut(&mut self) -> Option<&mut [u8]> {
         let mblk = self.mblk_mut();
@@ -387,6 +392,22 @@ impl<'a> Block<'a> {
     pub fn is_unique(self) -> bool {
         // SAFETY: the data block lives as long as its window.
         unsafe { (*self.0.dblk).is_unique() }
+    }
+
+    /// Headroom and tailroom that a copy keeps: those that could be written, else up to 128 bytes
+    /// of what is in front.
+    pub(crate) fn rooms_to_keep(self) -> (usize, usize) {
+        const SHARED_MAX: usize = 128;
+        // SAFETY: the data block lives as long as its window, which lies inside it.
+        unsafe {
+            let dblk = &*self.0.dblk;
+            let before = self.0.rptr.offset_from(dblk.base) as usize;
+            if dblk.is_unique() && dblk.class != Class::External {
+                (before, dblk.size as usize - before - self.len())
+            } else {
+                (before.min(SHARED_MAX), 0)
+            }
+        }
     }
 
     /// Bytes of the cell, and of the wrapped memory of an external block.

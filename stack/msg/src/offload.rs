@@ -84,13 +84,17 @@ impl Offload {
         !matches!(self.gso, Gso::None)
     }
 
-    /// Moves the offsets after `by` bytes came in front (or went, when negative).
+    /// Moves the offsets after `by` bytes came in front (or went, when negative). A checksum
+    /// whose start went cannot be made any more; what the packet is cut into stays known.
     #[inline]
-    pub(crate) fn shift(&mut self, by: i32) {
+    pub(crate) fn shift(&mut self, by: i64) {
         if self.needs_csum || self.is_super() {
-            self.csum_start = (i32::from(self.csum_start) + by).max(0) as u16;
+            let start = i64::from(self.csum_start) + by;
+            self.needs_csum &= (0..=i64::from(u16::MAX)).contains(&start);
+            self.csum_start = start.clamp(0, u16::MAX.into()) as u16;
             if self.hdr_len != 0 {
-                self.hdr_len = (i32::from(self.hdr_len) + by).max(0) as u16;
+                let headers = i64::from(self.hdr_len) + by;
+                self.hdr_len = headers.clamp(0, u16::MAX.into()) as u16;
             }
         }
     }

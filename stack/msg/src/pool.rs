@@ -162,8 +162,13 @@ impl Pool {
     /// The copy is counted.
     pub fn copy_from(&mut self, headroom: usize, bytes: &[u8]) -> Result<Msg, NoMem> {
         let mut msg = self.alloc(headroom, bytes.len())?;
-        msg.append(self, bytes)?;
-        Ok(msg)
+        match msg.append(self, bytes) {
+            Ok(()) => Ok(msg),
+            Err(NoMem) => {
+                self.free(msg);
+                Err(NoMem)
+            }
+        }
     }
 
     /// Wraps `bytes` without copying (`esballoc(9F)`); shared memory, so never written in place.
@@ -178,7 +183,7 @@ impl Pool {
     /// [`NoMem`]; `free` has been run then.
     ///
     /// # Safety
-    /// `base..base + len` is readable and writable until `free` runs, is touched by nobody else
+    /// `base` is not null; `base..base + len` is readable and writable until `free` runs, is touched by nobody else
     /// until then, and `free` may be called on any thread.
     pub unsafe fn wrap_raw(&mut self, base: *mut u8, len: usize, free: Free) -> Result<Msg, NoMem> {
         self.wrap(base, len, free, false, true)
@@ -191,7 +196,8 @@ impl Pool {
     /// [`NoMem`]; `free` has been run then.
     ///
     /// # Safety
-    /// `base..base + len` stays mapped until `free` runs, and `free` may be called on any thread.
+    /// `base` is not null; `base..base + len` stays mapped until `free` runs, and `free` may be
+    /// called on any thread.
     pub unsafe fn wrap_foreign(
         &mut self,
         base: *mut u8,
@@ -233,15 +239,20 @@ impl Pool {
     pub fn grow_fully(&mut self) {
         for class in Class::ALL {
             while self.lists[class as usize].made < self.lists[class as usize].limit {
-                self.grow(class);
+                if !self.grow(class) {
+                    break;
+                }
             }
         }
     }
 
-    /// How full the pool is, by the fullest kind of data cell.
+    /// How full the pool is, by the fullest kind of data cell. What others freed counts as out
+    /// until it was collected.
     pub fn level(&self) -> Level {
         let of = |list: &FreeList| {
-            if list.out >= list.limit - list.reserve {
+            if list.limit == 0 {
+                Level::Low
+            } else if list.out >= list.limit - list.reserve {
                 Level::Max
             } else if list.out * 2 >= list.limit {
                 Level::Pressure
@@ -273,11 +284,26 @@ impl Pool {
         }
     }
 
-    /// A window on the memory of `dblk`, whose count the caller has raised.
-    pub(crate) fn bare(&mut self, dblk: *mut Dblk, rptr: *mut u8) -> Result<*mut Mblk, NoMem> {
+    /// A second window on bytes `[start, start + len)` of `block`, of the same kind.
+    ///
+    /// # Safety
+    /// `block` is live, unchanged meanwhile, and has `start + len` bytes.
+    pub(crate) unsafe fn window(
+        &mut self,
+        block: *const Mblk,
+        start: usize,
+        len: usize,
+    ) -> Result<*mut Mblk, NoMem> {
         let cell = self.take(Class::Bare, false)?;
-        // SAFETY: the cell came from the free list; the caller holds a reference to `dblk`.
-        unsafe { Mblk::init(cell, dblk, rptr) };
+        // SAFETY: the cell came from the free list; `block` holds a reference to its data block
+        // while the second one is taken.
+        unsafe {
+            let dblk = (*block).dblk;
+            (*dblk).add_ref();
+            Mblk::init(cell, dblk, (*block).rptr.add(start));
+            (*cell).len = len as u32;
+            (*cell).kind = (*block).kind;
+        }
         Ok(cell)
     }
 
@@ -329,7 +355,7 @@ impl Pool {
         unsafe {
             let dblk = (*cell).dblk;
             let mut fresh = Dblk::new(base, len32, self.shared, Class::External);
-            fresh.truesize += len32;
+            fresh.truesize = fresh.truesize.saturating_add(len32);
             fresh.foreign = foreign;
             fresh.writable = writable;
             dblk.write(fresh);
@@ -428,8 +454,9 @@ impl Pool {
         list.out -= 1;
     }
 
-    /// Takes home what other threads freed.
-    fn collect(&mut self) {
+    /// Takes home what other threads freed. [`Pool::alloc`] does it when a list is empty; an owner
+    /// that watches [`Pool::level`] does it once a turn. One load when there is nothing.
+    pub fn collect(&mut self) {
         let mut cell = self.shared().take_remote();
         while !cell.is_null() {
             // SAFETY: cells of the remote list are whole, free and linked by `next`; a bare one
@@ -444,9 +471,9 @@ impl Pool {
         }
     }
 
-    /// Makes a chunk of cells of one kind.
+    /// Makes a chunk of cells of one kind; false when the system has no memory.
     #[cold]
-    fn grow(&mut self, class: Class) {
+    fn grow(&mut self, class: Class) -> bool {
         let list = &self.lists[class as usize];
         let stride = class.stride();
         let (size, align, first) = match class {
@@ -456,11 +483,11 @@ impl Pool {
         };
         let count = ((size - first) / stride).min(list.limit - list.made);
         let size = first + count * stride;
-        let Ok(layout) = Layout::from_size_align(size, align) else { return };
+        let Ok(layout) = Layout::from_size_align(size, align) else { return false };
         // SAFETY: the layout is not empty: `grow` is called below the limit only.
         let memory = unsafe { alloc_zeroed(layout) };
         if memory.is_null() {
-            return;
+            return false;
         }
         // SAFETY: we own the pool; the memory is released with its layout at the end.
         unsafe { self.shared().adopt(memory, layout) };
@@ -473,6 +500,7 @@ impl Pool {
             // SAFETY: `count` cells of `stride` bytes fit behind `first`.
             unsafe { self.make_cell(memory.add(first + i * stride).cast(), class) };
         }
+        true
     }
 
     /// # Safety
@@ -546,7 +574,7 @@ impl PoolConfig {
 
 /// The smallest class that holds `len` bytes, or the largest.
 #[inline]
-fn class_for(len: usize) -> Class {
+pub(crate) fn class_for(len: usize) -> Class {
     if len <= Class::Small.data() {
         Class::Small
     } else if len <= Class::Frame.data() {

@@ -67,7 +67,8 @@ impl Shared {
         // SAFETY: a cell is out, so the pool's shared part is alive until `outstanding` is
         // counted down for that cell, which is the last thing done here.
         let shared = unsafe { &*this };
-        let mut head = shared.remote.load(Ordering::Relaxed);
+        // Acquire, here and below, so that who sees CLOSED sees `outstanding` with it.
+        let mut head = shared.remote.load(Ordering::Acquire);
         loop {
             if head == CLOSED {
                 // SAFETY: the pool is closed and this cell is one of those counted as out.
@@ -75,7 +76,7 @@ impl Shared {
             }
             // SAFETY: the cell is ours until the exchange below succeeds.
             unsafe { (*cell).next = head };
-            // Release publishes `next`; Acquire so that CLOSED is seen with `outstanding`.
+            // Release publishes `next` and all that was done to the cell.
             match shared.remote.compare_exchange_weak(
                 head,
                 cell,

@@ -29,15 +29,17 @@ impl Can {
     /// Everything.
     pub const ALL: Self = Self { csum: true, tso4: true, tso6: true, ecn: true, uso: true };
 
+    /// Who cuts also fills checksums in, each piece has its own.
     const fn cuts(self, gso: Gso) -> bool {
-        match gso {
-            Gso::None => true,
+        let kind = match gso {
+            Gso::None => return true,
             Gso::TcpV4 => self.tso4,
             Gso::TcpV6 => self.tso6,
             Gso::TcpV4Ecn => self.tso4 && self.ecn,
             Gso::TcpV6Ecn => self.tso6 && self.ecn,
             Gso::Udp => self.uso,
-        }
+        };
+        kind && self.csum
     }
 }
 
@@ -50,11 +52,21 @@ pub enum Refusal {
     NoMem(Msg),
 }
 
+impl Refusal {
+    /// The message that was refused.
+    pub fn into_msg(self) -> Msg {
+        match self {
+            Self::Malformed(msg) | Self::NoMem(msg) => msg,
+        }
+    }
+}
+
 /// Appends to `out` the packets that `msg` stands for, doing what the taker cannot (`can`).
 /// `l3` is the offset of the IP header.
 ///
 /// # Shapes
-/// A message with nothing left to do is passed as it is. A packet cut from a super-frame is a
+/// A message with nothing left to do, or nothing that the taker cannot do, is passed as it is,
+/// unread. A packet cut from a super-frame is a
 /// block of headers (with 64 bytes of headroom) and windows on the payload. Lengths, IPv4
 /// identification and header checksum, TCP sequence number and flags, and the transport checksum
 /// of each are right; with `can.csum` the last is left as a request.
@@ -89,17 +101,26 @@ fn fill_checksum(mut msg: Msg, pool: &mut Pool) -> Result<Msg, Refusal> {
     }
     let sum = !checksum::of_msg(&msg, start, msg.len() - start, pool.sum());
     match msg.make_writable(pool, place + 2) {
-        // A sum of 0 is sent as its other form: 0 would mean "none" in UDP.
-        Ok(bytes) => {
-            let sum = if sum == 0 { 0xffff } else { sum };
-            bytes[place..place + 2].copy_from_slice(&sum.to_ne_bytes());
-        }
+        Ok(bytes) => store(bytes, place, sum, usize::from(csum_offset) == UDP_CSUM),
         Err(crate::PullupError::Short) => return Err(Refusal::Malformed(msg)),
         Err(crate::PullupError::NoMem) => return Err(Refusal::NoMem(msg)),
     }
     msg.set_offload(Offload::NONE);
     Ok(msg)
 }
+
+/// Stores a checksum. In UDP 0 means that there is none, so a sum of 0 is sent in its other form
+/// (RFC 768).
+fn store(bytes: &mut [u8], place: usize, sum: u16, udp: bool) {
+    let sum = if udp && sum == 0 { 0xffff } else { sum };
+    bytes[place..place + 2].copy_from_slice(&sum.to_ne_bytes());
+}
+
+/// Place of the checksum in a UDP header.
+const UDP_CSUM: usize = 6;
+
+/// Place of the checksum in a TCP header.
+const TCP_CSUM: usize = 16;
 
 /// The headers that every packet of a super-frame repeats.
 struct Headers {
@@ -114,33 +135,50 @@ struct Headers {
 /// Ethernet with a tag, IPv4 with options or IPv6 with small extensions, TCP with options.
 const HEADERS_MAX: usize = 192;
 
+/// IP protocol numbers.
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
 impl Headers {
     /// Reads and checks the headers; `None` when they do not fit the request.
     fn read(msg: &Msg, l3: usize) -> Option<Self> {
         let offload = msg.offload();
-        let l4 = usize::from(offload.csum_start);
-        let tcp = offload.gso.is_tcp();
+        let (l4, tcp) = (usize::from(offload.csum_start), offload.gso.is_tcp());
         let mut bytes = [0; HEADERS_MAX];
         let seen = msg.copy_out(0, &mut bytes);
-        let v4 = bytes[..seen].get(l3)? >> 4 == 4;
-        let least = l3 + if v4 { 20 } else { 40 };
-        let len = if tcp {
-            let offset = usize::from(*bytes[..seen].get(l4 + 12)? >> 4) * 4;
-            if offset < 20 {
-                return None;
-            }
-            l4 + offset
-        } else {
-            l4 + 8
-        };
-        let csum_offset = if tcp { 16 } else { 6 };
-        let fits = l4 >= least
-            && len <= seen
-            && len < msg.len()
+        let v4 = Self::check_l3(bytes[..seen].get(l3..)?, l4.checked_sub(l3)?, offload.gso)?;
+        let l4_len = if tcp { usize::from(*bytes[..seen].get(l4 + 12)? >> 4) * 4 } else { 8 };
+        let headers = Self { bytes, len: l4 + l4_len, l3, l4, v4, tcp };
+        let payload = msg.len().saturating_sub(headers.len);
+        let longest = headers.len - l3 + payload.min(usize::from(offload.gso_size));
+        let fits = l4_len >= if tcp { 20 } else { 8 }
+            && headers.len <= seen
+            && payload > 0
+            && longest <= usize::from(u16::MAX)
             && offload.gso_size > 0
             && offload.needs_csum
-            && usize::from(offload.csum_offset) == csum_offset;
-        fits.then_some(Self { bytes, len, l3, l4, v4, tcp })
+            && usize::from(offload.csum_offset) == headers.csum_place() - l4;
+        fits.then_some(headers)
+    }
+
+    /// Checks an IP header of `len` bytes with its extensions; whether it is one of IPv4. A
+    /// fragment cannot stand for several packets.
+    fn check_l3(ip: &[u8], len: usize, gso: Gso) -> Option<bool> {
+        let protocol = if gso.is_tcp() { TCP } else { UDP };
+        let ip = ip.get(..len)?;
+        match (ip.first()? >> 4, gso) {
+            (4, Gso::TcpV4 | Gso::TcpV4Ecn | Gso::Udp) => {
+                let whole = len >= 20 && len == usize::from(ip[0] & 15) * 4;
+                let fits = whole && ip[9] == protocol && ip[6] & 0x3f == 0 && ip[7] == 0;
+                fits.then_some(true)
+            }
+            (6, Gso::TcpV6 | Gso::TcpV6Ecn | Gso::Udp) => {
+                // Behind extension headers the protocol is taken from the request.
+                let fits = len > 40 || (len == 40 && ip[6] == protocol);
+                fits.then_some(false)
+            }
+            _ => None,
+        }
     }
 
     /// Rewrites the headers in `to` for piece `index` of `payload` bytes at `at`.
@@ -177,7 +215,7 @@ impl Headers {
     }
 
     fn csum_place(&self) -> usize {
-        self.l4 + if self.tcp { 16 } else { 6 }
+        self.l4 + if self.tcp { TCP_CSUM } else { UDP_CSUM }
     }
 
     /// The partial sum of the pseudo-header for a transport length (RFC 9293 3.1, RFC 8200 8.1).
@@ -187,8 +225,8 @@ impl Headers {
         } else {
             &self.bytes[self.l3 + 8..self.l3 + 40]
         };
-        let protocol = if self.tcp { 6 } else { 17 };
-        let sum = checksum::add(checksum::sum_portable(addresses), checksum::word(protocol));
+        let protocol = checksum::word(u16::from(if self.tcp { TCP } else { UDP }));
+        let sum = checksum::add(checksum::sum_portable(addresses), protocol);
         checksum::add(sum, checksum::word(l4_len))
     }
 }
@@ -231,6 +269,7 @@ fn cut(msg: &Msg, headers: &Headers, can: Can, pool: &mut Pool) -> Result<MsgLis
             Ok(packet) => packet,
             Err(NoMem) => return Err(free_all(packets, pool)),
         };
+        packet.set_kind(msg.kind());
         let header = &mut packet.spare_mut()[..headers.len];
         headers.write(header, index, at, payload, last, cwr);
         packet.commit(headers.len);
@@ -265,10 +304,8 @@ fn finish_piece(packet: &mut Msg, headers: &Headers, can: Can, sum: Sum) {
         return;
     }
     let value = !checksum::of_msg(packet, headers.l4, packet.len() - headers.l4, sum);
-    let value = if value == 0 { 0xffff } else { value };
-    let place = headers.csum_place();
     if let Some(bytes) = packet.first_mut() {
-        bytes[place..place + 2].copy_from_slice(&value.to_ne_bytes());
+        store(bytes, headers.csum_place(), value, !headers.tcp);
     }
 }
 
