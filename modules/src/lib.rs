@@ -1,1 +1,16 @@
 //! Modules: null, count, impair, capture, arp, ip, udp and services.
+//!
+//! Protocols are plain functions on plain state (time, randomness and memory are arguments); the
+//! faces that hang them into a stream are thin and hold no protocol decision.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod actions;
+pub mod arp;
+pub mod ether;
+pub mod hash;
+pub mod limit;
