@@ -1,1 +1,46 @@
-//! STREAMS: modules, queues, multiplexors, perimeters, stream heads.
+//! STREAMS: modules linked by pairs of queues, multiplexors, drivers and stream heads, run by a
+//! [`Perimeter`].
+//!
+//! A perimeter owns nodes (heads, modules, multiplexors, drivers) and the [`net`](Cx) between
+//! them (queues, run lists, timers, counters, the pool). A dispatch borrows one node and gives it
+//! a [`Cx`] that borrows only the net: no module can be entered while one runs, which the compiler
+//! checks. `putnext` calls nobody: it posts to the neighbour's inbox, and the perimeter runs
+//! inboxes in FIFO order.
+//!
+//! The crate knows no clock, thread, descriptor or source of randomness; the only entrance is
+//! [`Perimeter::turn`]-like calls with the time as an argument.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod cx;
+mod device;
+mod driver;
+mod errno;
+mod flow;
+mod head;
+mod module;
+mod mux;
+mod net;
+mod perimeter;
+mod plumb;
+mod queue;
+mod rng;
+mod slab;
+pub mod stat;
+mod timer;
+pub mod tpi;
+
+pub use cx::Cx;
+pub use device::{Caps, Device, LinkInfo};
+pub use errno::Errno;
+pub use head::{Got, HeadEvent, Mode, Ready};
+pub use module::{Drop, Fields, Invalid, Marks, ModInfo, Module, Refused, State, Step, Value};
+pub use mux::{Lower, Mux, MuxInfo, Upper};
+pub use net::Event;
+pub use perimeter::{Config, NodeId, Perimeter, StreamId, Turn};
+pub use plumb::{NodeView, PlumbError};
+pub use queue::{Flush, Side};
+pub use rng::Rng;
+pub use slab::{Key, Slab};

@@ -1,0 +1,356 @@
+//! What a module can do while it runs.
+
+use crate::device::Caps;
+use crate::module::Drop;
+use crate::mux::{Lower, Upper};
+use crate::net::{NONE, Net, QueueNo, queue_no};
+use crate::queue::{Flush, NO_ENABLE, Side, is_ordinary};
+use crate::rng::Rng;
+use crate::slab::Key;
+use millstream_msg::{Band, Kind, Msg, MsgList, NoMem, Pool};
+
+/// The context of one dispatch: the net, as seen from one node.
+///
+/// Methods without a side work on the side that is running: read for `r` procedures, write for
+/// `w` procedures, read in timers, open and drain (use the methods that name a side there).
+pub struct Cx<'a> {
+    pub(crate) net: &'a mut Net,
+    pub(crate) node: u32,
+    pub(crate) pair: u32,
+    pub(crate) side: Side,
+}
+
+/// A module's queues and neighbours.
+impl Cx<'_> {
+    /// Passes a message on in the direction it came (`putnext(9F)`). Calls nobody: the neighbour
+    /// runs after this procedure has returned.
+    #[inline]
+    pub fn putnext(&mut self, msg: Msg) {
+        self.put(self.side, msg);
+    }
+
+    /// Passes a message on upward (read) or downward (write).
+    #[inline]
+    pub fn put(&mut self, side: Side, msg: Msg) {
+        let next = self.net.next_of(queue_no(self.pair, side));
+        self.net.stats[self.node as usize].msgs_out[side as usize] += 1;
+        self.net.post(next, msg);
+    }
+
+    /// Passes messages on together, in order.
+    pub fn put_batch(&mut self, side: Side, batch: MsgList) {
+        let next = self.net.next_of(queue_no(self.pair, side));
+        self.net.stats[self.node as usize].msgs_out[side as usize] += batch.len() as u64;
+        self.net.post_batch(next, batch);
+    }
+
+    /// Sends a message back the way it came (`qreply(9F)`).
+    #[inline]
+    pub fn qreply(&mut self, msg: Msg) {
+        self.put(self.side.other(), msg);
+    }
+
+    /// Is there room for an ordinary message of this band ahead? After a refusal the service
+    /// procedure is enabled when there is (`bcanputnext(9F)`).
+    #[inline]
+    pub fn canputnext(&mut self, band: Band) -> bool {
+        self.canput(self.side, band)
+    }
+
+    /// As [`Cx::canputnext`], for a named direction.
+    #[inline]
+    pub fn canput(&mut self, side: Side, band: Band) -> bool {
+        let next = self.net.next_of(queue_no(self.pair, side));
+        match self.net.queue(next) {
+            Some(q) => {
+                let target = q.target;
+                self.net.canput(target, band)
+            }
+            None => true,
+        }
+    }
+
+    /// Queues a message behind those of the same priority (`putq(9F)`).
+    pub fn putq(&mut self, msg: Msg) {
+        self.net.putq(queue_no(self.pair, self.side), msg);
+    }
+
+    /// Queues a message on a named side.
+    pub fn putq_on(&mut self, side: Side, msg: Msg) {
+        self.net.putq(queue_no(self.pair, side), msg);
+    }
+
+    /// Puts a message back in front of those of its priority (`putbq(9F)`). Never a high-priority
+    /// one from a service procedure: it would enable itself for ever.
+    pub fn putbq(&mut self, msg: Msg) {
+        self.net.putbq(queue_no(self.pair, self.side), msg);
+    }
+
+    /// The first message of the own queue (`getq(9F)`).
+    pub fn getq(&mut self) -> Option<Msg> {
+        self.net.getq(queue_no(self.pair, self.side))
+    }
+
+    /// The first message of the own queue on a named side.
+    pub fn getq_on(&mut self, side: Side) -> Option<Msg> {
+        self.net.getq(queue_no(self.pair, side))
+    }
+
+    /// Messages in the own queue (`qsize(9F)`).
+    pub fn queue_len(&self) -> usize {
+        self.net.queue(queue_no(self.pair, self.side)).map_or(0, |q| q.held.len())
+    }
+
+    /// Schedules the own service procedure (`qenable(9F)`).
+    pub fn qenable(&mut self, side: Side) {
+        self.net.qenable(queue_no(self.pair, side));
+    }
+
+    /// Ordinary messages do not schedule the service procedure (`noenable(9F)`), or do again
+    /// (`enableok(9F)`).
+    pub fn set_enabling(&mut self, side: Side, on: bool) {
+        if let Some(q) = self.net.queue_mut(queue_no(self.pair, side)) {
+            if on { q.clear(NO_ENABLE) } else { q.set(NO_ENABLE) }
+        }
+    }
+
+    /// The canonical service procedure: passes on while there is room.
+    pub fn forward_queue(&mut self) {
+        while let Some(msg) = self.getq() {
+            if is_ordinary(msg.kind()) && !self.canputnext(msg.band()) {
+                return self.putbq(msg);
+            }
+            self.putnext(msg);
+        }
+    }
+
+    /// The canonical put of a module with a service procedure: passes on while the own queue is
+    /// empty and there is room, queues otherwise.
+    pub fn put_or_queue(&mut self, msg: Msg) {
+        if !is_ordinary(msg.kind()) || (self.queue_len() == 0 && self.canputnext(msg.band())) {
+            self.putnext(msg);
+        } else {
+            self.putq(msg);
+        }
+    }
+
+    /// Removes messages of the own queue (`flushq(9F)`, `flushband(9F)`); they are counted as
+    /// flushed.
+    pub fn flushq(&mut self, side: Side, what: Flush, band: Option<Band>) {
+        let flushed = self.net.flushq(queue_no(self.pair, side), what, band);
+        for msg in flushed {
+            self.discard(msg, Drop::FLUSHED);
+        }
+    }
+
+    /// The device at the bottom of this stream, when there is one.
+    pub fn caps(&self) -> Option<Caps> {
+        let mut at = self.pair;
+        loop {
+            let pair = self.net.pairs.at(at)?;
+            if pair.down == NONE {
+                return *self.net.caps.get(pair.node as usize)?;
+            }
+            at = pair.down;
+        }
+    }
+}
+
+/// A multiplexor's streams.
+impl Cx<'_> {
+    /// Puts a message up an upper.
+    pub fn put_upper(&mut self, upper: Upper, msg: Msg) {
+        let next = self.beyond(upper.pair, Side::Read);
+        self.net.stats[self.node as usize].msgs_out[0] += 1;
+        self.net.post(next, msg);
+    }
+
+    /// Puts a message down a lower.
+    pub fn put_lower(&mut self, lower: Lower, msg: Msg) {
+        let next = self.beyond(lower.pair, Side::Write);
+        self.net.stats[self.node as usize].msgs_out[1] += 1;
+        self.net.post(next, msg);
+    }
+
+    /// Puts messages up an upper together, in order.
+    pub fn put_upper_batch(&mut self, upper: Upper, batch: MsgList) {
+        let next = self.beyond(upper.pair, Side::Read);
+        self.net.stats[self.node as usize].msgs_out[0] += batch.len() as u64;
+        self.net.post_batch(next, batch);
+    }
+
+    /// Puts messages down a lower together, in order.
+    pub fn put_lower_batch(&mut self, lower: Lower, batch: MsgList) {
+        let next = self.beyond(lower.pair, Side::Write);
+        self.net.stats[self.node as usize].msgs_out[1] += batch.len() as u64;
+        self.net.post_batch(next, batch);
+    }
+
+    /// Is there room up an upper? After a refusal `upper_relieved` is called when there is.
+    pub fn canput_upper(&mut self, upper: Upper, band: Band) -> bool {
+        let next = self.beyond(upper.pair, Side::Read);
+        self.canput_at(next, band)
+    }
+
+    /// Is there room down a lower? After a refusal `lower_relieved` is called when there is.
+    pub fn canput_lower(&mut self, lower: Lower, band: Band) -> bool {
+        let next = self.beyond(lower.pair, Side::Write);
+        self.canput_at(next, band)
+    }
+
+    /// Sets the number that comes with an upper from now on.
+    pub fn set_upper_cookie(&mut self, upper: Upper, cookie: u64) {
+        self.set_cookie(upper.pair, cookie);
+    }
+
+    /// Sets the number that comes with a lower from now on.
+    pub fn set_lower_cookie(&mut self, lower: Lower, cookie: u64) {
+        self.set_cookie(lower.pair, cookie);
+    }
+
+    /// Queues a message on an upper's write queue.
+    pub fn putq_upper(&mut self, upper: Upper, msg: Msg) {
+        match self.own(upper.pair, Side::Write) {
+            Some(queue) => self.net.putq(queue, msg),
+            None => self.net.lose(msg),
+        }
+    }
+
+    /// Puts a message back on an upper's write queue.
+    pub fn putbq_upper(&mut self, upper: Upper, msg: Msg) {
+        match self.own(upper.pair, Side::Write) {
+            Some(queue) => self.net.putbq(queue, msg),
+            None => self.net.lose(msg),
+        }
+    }
+
+    /// The first message of an upper's write queue.
+    pub fn getq_upper(&mut self, upper: Upper) -> Option<Msg> {
+        let queue = self.own(upper.pair, Side::Write)?;
+        self.net.getq(queue)
+    }
+
+    /// Messages in an upper's write queue.
+    pub fn upper_len(&self, upper: Upper) -> usize {
+        self.own(upper.pair, Side::Write)
+            .and_then(|queue| self.net.queue(queue))
+            .map_or(0, |q| q.held.len())
+    }
+
+    /// Schedules the service of an upper's write queue.
+    pub fn qenable_upper(&mut self, upper: Upper) {
+        if let Some(queue) = self.own(upper.pair, Side::Write) {
+            self.net.qenable(queue);
+        }
+    }
+
+    /// Schedules the service of a lower's read queue.
+    pub fn qenable_lower(&mut self, lower: Lower) {
+        if let Some(queue) = self.own(lower.pair, Side::Read) {
+            self.net.qenable(queue);
+        }
+    }
+
+    fn own(&self, pair: Key, side: Side) -> Option<QueueNo> {
+        self.net.pairs.get(pair).map(|_| queue_no(pair.index, side))
+    }
+
+    fn beyond(&self, pair: Key, side: Side) -> QueueNo {
+        match self.own(pair, side) {
+            Some(queue) => self.net.next_of(queue),
+            None => NONE,
+        }
+    }
+
+    fn canput_at(&mut self, queue: QueueNo, band: Band) -> bool {
+        match self.net.queue(queue).map(|q| q.target) {
+            Some(target) => self.net.canput(target, band),
+            None => true,
+        }
+    }
+
+    fn set_cookie(&mut self, pair: Key, cookie: u64) {
+        if let Some(pair) = self.net.pairs.get_mut(pair) {
+            pair.cookie = cookie;
+        }
+    }
+}
+
+/// Time, randomness, memory.
+impl Cx<'_> {
+    /// Time of this turn, in nanoseconds since an arbitrary start. Monotonic.
+    #[inline]
+    pub fn now(&self) -> u64 {
+        self.net.now
+    }
+
+    /// Time of this turn as nanoseconds since 1970-01-01 00:00 UTC.
+    pub fn wall(&self) -> u64 {
+        self.net.now.wrapping_add(self.net.wall_offset)
+    }
+
+    /// Reproducible random numbers.
+    #[inline]
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.net.rng
+    }
+
+    /// The pool of this perimeter.
+    #[inline]
+    pub fn pool(&mut self) -> &mut Pool {
+        &mut self.net.pool
+    }
+
+    /// An empty message with `headroom` bytes in front and room for `len` (`allocb(9F)`).
+    #[inline]
+    pub fn alloc(&mut self, headroom: usize, len: usize) -> Result<Msg, NoMem> {
+        self.net.pool.alloc(headroom, len)
+    }
+
+    /// Calls `timer(token)` of this node at `at` (nanoseconds) or up to 66 us later. Setting it
+    /// again moves it.
+    pub fn timer(&mut self, token: u64, at: u64) {
+        self.net.timers.set(self.node, token, at);
+    }
+
+    /// Cancels a timer; true when it was set. It will not run after this returns.
+    pub fn cancel(&mut self, token: u64) -> bool {
+        self.net.timers.cancel(self.node, token)
+    }
+
+    /// Frees a message that has done its work.
+    #[inline]
+    pub fn free(&mut self, msg: Msg) {
+        self.net.stats[self.node as usize].consumed += 1;
+        self.net.pool.free(msg);
+    }
+
+    /// Drops a message, and counts why.
+    #[inline]
+    pub fn discard(&mut self, msg: Msg, reason: impl Into<Drop>) {
+        self.net.discard(self.node, msg, reason.into());
+    }
+
+    /// Counts drops of messages that were freed elsewhere (a cache, a reassembly).
+    pub fn count_drops(&mut self, reason: impl Into<Drop>, count: u64) {
+        self.net.stats[self.node as usize].drop(reason.into(), count);
+    }
+
+    /// Builds a control message and sends it in a direction (`putnextctl1(9F)`); false without
+    /// memory. Not for data types.
+    pub fn put_control(&mut self, side: Side, kind: Kind, bytes: &[u8]) -> bool {
+        debug_assert!(!kind.is_data_class(), "putctl refuses data types");
+        let Ok(mut msg) = self.net.pool.alloc_reserve(0, bytes.len()) else { return false };
+        msg.set_kind(kind);
+        msg.spare_mut()[..bytes.len()].copy_from_slice(bytes);
+        msg.commit(bytes.len());
+        self.put(side, msg);
+        true
+    }
+}
+
+impl core::fmt::Debug for Cx<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Cx").field("node", &self.node).field("side", &self.side).finish()
+    }
+}

@@ -1,0 +1,130 @@
+//! What a multiplexor is: a node with many streams above and many below.
+
+use crate::cx::Cx;
+use crate::device::LinkInfo;
+use crate::errno::Errno;
+use crate::module::{Fields, Invalid, Marks, Step};
+use crate::slab::Key;
+use millstream_msg::{Msg, MsgList};
+
+/// A stream above a multiplexor. A stale one is a counted no-op.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upper {
+    pub(crate) pair: Key,
+    /// What the multiplexor set with [`Cx::set_cookie`] (its connection's index); 0 before.
+    pub cookie: u64,
+}
+
+/// A stream linked below a multiplexor. A stale one is a counted no-op.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lower {
+    pub(crate) pair: Key,
+    /// What the multiplexor set with [`Cx::set_cookie`]; 0 before.
+    pub cookie: u64,
+}
+
+impl Upper {
+    /// The key of its pair of queues, unique among the living.
+    pub fn key(self) -> Key {
+        self.pair
+    }
+}
+
+impl Lower {
+    /// The key of its pair of queues: the muxid of `I_LINK`, unique among the living.
+    pub fn key(self) -> Key {
+        self.pair
+    }
+}
+
+/// What a multiplexor says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct MuxInfo {
+    /// Name.
+    pub name: &'static str,
+    /// One sentence.
+    pub about: &'static str,
+    /// Water marks of the queues of uppers (write side) and lowers (read side).
+    pub marks: Marks,
+    /// The write queues of uppers have a service procedure.
+    pub uwsrv: bool,
+    /// The read queues of lowers have a service procedure.
+    pub lrsrv: bool,
+    /// Bytes in front of a message that the multiplexor needs on the way down.
+    pub headroom: u16,
+}
+
+/// A multiplexor. The upper sides of its uppers and the lower sides of its lowers are ordinary
+/// streams; flow control does not cross it by itself.
+pub trait Mux: Send + 'static {
+    /// Name, water marks, service procedures.
+    fn info(&self) -> &'static MuxInfo;
+
+    /// A stream was opened above. An error refuses it.
+    fn uopen(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Result<Step, Errno>;
+
+    /// A stream above closes. Nothing comes from it any more.
+    fn uclose(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Step;
+
+    /// A stream is linked below (`I_LINK`). An error refuses it.
+    fn link(&mut self, cx: &mut Cx<'_>, lower: Lower, info: LinkInfo) -> Result<(), Errno>;
+
+    /// A stream below is unlinked.
+    fn unlink(&mut self, cx: &mut Cx<'_>, lower: Lower);
+
+    /// A message from above.
+    fn uwput(&mut self, cx: &mut Cx<'_>, from: Upper, msg: Msg);
+
+    /// A message from below.
+    fn lrput(&mut self, cx: &mut Cx<'_>, from: Lower, msg: Msg);
+
+    /// Messages from above, together.
+    fn uwput_batch(&mut self, cx: &mut Cx<'_>, from: Upper, mut batch: MsgList) {
+        while let Some(msg) = batch.pop() {
+            self.uwput(cx, from, msg);
+        }
+    }
+
+    /// Messages from below, together.
+    fn lrput_batch(&mut self, cx: &mut Cx<'_>, from: Lower, mut batch: MsgList) {
+        while let Some(msg) = batch.pop() {
+            self.lrput(cx, from, msg);
+        }
+    }
+
+    /// Service of an upper's write queue.
+    fn uwsrv(&mut self, cx: &mut Cx<'_>, upper: Upper) {
+        let _ = (cx, upper);
+    }
+
+    /// Service of a lower's read queue.
+    fn lrsrv(&mut self, cx: &mut Cx<'_>, lower: Lower) {
+        let _ = (cx, lower);
+    }
+
+    /// An upper that refused a put has room again.
+    fn upper_relieved(&mut self, cx: &mut Cx<'_>, upper: Upper) {
+        let _ = (cx, upper);
+    }
+
+    /// A lower that refused a put has room again.
+    fn lower_relieved(&mut self, cx: &mut Cx<'_>, lower: Lower) {
+        let _ = (cx, lower);
+    }
+
+    /// A timer set with [`Cx::timer`] has expired.
+    fn timer(&mut self, cx: &mut Cx<'_>, token: u64) {
+        let _ = (cx, token);
+    }
+
+    /// Sets a parameter while running.
+    fn set(&mut self, cx: &mut Cx<'_>, key: &str, value: &str) -> Result<(), Invalid> {
+        let _ = (cx, value);
+        Err(Invalid::unknown(key))
+    }
+
+    /// Writes parameters and counters for people.
+    fn show(&self, fields: &mut Fields) {
+        let _ = fields;
+    }
+}

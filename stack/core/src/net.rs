@@ -1,0 +1,225 @@
+//! The net: everything of a perimeter that is not a node. Queues, run lists, timers, counters,
+//! the pool. A dispatch borrows it through a `Cx`.
+
+use crate::device::Caps;
+use crate::flow::Bands;
+use crate::head::HeadEvent;
+use crate::module::{Drop, Marks};
+use crate::queue::{Queue, SERVICE, Side};
+use crate::rng::Rng;
+use crate::slab::{Key, Slab};
+use crate::stat::NodeStat;
+use crate::timer::Timers;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use millstream_msg::{Msg, MsgList, Pool};
+
+/// What the host has to know after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Something happened at a stream head.
+    Head(crate::StreamId, HeadEvent),
+    /// The driver has backlog: tell it when its device is writable.
+    WantWrite(crate::NodeId),
+    /// The driver stopped reading: the queue above it is full.
+    ReadBlocked(crate::NodeId),
+    /// The driver may read again.
+    ReadResumed(crate::NodeId),
+    /// The device has failed with this error; its stream was hung up.
+    DeviceGone(crate::NodeId, crate::Errno),
+}
+
+/// A pair of queues of one node in one stream.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) queues: [Queue; 2],
+    /// Node, as a place in the table of nodes.
+    pub(crate) node: u32,
+    /// Stream, as a place in the table of streams.
+    pub(crate) stream: u32,
+    /// Neighbour pair above, or `NONE` at the top.
+    pub(crate) up: u32,
+    /// Neighbour pair below, or `NONE` at the bottom.
+    pub(crate) down: u32,
+    pub(crate) role: Role,
+    /// Set by the multiplexor that the pair belongs to.
+    pub(crate) cookie: u64,
+    /// Bands in use, one record for both sides.
+    pub(crate) bands: Option<Key>,
+}
+
+/// How a pair belongs to its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The only pair of a head, module or driver.
+    Sole,
+    /// The bottom of a stream above a multiplexor.
+    Upper,
+    /// The top of a stream linked below a multiplexor.
+    Lower,
+}
+
+/// No pair, no queue.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// A queue, as pair * 2 + side.
+pub(crate) type QueueNo = u32;
+
+#[inline]
+pub(crate) const fn queue_no(pair: u32, side: Side) -> QueueNo {
+    pair * 2 + side as u32
+}
+
+#[inline]
+pub(crate) const fn side_of(queue: QueueNo) -> Side {
+    if queue & 1 == 0 { Side::Read } else { Side::Write }
+}
+
+/// See the module's head.
+pub(crate) struct Net {
+    pub(crate) pairs: Slab<Pair>,
+    pub(crate) bands: Slab<Bands>,
+    pub(crate) marks: Vec<Marks>,
+    pub(crate) stats: Vec<NodeStat>,
+    pub(crate) caps: Vec<Option<Caps>>,
+    /// A single message in flight, handed straight on.
+    pub(crate) slot: Option<(QueueNo, Msg)>,
+    /// False while a batch runs: its outputs go to inboxes.
+    pub(crate) slot_open: bool,
+    /// Queues with something in their inbox, each once.
+    pub(crate) run: VecDeque<QueueNo>,
+    /// Queues to serve, each once.
+    pub(crate) serve: VecDeque<QueueNo>,
+    pub(crate) timers: Timers,
+    pub(crate) pool: Pool,
+    pub(crate) rng: Rng,
+    pub(crate) now: u64,
+    /// Wall clock minus `now`, in nanoseconds.
+    pub(crate) wall_offset: u64,
+    pub(crate) events: VecDeque<Event>,
+    /// Back-enabled muxes and heads to call between dispatches.
+    pub(crate) relieved: VecDeque<QueueNo>,
+    /// Messages put to a place that does not exist.
+    pub(crate) stale: u64,
+}
+
+impl Net {
+    /// The water marks' number in the table, entered when new.
+    pub(crate) fn intern(&mut self, marks: Marks) -> u16 {
+        let at = self.marks.iter().position(|&m| m == marks).unwrap_or_else(|| {
+            self.marks.push(marks);
+            self.marks.len() - 1
+        });
+        // Beyond 65,535 different sets the last one serves: marks are advisory.
+        u16::try_from(at).unwrap_or(u16::MAX)
+    }
+
+    #[inline]
+    pub(crate) fn queue(&self, queue: QueueNo) -> Option<&Queue> {
+        Some(&self.pairs.at(queue >> 1)?.queues[(queue & 1) as usize])
+    }
+
+    #[inline]
+    pub(crate) fn queue_mut(&mut self, queue: QueueNo) -> Option<&mut Queue> {
+        Some(&mut self.pairs.at_mut(queue >> 1)?.queues[(queue & 1) as usize])
+    }
+
+    /// The queue after `queue` in its direction, or `NONE`.
+    #[inline]
+    pub(crate) fn next_of(&self, queue: QueueNo) -> QueueNo {
+        let Some(pair) = self.pairs.at(queue >> 1) else { return NONE };
+        let next = if queue & 1 == 0 { pair.up } else { pair.down };
+        if next == NONE { NONE } else { next * 2 + (queue & 1) }
+    }
+
+    /// The queue before `queue` in its direction, or `NONE`.
+    pub(crate) fn previous_of(&self, queue: QueueNo) -> QueueNo {
+        let Some(pair) = self.pairs.at(queue >> 1) else { return NONE };
+        let before = if queue & 1 == 0 { pair.down } else { pair.up };
+        if before == NONE { NONE } else { before * 2 + (queue & 1) }
+    }
+
+    /// Posts a message to a queue's inbox and charges it to the queue's target.
+    #[inline]
+    pub(crate) fn post(&mut self, queue: QueueNo, msg: Msg) {
+        let Some(to) = self.queue(queue) else { return self.lose(msg) };
+        let target = to.target;
+        self.charge(target, &msg);
+        if self.slot_open && self.run.is_empty() {
+            match self.slot.take() {
+                None => {
+                    self.slot = Some((queue, msg));
+                    return;
+                }
+                Some((first_queue, first)) => self.enter_inbox(first_queue, first),
+            }
+        }
+        self.enter_inbox(queue, msg);
+    }
+
+    /// Posts messages to one inbox, in order.
+    pub(crate) fn post_batch(&mut self, queue: QueueNo, mut batch: MsgList) {
+        if batch.is_empty() {
+            return;
+        }
+        let Some(to) = self.queue(queue) else {
+            for msg in batch {
+                self.lose(msg);
+            }
+            return;
+        };
+        let target = to.target;
+        self.charge_batch(target, &batch);
+        if let Some((first_queue, first)) = self.slot.take() {
+            self.enter_inbox(first_queue, first);
+        }
+        if let Some(to) = self.queue_mut(queue) {
+            let was_empty = to.inbox.is_empty();
+            to.inbox.append(&mut batch);
+            if was_empty {
+                self.run.push_back(queue);
+            }
+        }
+    }
+
+    #[inline]
+    fn enter_inbox(&mut self, queue: QueueNo, msg: Msg) {
+        let Some(to) = self.queue_mut(queue) else { return self.lose(msg) };
+        let was_empty = to.inbox.is_empty();
+        to.inbox.push(msg);
+        if was_empty {
+            self.run.push_back(queue);
+        }
+    }
+
+    /// A message that nobody can receive: its stream was dismantled.
+    #[cold]
+    pub(crate) fn lose(&mut self, msg: Msg) {
+        self.stale += 1;
+        self.pool.free(msg);
+    }
+
+    /// Counts a dropped message for a node and frees it.
+    pub(crate) fn discard(&mut self, node: u32, msg: Msg, reason: Drop) {
+        self.stats[node as usize].drop(reason, 1);
+        self.pool.free(msg);
+    }
+
+    /// Schedules a queue's service procedure, once while pending (C24).
+    pub(crate) fn qenable(&mut self, queue: QueueNo) {
+        let Some(q) = self.queue_mut(queue) else { return };
+        if q.has(SERVICE) && !q.has(crate::queue::ENABLED) {
+            q.set(crate::queue::ENABLED);
+            self.serve.push_back(queue);
+        }
+    }
+
+    /// Nothing is left to run.
+    pub(crate) fn idle(&self) -> bool {
+        self.slot.is_none()
+            && self.run.is_empty()
+            && self.serve.is_empty()
+            && self.relieved.is_empty()
+    }
+}

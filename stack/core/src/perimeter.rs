@@ -1,0 +1,529 @@
+//! The perimeter: owner of nodes, queues and run lists; runs them.
+
+use crate::cx::Cx;
+use crate::device::Device;
+use crate::driver::Driver;
+use crate::errno::Errno;
+use crate::head::{Got, Head, Mode, Ready};
+use crate::module::Module;
+use crate::mux::{Lower, Mux, Upper};
+use crate::net::{Event, Net, QueueNo, Role, queue_no, side_of};
+use crate::queue::{ENABLED, Side};
+use crate::rng::Rng;
+use crate::slab::{Key, Slab};
+use crate::stat::{NodeStat, SAMPLE_EVERY};
+use crate::timer::Timers;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use millstream_msg::{Msg, MsgList, Pool};
+
+/// Nodes, queues, run lists, timers and the pool of one stack.
+///
+/// Nothing blocks and nothing is re-entered: the owner calls [`Perimeter::turn`] with the time,
+/// polls devices, and does the operations of stream heads in between.
+pub struct Perimeter {
+    pub(crate) nodes: Slab<Node>,
+    pub(crate) streams: Slab<crate::plumb::Stream>,
+    pub(crate) net: Net,
+    /// Reads a clock in nanoseconds, for the sampled cost of modules. Absent in the simulator.
+    clock: Option<fn() -> u64>,
+    dispatches: u64,
+}
+
+/// Names a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub(crate) Key);
+
+/// Names a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId(pub(crate) Key);
+
+impl NodeId {
+    /// As a number, unique among the living.
+    pub fn number(self) -> u64 {
+        u64::from(self.0.generation) << 32 | u64::from(self.0.index)
+    }
+}
+
+impl StreamId {
+    /// As a number, unique among the living.
+    pub fn number(self) -> u64 {
+        u64::from(self.0.generation) << 32 | u64::from(self.0.index)
+    }
+}
+
+/// What a perimeter is made of.
+#[derive(Debug)]
+pub struct Config {
+    /// Where messages come from.
+    pub pool: Pool,
+    /// Seed of [`Cx::rng`].
+    pub seed: u64,
+    /// A clock in nanoseconds for the sampled cost of modules.
+    pub clock: Option<fn() -> u64>,
+}
+
+/// What a turn left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The budget ended before the work did: call again.
+    pub more: bool,
+    /// Call again by this time, in nanoseconds.
+    pub next: Option<u64>,
+}
+
+pub(crate) enum Node {
+    Head(Head),
+    Module(Box<dyn Module>, u32),
+    Mux(Box<dyn Mux>),
+    Driver(Driver, u32),
+}
+
+/// After so many dispatches of puts one service procedure runs even if puts go on: a ping-pong of
+/// puts starves nobody.
+const PUTS_PER_SERVICE: usize = 128;
+
+impl Perimeter {
+    /// An empty perimeter at time 0.
+    pub fn new(config: Config) -> Self {
+        Self {
+            nodes: Slab::new(),
+            streams: Slab::new(),
+            net: Net {
+                pairs: Slab::new(),
+                bands: Slab::new(),
+                marks: Vec::new(),
+                stats: Vec::new(),
+                caps: Vec::new(),
+                slot: None,
+                slot_open: true,
+                run: VecDeque::with_capacity(64),
+                serve: VecDeque::with_capacity(64),
+                timers: Timers::new(0),
+                pool: config.pool,
+                rng: Rng::new(config.seed),
+                now: 0,
+                wall_offset: 0,
+                events: VecDeque::with_capacity(64),
+                relieved: VecDeque::with_capacity(64),
+                stale: 0,
+            },
+            clock: config.clock,
+            dispatches: 0,
+        }
+    }
+
+    /// Sets what [`Cx::wall`] adds to the time of a turn, in nanoseconds.
+    pub fn set_wall_offset(&mut self, offset_ns: u64) {
+        self.net.wall_offset = offset_ns;
+    }
+
+    /// Runs timers that have expired at `now`, then inboxes and service procedures until nothing
+    /// is left or about `budget` dispatches are done.
+    pub fn turn(&mut self, now: u64, budget: usize) -> Turn {
+        self.net.now = self.net.now.max(now);
+        let mut left = budget;
+        // Timers get at most half of a turn.
+        while left > budget / 2
+            && let Some((node, token)) = self.net.timers.expire(self.net.now)
+        {
+            left -= 1;
+            self.fire(node, token);
+        }
+        let mut puts = 0;
+        while left > 0 && self.step(&mut puts) {
+            left -= 1;
+        }
+        self.net.pool.run_deferred();
+        Turn { more: !self.net.idle(), next: self.net.timers.next() }
+    }
+
+    /// Reads up to `budget` frames from a driver's device and posts them; how many.
+    pub fn poll(&mut self, driver: NodeId, budget: usize) -> usize {
+        match self.nodes.get_mut(driver.0) {
+            Some(Node::Driver(d, pair)) => d.poll(&mut self.net, driver, *pair, budget),
+            _ => 0,
+        }
+    }
+
+    /// A device that had backlog is writable again.
+    pub fn writable(&mut self, driver: NodeId) {
+        if let Some(Node::Driver(d, pair)) = self.nodes.get_mut(driver.0) {
+            d.writable(&mut self.net, driver, *pair);
+        }
+    }
+
+    /// The next thing that the host has to know.
+    pub fn event(&mut self) -> Option<Event> {
+        self.net.events.pop_front()
+    }
+
+    /// The pool of messages.
+    pub fn pool(&mut self) -> &mut Pool {
+        &mut self.net.pool
+    }
+
+    /// The reproducible random numbers of this perimeter.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.net.rng
+    }
+
+    /// Time of the last turn, in nanoseconds.
+    pub fn now(&self) -> u64 {
+        self.net.now
+    }
+
+    /// Messages that came for something dismantled.
+    pub fn stale(&self) -> u64 {
+        self.net.stale
+    }
+
+    /// Sends one message from the head of a stream: M_DATA, M_PROTO or M_PCPROTO.
+    ///
+    /// # Errors
+    /// The message is given back: EAGAIN when flow control refuses it (a `Writable` event
+    /// follows), ENXIO after a hangup, EINVAL when the stream is linked below a multiplexor, the
+    /// recorded error of a failed stream.
+    pub fn putmsg(&mut self, stream: StreamId, msg: Msg) -> Result<(), (Errno, Msg)> {
+        match self.head(stream) {
+            Ok((head, net, pair)) => head.putmsg(net, pair, msg),
+            Err(errno) => Err((errno, msg)),
+        }
+    }
+
+    /// Takes the first message at the head of a stream. `Ok(None)` when the line is gone and
+    /// everything was read.
+    ///
+    /// # Errors
+    /// EAGAIN without a message, EBADMSG when a passed descriptor is first, EINVAL when linked,
+    /// the recorded error of a failed stream.
+    pub fn getmsg(&mut self, stream: StreamId) -> Result<Option<Got>, Errno> {
+        let (head, net, pair) = self.head(stream)?;
+        head.getmsg(net, pair)
+    }
+
+    /// Copies data of the stream out (`read(2)`), in the read mode of the head.
+    ///
+    /// # Errors
+    /// As [`Perimeter::getmsg`]; EBADMSG when a control part is first.
+    pub fn read(&mut self, stream: StreamId, out: &mut [u8]) -> Result<usize, Errno> {
+        let (head, net, pair) = self.head(stream)?;
+        head.read(net, pair, out)
+    }
+
+    /// Copies data into messages of at most the topmost module's packet size and sends them
+    /// (`write(2)`). How much was sent.
+    ///
+    /// # Errors
+    /// As [`Perimeter::putmsg`], when nothing could be sent; ENOSR without memory.
+    pub fn write(&mut self, stream: StreamId, bytes: &[u8]) -> Result<usize, Errno> {
+        let (headroom, max) = self.write_shape(stream)?;
+        let mut done = 0;
+        loop {
+            let piece = &bytes[done..bytes.len().min(done + max)];
+            let Ok(msg) = self.net.pool.copy_from(headroom, piece) else {
+                return if done > 0 { Ok(done) } else { Err(Errno::ENOSR) };
+            };
+            if let Err((errno, msg)) = self.putmsg(stream, msg) {
+                self.net.pool.free(msg);
+                return if done > 0 { Ok(done) } else { Err(errno) };
+            }
+            done += piece.len();
+            if done == bytes.len() {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Sets how reads of a head treat message boundaries.
+    ///
+    /// # Errors
+    /// EINVAL when linked, EBADF when closed.
+    pub fn set_mode(&mut self, stream: StreamId, mode: Mode) -> Result<(), Errno> {
+        let (head, _, _) = self.head(stream)?;
+        head.set_mode(mode);
+        Ok(())
+    }
+
+    /// What a program could do at a head now. Not writable registers for a `Writable` event.
+    ///
+    /// # Errors
+    /// EINVAL when linked, EBADF when closed.
+    pub fn ready(&mut self, stream: StreamId) -> Result<Ready, Errno> {
+        let (head, net, pair) = self.head(stream)?;
+        Ok(head.ready(net, pair))
+    }
+
+    fn head(&mut self, stream: StreamId) -> Result<(&mut Head, &mut Net, u32), Errno> {
+        let top = self.streams.get(stream.0).ok_or(Errno::EBADF)?.top;
+        let node = self.net.pairs.at(top).ok_or(Errno::EBADF)?.node;
+        match self.nodes.at_mut(node) {
+            Some(Node::Head(head)) => Ok((head, &mut self.net, top)),
+            // Linked under a multiplexor: every user operation is refused (H4).
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    pub(crate) fn add_node(&mut self, node: Node) -> NodeId {
+        let caps = match &node {
+            Node::Driver(driver, _) => Some(driver.caps),
+            _ => None,
+        };
+        let key = self.nodes.insert(node);
+        let at = key.index as usize;
+        if self.net.stats.len() <= at {
+            self.net.stats.resize_with(at + 1, NodeStat::default);
+            self.net.caps.resize(at + 1, None);
+        }
+        self.net.stats[at] = NodeStat::default();
+        self.net.caps[at] = caps;
+        NodeId(key)
+    }
+
+    /// Adds a device's driver without a stream; see `open_device`.
+    pub(crate) fn add_driver(&mut self, name: &str, device: Box<dyn Device>) -> NodeId {
+        self.add_node(Node::Driver(Driver::new(name.into(), device), crate::net::NONE))
+    }
+
+    /// Runs one thing: the message in the slot, an inbox, a relieved end, or a service procedure.
+    #[inline]
+    fn step(&mut self, puts: &mut usize) -> bool {
+        if *puts >= PUTS_PER_SERVICE
+            && let Some(queue) = self.net.serve.pop_front()
+        {
+            *puts = 0;
+            self.spill_slot();
+            self.serve(queue);
+            return true;
+        }
+        if let Some((queue, msg)) = self.net.slot.take() {
+            *puts += 1;
+            self.put_one(queue, msg);
+        } else if let Some(queue) = self.net.run.pop_front() {
+            *puts += 1;
+            self.run_inbox(queue);
+        } else if let Some(queue) = self.net.relieved.pop_front() {
+            self.relieve_end(queue);
+        } else if let Some(queue) = self.net.serve.pop_front() {
+            *puts = 0;
+            self.serve(queue);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Runs one queue's inbox: alone when it has one message, as a batch otherwise.
+    pub(crate) fn run_inbox(&mut self, queue: QueueNo) {
+        let Some(q) = self.net.queue_mut(queue) else { return };
+        if q.inbox.len() == 1 {
+            if let Some(msg) = q.inbox.pop() {
+                self.put_one(queue, msg);
+            }
+            return;
+        }
+        let batch = core::mem::take(&mut q.inbox);
+        if !batch.is_empty() {
+            self.put_batch(queue, batch);
+        }
+    }
+
+    #[inline]
+    fn put_one(&mut self, queue: QueueNo, msg: Msg) {
+        let (pair_no, side) = (queue >> 1, side_of(queue));
+        let Some(pair) = self.net.pairs.at(pair_no) else { return self.net.lose(msg) };
+        let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
+        let target = pair.queues[side as usize].target;
+        self.net.discharge(target, &msg);
+        let stat = &mut self.net.stats[node as usize];
+        stat.calls[side as usize] += 1;
+        stat.msgs_in[side as usize] += 1;
+        stat.bytes_in[side as usize] += msg.len() as u64;
+        let timed = self.start_timing();
+        let mut cx = Cx { net: &mut self.net, node, pair: pair_no, side };
+        match self.nodes.at_mut(node) {
+            Some(Node::Module(module, _)) => match side {
+                Side::Read => module.rput(&mut cx, msg),
+                Side::Write => module.wput(&mut cx, msg),
+            },
+            Some(Node::Mux(mux)) => {
+                let pair = cx.net.pairs.key_at(pair_no).expect("the pair was just read");
+                match role {
+                    Role::Lower => mux.lrput(&mut cx, Lower { pair, cookie }, msg),
+                    _ => mux.uwput(&mut cx, Upper { pair, cookie }, msg),
+                }
+            }
+            Some(other) => {
+                let mut batch = MsgList::new();
+                batch.push(msg);
+                put_end(other, &mut self.net, node, pair_no, batch);
+            }
+            None => self.net.lose(msg),
+        }
+        self.stop_timing(timed, node, 1);
+    }
+
+    fn put_batch(&mut self, queue: QueueNo, batch: MsgList) {
+        let (pair_no, side) = (queue >> 1, side_of(queue));
+        let Some(pair) = self.net.pairs.at(pair_no) else { return };
+        let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
+        let target = pair.queues[side as usize].target;
+        self.net.discharge_batch(target, &batch);
+        let count = batch.len() as u64;
+        let stat = &mut self.net.stats[node as usize];
+        stat.calls[side as usize] += 1;
+        stat.msgs_in[side as usize] += count;
+        stat.bytes_in[side as usize] += u64::from(batch.bytes());
+        let timed = self.start_timing();
+        self.net.slot_open = false;
+        let mut cx = Cx { net: &mut self.net, node, pair: pair_no, side };
+        match self.nodes.at_mut(node) {
+            Some(Node::Module(module, _)) => match side {
+                Side::Read => module.rput_batch(&mut cx, batch),
+                Side::Write => module.wput_batch(&mut cx, batch),
+            },
+            Some(Node::Mux(mux)) => {
+                let pair = cx.net.pairs.key_at(pair_no).expect("the pair was just read");
+                match role {
+                    Role::Lower => mux.lrput_batch(&mut cx, Lower { pair, cookie }, batch),
+                    _ => mux.uwput_batch(&mut cx, Upper { pair, cookie }, batch),
+                }
+            }
+            Some(other) => put_end(other, &mut self.net, node, pair_no, batch),
+            None => batch.into_iter().for_each(|msg| self.net.lose(msg)),
+        }
+        self.net.slot_open = true;
+        self.stop_timing(timed, node, count);
+    }
+
+    fn serve(&mut self, queue: QueueNo) {
+        let (pair_no, side) = (queue >> 1, side_of(queue));
+        let Some(pair) = self.net.pairs.at_mut(pair_no) else { return };
+        pair.queues[side as usize].clear(ENABLED);
+        let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
+        self.net.stats[node as usize].services[side as usize] += 1;
+        // Outputs of a service procedure are usually many: they go to inboxes.
+        self.net.slot_open = false;
+        let mut cx = Cx { net: &mut self.net, node, pair: pair_no, side };
+        match self.nodes.at_mut(node) {
+            Some(Node::Module(module, _)) => match side {
+                Side::Read => module.rsrv(&mut cx),
+                Side::Write => module.wsrv(&mut cx),
+            },
+            Some(Node::Mux(mux)) => {
+                if let Some(pair) = cx.net.pairs.key_at(pair_no) {
+                    match role {
+                        Role::Lower => mux.lrsrv(&mut cx, Lower { pair, cookie }),
+                        _ => mux.uwsrv(&mut cx, Upper { pair, cookie }),
+                    }
+                }
+            }
+            // A head's reader and a device's readiness serve these queues.
+            Some(Node::Head(_) | Node::Driver(..)) | None => {}
+        }
+        self.net.slot_open = true;
+    }
+
+    /// Flow control ahead of the end of a stream has gone.
+    fn relieve_end(&mut self, queue: QueueNo) {
+        let Some(pair) = self.net.pairs.at(queue >> 1) else { return };
+        let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
+        let (pair_no, side) = (queue >> 1, side_of(queue));
+        match self.nodes.at_mut(node) {
+            Some(Node::Head(head)) => head.relieved(&mut self.net),
+            Some(Node::Driver(..)) => {
+                if let Some(key) = self.nodes.key_at(node) {
+                    self.net.events.push_back(Event::ReadResumed(NodeId(key)));
+                }
+            }
+            Some(Node::Mux(mux)) => {
+                let Some(pair) = self.net.pairs.key_at(pair_no) else { return };
+                let mut cx = Cx { net: &mut self.net, node, pair: pair_no, side };
+                match role {
+                    Role::Lower => mux.lower_relieved(&mut cx, Lower { pair, cookie }),
+                    _ => mux.upper_relieved(&mut cx, Upper { pair, cookie }),
+                }
+            }
+            // A module without a service procedure cannot wait.
+            Some(Node::Module(..)) | None => {}
+        }
+    }
+
+    fn fire(&mut self, node: u32, token: u64) {
+        match self.nodes.at_mut(node) {
+            Some(Node::Module(module, pair)) => {
+                let mut cx = Cx { net: &mut self.net, node, pair: *pair, side: Side::Read };
+                module.timer(&mut cx, token);
+            }
+            Some(Node::Mux(mux)) => {
+                let pair = crate::net::NONE;
+                mux.timer(&mut Cx { net: &mut self.net, node, pair, side: Side::Read }, token);
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts a message that waits in the slot into its inbox, in front of all that comes later.
+    pub(crate) fn spill_slot(&mut self) {
+        if let Some((queue, msg)) = self.net.slot.take() {
+            match self.net.queue_mut(queue) {
+                Some(q) => {
+                    let was_empty = q.inbox.is_empty();
+                    q.inbox.push(msg);
+                    if was_empty {
+                        self.net.run.push_back(queue);
+                    }
+                }
+                None => self.net.lose(msg),
+            }
+        }
+    }
+
+    #[inline]
+    fn start_timing(&mut self) -> Option<u64> {
+        let clock = self.clock?;
+        self.dispatches += 1;
+        self.dispatches.is_multiple_of(SAMPLE_EVERY).then(clock)
+    }
+
+    #[inline]
+    fn stop_timing(&mut self, started: Option<u64>, node: u32, msgs: u64) {
+        if let (Some(started), Some(clock)) = (started, self.clock) {
+            let stat = &mut self.net.stats[node as usize];
+            stat.sampled_ns += clock().saturating_sub(started);
+            stat.sampled_msgs += msgs;
+        }
+    }
+
+    pub(crate) fn cx_for(net: &mut Net, node: u32, pair: u32) -> Cx<'_> {
+        Cx { net, node, pair, side: Side::Read }
+    }
+
+    /// Queue numbers of a pair, read side first.
+    pub(crate) fn queues_of(pair: u32) -> [QueueNo; 2] {
+        [queue_no(pair, Side::Read), queue_no(pair, Side::Write)]
+    }
+}
+
+/// Puts at the ends of a stream that are neither modules nor multiplexors.
+fn put_end(end: &mut Node, net: &mut Net, node: u32, pair: u32, batch: MsgList) {
+    match end {
+        Node::Head(head) => head.put(net, node, pair, batch),
+        Node::Driver(driver, _) => {
+            let generation = driver.generation;
+            driver.put(net, NodeId(Key { index: node, generation }), pair, batch);
+        }
+        Node::Module(..) | Node::Mux(_) => {}
+    }
+}
+
+impl core::fmt::Debug for Perimeter {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Perimeter")
+            .field("nodes", &self.nodes.len())
+            .field("streams", &self.streams.len())
+            .field("now", &self.net.now)
+            .finish()
+    }
+}
