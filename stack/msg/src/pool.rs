@@ -545,13 +545,20 @@ impl core::fmt::Debug for Pool {
 }
 
 impl PoolConfig {
-    /// For tests and small tools: 1.5 MiB.
+    /// For tests and small tools: 1.3 MiB.
     pub const TINY: Self =
         Self { small: 512, frame: 256, large: 16, bare: 1024, external: 64, reserve_256th: 16 };
 
-    /// For a stack of a few interfaces. Each term is what its owners can hold at once:
-    /// 64 MiB of large pieces (1,000 super-frames in queues), 32 MiB of frames, and headers and
-    /// windows for each of them.
+    /// For a stack of a few interfaces: 127.3 MiB at most, taken as it is needed. The terms are
+    /// what their owners can hold at once.
+    ///
+    /// | kind | cells | MiB | for |
+    /// |---|---|---|---|
+    /// | small | 65,536 of 384 B | 24.0 | the headers of each packet cut from what is below |
+    /// | frame | 16,384 of 2 KiB | 32.0 | rings, and queues of packets of one frame |
+    /// | large | 2,048 of 32.1 KiB | 64.3 | 1,000 super-frames in sockets and queues |
+    /// | bare | 65,536 of 64 B | 4.1 | a window for each of the small ones |
+    /// | external | 16,384 of 192 B | 3.0 | payload lent by applications |
     pub const STACK: Self = Self {
         small: 65_536,
         frame: 16_384,

@@ -1,0 +1,3 @@
+//! What each fuzz target does with its bytes. A panic is a finding.
+
+pub mod offload_finish;
