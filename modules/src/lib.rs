@@ -11,6 +11,9 @@ extern crate std;
 
 pub mod actions;
 pub mod arp;
+pub mod count;
 pub mod ether;
 pub mod hash;
+pub mod ip;
 pub mod limit;
+pub mod null;

@@ -23,6 +23,9 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// Full.
+    pub const NEW: Self = Self { full_at: 0 };
+
     /// Takes a token; false when there is none. `now` in nanoseconds.
     #[must_use]
     pub fn take(&mut self, now: u64, rate: Rate) -> bool {
