@@ -3,7 +3,12 @@
 mod ifname;
 pub mod netlink;
 pub mod netns;
+mod pair;
 mod sys;
+mod tap;
 pub mod tun;
+mod vnet;
 
 pub use ifname::BadName;
+pub use pair::{PairEnd, pair};
+pub use tap::{HEADROOM, Tap};

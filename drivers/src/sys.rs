@@ -95,37 +95,10 @@ pub(crate) fn enable_netlink_option(fd: BorrowedFd<'_>, option: libc::c_int) -> 
     bytes_or_errno(status).map(|_| ())
 }
 
-/// readv(2) into memory that Rust cannot borrow: uninitialised, or shared with another process.
-///
-/// Returns the bytes read; `rustix::io::readv` is the function for ordinary slices.
-///
-/// # Safety
-/// Every block must be valid for writes of `iov_len` bytes until the call returns, blocks must not
-/// overlap, and no reference to their bytes may be used meanwhile. After `Ok(n)` the first n bytes,
-/// in the order of the blocks, are initialised; nothing is said about the others.
-#[allow(dead_code, reason = "entry point of the drivers that move frames")]
-pub(crate) unsafe fn readv_raw(fd: BorrowedFd<'_>, blocks: &[libc::iovec]) -> Result<usize> {
-    // SAFETY: the list is a slice of iovec, the kernel bounds its length; the caller promises that
-    // each block may be written.
-    bytes_or_errno(unsafe {
-        libc::syscall(libc::SYS_readv, fd.as_raw_fd(), blocks.as_ptr(), blocks.len())
-    })
-}
-
-/// writev(2) from memory that Rust cannot borrow, for example shared with another process.
-///
-/// Returns the bytes written; `rustix::io::writev` is the function for ordinary slices.
-///
-/// # Safety
-/// Every block must be valid for reads of `iov_len` initialised bytes until the call returns.
-/// Another process may change them meanwhile: the kernel copies each byte once.
-#[allow(dead_code, reason = "entry point of the drivers that move frames")]
-pub(crate) unsafe fn writev_raw(fd: BorrowedFd<'_>, blocks: &[libc::iovec]) -> Result<usize> {
-    // SAFETY: the list is a slice of iovec, the kernel bounds its length; the caller promises that
-    // each block may be read.
-    bytes_or_errno(unsafe {
-        libc::syscall(libc::SYS_writev, fd.as_raw_fd(), blocks.as_ptr(), blocks.len())
-    })
+/// A duplicate, close-on-exec, of a descriptor that another crate owns.
+pub(crate) fn dup_of(fd: std::os::fd::RawFd) -> std::io::Result<std::os::fd::OwnedFd> {
+    // SAFETY: the caller reads the number off an object that is alive, so it is open.
+    unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
 }
 
 /// The result of `libc::syscall`: a count, or -1 with the cause in errno.
@@ -154,47 +127,4 @@ fn interface_request(name: &IfName, flags: u16) -> libc::ifreq {
 /// The type of request numbers differs between the C libraries; the value has 32 bits in all.
 const fn op(request: libc::Ioctl) -> Opcode {
     request as Opcode
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::mem::MaybeUninit;
-    use std::os::fd::AsFd;
-
-    fn block<T>(bytes: &mut [T]) -> libc::iovec {
-        libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: size_of_val(bytes) }
-    }
-
-    #[test]
-    fn raw_vectors_go_through_a_pipe_in_order_into_uninitialised_memory() {
-        let (read_end, write_end) = rustix::pipe::pipe().unwrap();
-        let (mut head, mut body) = (*b"abc", *b"defg");
-        // SAFETY: both blocks are live local arrays.
-        let sent = unsafe { writev_raw(write_end.as_fd(), &[block(&mut head), block(&mut body)]) };
-        assert_eq!(sent, Ok(7));
-        let mut front = [MaybeUninit::<u8>::uninit(); 5];
-        let mut rest = [MaybeUninit::<u8>::uninit(); 9];
-        // SAFETY: both blocks are live, distinct local arrays which nothing else borrows.
-        let got = unsafe { readv_raw(read_end.as_fd(), &[block(&mut front), block(&mut rest)]) };
-        assert_eq!(got, Ok(7));
-        // SAFETY: the call initialised seven bytes: five of `front` and two of `rest`.
-        let (front, rest) = unsafe { (front.map(|b| b.assume_init()), &rest[..2]) };
-        assert_eq!(&front, b"abcde");
-        // SAFETY: as above.
-        assert_eq!(rest.iter().map(|b| unsafe { b.assume_init() }).collect::<Vec<_>>(), b"fg");
-    }
-
-    #[test]
-    fn raw_vectors_report_the_errno() {
-        let (read_end, _write_end) =
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
-        let mut byte = [0_u8; 1];
-        // SAFETY: the block is a live local array.
-        let got = unsafe { readv_raw(read_end.as_fd(), &[block(&mut byte)]) };
-        assert_eq!(got, Err(Errno::AGAIN));
-        // SAFETY: as above.
-        let wrong_end = unsafe { writev_raw(read_end.as_fd(), &[block(&mut byte)]) };
-        assert_eq!(wrong_end, Err(Errno::BADF));
-    }
 }

@@ -21,6 +21,12 @@ pub trait Device: Send {
     /// # Errors
     /// The device has failed for good; the stream gets M_HANGUP.
     fn send(&mut self, batch: &mut MsgList) -> Result<(), Errno>;
+
+    /// Frames that the device itself has dropped since the last call, for want of memory or
+    /// because the line refused them.
+    fn take_dropped(&mut self) -> u64 {
+        0
+    }
 }
 
 /// What a device is and can do.

@@ -6,6 +6,7 @@ use crate::module::Drop;
 use crate::net::{Event, Net, queue_no};
 use crate::perimeter::NodeId;
 use crate::queue::Side;
+use crate::stat::NodeStat;
 use alloc::boxed::Box;
 use alloc::string::String;
 use millstream_msg::offload::{self, Refusal};
@@ -92,6 +93,7 @@ impl Driver {
                 stat.msgs_in[0] += frames.len() as u64;
                 stat.msgs_out[0] += frames.len() as u64;
                 stat.bytes_in[0] += u64::from(frames.bytes());
+                count_dropped(&mut *self.device, stat);
                 net.post_batch(up, frames);
                 count
             }
@@ -109,7 +111,9 @@ impl Driver {
         }
         let offered = frames.len();
         let outcome = self.device.send(&mut frames);
-        net.stats[id.0.index as usize].consumed += (offered - frames.len()) as u64;
+        let stat = &mut net.stats[id.0.index as usize];
+        stat.consumed += (offered - frames.len()) as u64;
+        count_dropped(&mut *self.device, stat);
         if let Err(errno) = outcome {
             for frame in frames {
                 net.discard(id.0.index, frame, Drop::DEVICE);
@@ -140,6 +144,13 @@ impl Driver {
             let up = net.next_of(queue_no(pair, Side::Read));
             net.post(up, hangup);
         }
+    }
+}
+
+fn count_dropped(device: &mut dyn Device, stat: &mut NodeStat) {
+    match device.take_dropped() {
+        0 => {}
+        count => stat.drop(Drop::DEVICE_LOST, count),
     }
 }
 

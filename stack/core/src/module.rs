@@ -198,6 +198,8 @@ impl Drop {
     pub const FLUSHED: Self = Self("flushed");
     /// The device refused it.
     pub const DEVICE: Self = Self("device error");
+    /// The device dropped it itself, for want of memory or because the line refused it.
+    pub const DEVICE_LOST: Self = Self("lost at the device");
     /// Its offload request and its bytes do not fit together.
     pub const BAD_OFFLOAD: Self = Self("bad offload request");
 }
