@@ -44,6 +44,7 @@ mod ops;
 mod pool;
 mod pullup;
 mod shared;
+mod sync;
 
 pub use block::Free;
 pub use buf::Tail;

@@ -1,21 +1,24 @@
 //! The part of a pool that other threads reach: the stack of cells they freed, the copy
-//! counters, and the memory itself, which lives until the last cell is back.
+//! counters, and the memory itself, which lives until the last cell is back. The protocol is
+//! checked by loom, see `sync`.
+#![allow(unexpected_cfgs, reason = "loom is set by hand")]
 
 use crate::block::{CLASSES, Class, Dblk, Mblk};
+use crate::sync::{AtomicPtr, Count};
 use alloc::alloc::dealloc;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::cell::UnsafeCell;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// One per pool. Freed by whoever brings the last cell home.
 pub(crate) struct Shared {
     /// Cells freed by others, linked by `Mblk::next`. `CLOSED` once the pool is gone.
     remote: AtomicPtr<Mblk>,
     /// Cells still out. Written once, when the pool closes; counted down from then on.
-    outstanding: AtomicUsize,
+    outstanding: Count,
     /// Chunks of memory. Touched by the owner while it lives, by the last freer afterwards.
     chunks: UnsafeCell<Vec<(*mut u8, Layout)>>,
     /// Bytes of payload copied.
@@ -24,6 +27,9 @@ pub(crate) struct Shared {
     pub(crate) pulled: AtomicU64,
     /// Bytes of data in cells of each class that were made: part of the memory sum.
     pub(crate) grown: [AtomicUsize; CLASSES],
+    /// What the model checker counts: gone with the pool.
+    #[cfg(all(loom, test))]
+    pub(crate) token: Option<loom::sync::Arc<()>>,
 }
 
 // SAFETY: `chunks` is touched by the owner through `&mut Pool`, and after it is gone only by the
@@ -42,11 +48,13 @@ impl Shared {
     pub(crate) fn new() -> *mut Self {
         Box::into_raw(Box::new(Self {
             remote: AtomicPtr::new(ptr::null_mut()),
-            outstanding: AtomicUsize::new(0),
+            outstanding: Count::new(0),
             chunks: UnsafeCell::new(Vec::new()),
             copied: AtomicU64::new(0),
             pulled: AtomicU64::new(0),
             grown: [const { AtomicUsize::new(0) }; CLASSES],
+            #[cfg(all(loom, test))]
+            token: None,
         }))
     }
 
