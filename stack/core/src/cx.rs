@@ -1,7 +1,7 @@
 //! What a module can do while it runs.
 
 use crate::device::Caps;
-use crate::module::Drop;
+use crate::module::{Drop, Marks};
 use crate::mux::{Lower, Upper};
 use crate::net::{NONE, Net, QueueNo, queue_no};
 use crate::queue::{Flush, NO_ENABLE, Side, is_ordinary};
@@ -112,6 +112,12 @@ impl Cx<'_> {
         if let Some(q) = self.net.queue_mut(queue_no(self.pair, side)) {
             if on { q.clear(NO_ENABLE) } else { q.set(NO_ENABLE) }
         }
+    }
+
+    /// Sets the water marks of an own queue (`strqset(9F)`); writers that now have room are
+    /// called back.
+    pub fn set_marks(&mut self, side: Side, marks: Marks) {
+        self.net.set_marks(queue_no(self.pair, side), marks);
     }
 
     /// The canonical service procedure: passes on while there is room.
@@ -323,6 +329,11 @@ impl Cx<'_> {
     pub fn free(&mut self, msg: Msg) {
         self.net.stats[self.node as usize].consumed += 1;
         self.net.pool.free(msg);
+    }
+
+    /// Counts messages that have done their work and were freed elsewhere.
+    pub fn count_consumed(&mut self, count: u64) {
+        self.net.stats[self.node as usize].consumed += count;
     }
 
     /// Drops a message, and counts why.

@@ -4,6 +4,7 @@
 //! after it with a service procedure. It stays charged while it is in transit through modules
 //! without service procedures, and while the target holds it.
 
+use crate::module::Marks;
 use crate::net::{NONE, Net, QueueNo};
 use crate::queue::{self, BANDED, Queue, SERVICE, WANT_BAND, WANT_WRITE, band_of};
 use crate::slab::Key;
@@ -274,6 +275,15 @@ impl Net {
         let flushed = q.flush(what, band);
         self.discharge_batch(queue, &flushed);
         flushed
+    }
+
+    /// `strqset(9F)` of the water marks. Writers that now have room are called back.
+    pub(crate) fn set_marks(&mut self, queue: QueueNo, marks: Marks) {
+        let marks = self.intern(marks);
+        if let Some(q) = self.queue_mut(queue) {
+            q.marks = marks;
+        }
+        self.relieve_if_low(queue);
     }
 
     /// True when the queue's pair and side hold messages.

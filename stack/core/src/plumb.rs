@@ -115,6 +115,16 @@ impl Perimeter {
         self.add_node(Node::Mux(mux))
     }
 
+    /// Takes a multiplexor away that has no stream any more, above or below; false when it has.
+    pub fn remove_mux(&mut self, mux: NodeId) -> bool {
+        let used = self.net.pairs.iter().any(|(_, pair)| pair.node == mux.0.index);
+        if used || !matches!(self.nodes.get(mux.0), Some(Node::Mux(_))) {
+            return false;
+        }
+        self.net.timers.cancel_all(mux.0.index);
+        self.nodes.remove(mux.0).is_some()
+    }
+
     /// Opens a stream on a multiplexor: a head directly above it.
     ///
     /// # Errors
