@@ -80,10 +80,9 @@ fn a4_a_used_cell_is_handed_out_again_without_marks_of_its_last_message() {
 fn a5_first_byte_of_a_cell_is_aligned_for_any_scalar() {
     let mut pool = pool();
     for len in [1, 256, 1500, 32_768] {
-        for _ in 0..5 {
-            let msg = pool.alloc(0, len).unwrap();
+        let held: Vec<Msg> = (0..5).map(|_| pool.alloc(0, len).unwrap()).collect();
+        for msg in &held {
             assert_eq!(msg.blocks().next().unwrap().as_ptr().addr() % 64, 0);
-            std::mem::forget(msg);
         }
     }
 }
