@@ -13,6 +13,7 @@ pub mod build;
 pub mod forward;
 pub mod frag;
 pub mod icmp;
+pub mod igmp;
 
 pub mod input;
 pub mod options;

@@ -42,7 +42,7 @@ impl Fields<'_> {
     /// the caller's to know.
     pub fn write(&self, to: &mut [u8], payload: usize) {
         let len = self.header_len();
-        assert!(to.len() == len && len % 4 == 0 && self.options.len() <= OPTIONS_MAX);
+        assert!(to.len() == len && len.is_multiple_of(4) && self.options.len() <= OPTIONS_MAX);
         let total = u16::try_from(len + payload);
         let total = total.unwrap_or_else(|_| panic!("a packet of more than 65,535 bytes"));
         to[0] = 0x40 | (len / 4) as u8;
@@ -146,7 +146,7 @@ impl Identification {
 
     /// The next of `packets` consecutive numbers (a super-frame uses one for each packet).
     pub fn next(&mut self, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, packets: usize) -> u16 {
-        let addresses = u64::from(u32::from(src)) << 32 | u64::from(u32::from(dst));
+        let addresses = (u64::from(u32::from(src)) << 32) | u64::from(u32::from(dst));
         let hash = self.hash.word(addresses ^ u64::from(protocol).rotate_right(8));
         let counter = &mut self.counters[hash as usize % ID_COUNTERS];
         let id = counter.wrapping_add((hash >> 32) as u16);
@@ -190,7 +190,7 @@ mod tests {
             prop_assert_eq!(other.destination(), dst);
             prop_assert_eq!((other.protocol().0, other.ttl()), (protocol, ttl));
             prop_assert_eq!((other.identification(), other.dont_fragment()), (id, df));
-            prop_assert_eq!(other.dcp().value() << 2 | other.ecn().value(), tos);
+            prop_assert_eq!((other.dcp().value() << 2) | other.ecn().value(), tos);
             prop_assert_eq!(other.options().len(), if alert { 4 } else { 0 });
         }
     }

@@ -381,7 +381,7 @@ fn sane(view: &View) -> Result<(), IpDrop> {
     if len == 0 {
         return Err(IpDrop::FragEmpty);
     }
-    if view.more_fragments && len % 8 != 0 {
+    if view.more_fragments && !len.is_multiple_of(8) {
         return Err(IpDrop::FragLength);
     }
     if view.header() + at + len > usize::from(u16::MAX) {

@@ -73,10 +73,11 @@ impl Request {
     /// destination (16), 8 reserved.
     pub fn encode(&self) -> [u8; REQUEST_LEN] {
         let mut to = [0; REQUEST_LEN];
-        let flags = u8::from(self.dont_fragment) * DONT_FRAGMENT
-            | u8::from(self.broadcast) * BROADCAST
-            | u8::from(self.router_alert) * ROUTER_ALERT
-            | u8::from(self.multicast_loop) * MULTICAST_LOOP;
+        let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+        let flags = flag(self.dont_fragment, DONT_FRAGMENT)
+            | flag(self.broadcast, BROADCAST)
+            | flag(self.router_alert, ROUTER_ALERT)
+            | flag(self.multicast_loop, MULTICAST_LOOP);
         let (src_family, src) = self.src.map_or((0, [0; 16]), encode_address);
         let (dst_family, dst) = encode_address(self.dst);
         let interface = self.interface.map_or(0, |index| index.saturating_add(1));
