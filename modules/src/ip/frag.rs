@@ -115,9 +115,8 @@ fn cut(msg: Msg, mtu: u16, pool: &mut Pool, out: &mut MsgList) -> Result<(), (Ms
         let header_len = MIN_HEADER_LEN + options.len();
         let room = (usize::from(mtu) - header_len) & !7;
         let more = rest.len() > room;
-        let next = match more.then(|| rest.split_off(pool, room)).transpose() {
-            Ok(next) => next,
-            Err(_) => return Err((rest, IpDrop::NoMem)),
+        let Ok(next) = more.then(|| rest.split_off(pool, room)).transpose() else {
+            return Err((rest, IpDrop::NoMem));
         };
         let last = !more && !view.more_fragments;
         let fields = Fields {
