@@ -8,6 +8,7 @@ use crate::actions::reasons;
 
 mod cache;
 mod engine;
+mod module;
 mod own;
 pub mod packet;
 
@@ -16,6 +17,7 @@ pub use cache::{
     UNRESOLVED_MAX,
 };
 pub use engine::{Engine, Stats};
+pub use module::Arp;
 pub use own::{ADDRESSES_MAX, AddressError};
 
 reasons! {

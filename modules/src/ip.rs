@@ -10,18 +10,22 @@
 use crate::actions::reasons;
 
 pub mod build;
+mod engine;
 pub mod forward;
 pub mod frag;
 pub mod icmp;
 pub mod igmp;
 
 pub mod input;
+mod mux;
 pub mod options;
 pub mod reass;
 pub mod request;
 pub mod route;
 pub mod view;
 
+pub use engine::{Engine, Taker};
+pub use mux::Ip;
 pub use request::{REQUEST_LEN, Request};
 pub use view::View;
 
@@ -104,6 +108,8 @@ reasons! {
         BadRequest => "ip_bad_request",
         /// Nobody takes the protocol.
         NoProtocol => "ip_no_protocol",
+        /// Nobody is bound to the port.
+        NoPort => "ip_no_port",
         /// No message cell was left.
         NoMem => "ip_no_mem",
         /// A fragment without data.

@@ -201,6 +201,16 @@ impl Engine {
         self.next_deadline()
     }
 
+    /// Sends on what waits for stations, as it came, because the module leaves.
+    pub fn clear(&mut self, out: &mut Actions<ArpDrop>) {
+        for id in 0..self.cache.slots() {
+            if self.cache.in_use(id) {
+                let mut pending = self.cache.take_pending(id);
+                out.down.append(&mut pending);
+            }
+        }
+    }
+
     /// A packet that makes sense on its own.
     fn packet(
         &mut self,

@@ -1,1 +1,17 @@
 //! Threads, clocks and descriptors around the core.
+//!
+//! A [`Shard`] is a perimeter with a thread's event loop: devices, timers, calls and messages of
+//! other threads. A [`Handle`] reaches it from any thread; an [`End`] is one stream as another
+//! thread sees it.
+#![deny(unsafe_code)]
+
+mod checksum;
+mod end;
+mod inlet;
+pub mod plan;
+mod poller;
+mod shard;
+
+pub use end::{End, EndError};
+pub use inlet::{Gone, Handle};
+pub use shard::{DeviceFd, Notice, Shard, ShardConfig};

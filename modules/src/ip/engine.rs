@@ -1,0 +1,421 @@
+//! The state of `ip`, and what a packet from below, a packet from above or the clock does to it.
+
+use super::forward::{self, Decision, Target};
+use super::frag::{self, Fit};
+use super::icmp::{self, Cause, Limiter, Received, SoftError};
+use super::igmp::{Groups, JoinError};
+use super::reass::Reassembly;
+use super::route::{INTERFACES_MAX, Net};
+use super::{IpDrop, Request, View, build, input, options, protocol};
+use crate::actions::Actions;
+use crate::ether::{self, Mac};
+use crate::hash::Keyed;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use millstream_msg::{Msg, MsgFlags, MsgList, Pool};
+
+/// IPv4 of a stack, host or router. Times are nanoseconds of one monotonic clock.
+#[derive(Debug)]
+pub struct Engine {
+    /// Interfaces, addresses and routes.
+    pub net: Net,
+    /// Packets for other hosts go on.
+    pub forwarding: bool,
+    reassembly: Reassembly,
+    ids: build::Identification,
+    limiter: Limiter,
+    groups: Groups,
+    pub(super) out: Out,
+}
+
+/// What the last calls want done. The face empties it.
+#[derive(Debug)]
+pub(super) struct Out {
+    /// Frames per interface.
+    pub(super) frames: [MsgList; INTERFACES_MAX],
+    /// Packets for transports, in order.
+    pub(super) up: Vec<(Taker, Msg)>,
+    /// Errors for transports.
+    pub(super) errors: Vec<SoftError>,
+    /// Drops, and messages that ended here.
+    pub(super) act: Actions<IpDrop>,
+}
+
+/// Who takes a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Taker {
+    /// The transport of this protocol.
+    Protocol(u8),
+    /// Whoever sends echo requests with this identifier.
+    Echo(u16),
+}
+
+/// How a packet of ours came to be output: errors about it are not sent to ourselves for ever.
+const LOCAL_DEPTH: u8 = 2;
+
+impl Engine {
+    /// A host without interfaces. `hash` has the stack's random key.
+    pub fn new(hash: Keyed) -> Self {
+        Self {
+            net: Net::new(),
+            forwarding: false,
+            reassembly: Reassembly::new(hash),
+            ids: build::Identification::new(hash),
+            limiter: Limiter::new(hash),
+            groups: Groups::new(),
+            out: Out {
+                frames: [const { MsgList::new() }; INTERFACES_MAX],
+                up: Vec::with_capacity(64),
+                errors: Vec::new(),
+                act: Actions::new(),
+            },
+        }
+    }
+
+    /// A frame from an interface.
+    pub fn input(&mut self, mut msg: Msg, interface: u16, now: u64, random: u32, pool: &mut Pool) {
+        let view = match input::receive(&mut msg, interface, pool) {
+            Ok(view) => view,
+            Err(reason) => return self.out.act.discard(msg, reason),
+        };
+        let mut router_alert = false;
+        if let Some(bytes) = msg.first().get(super::view::MIN_HEADER_LEN..view.header())
+            && !bytes.is_empty()
+        {
+            match options::scan(bytes) {
+                Ok(found) => router_alert = found.router_alert,
+                Err(bad) => {
+                    let cause = Cause::ParameterProblem(bad.pointer);
+                    let told = (bad.reason == IpDrop::BadOption).then_some(cause);
+                    return self.refuse(msg, &view, bad.reason, told, false, now, pool);
+                }
+            }
+        }
+        match forward::decide(&view, msg.flags(), interface, &self.net, self.forwarding) {
+            Decision::Local => self.deliver(msg, view, false, router_alert, now, random, pool, 0),
+            Decision::Broadcast => {
+                self.deliver(msg, view, true, router_alert, now, random, pool, 0);
+            }
+            Decision::Multicast if self.groups.is_member(interface, view.dst) => {
+                self.deliver(msg, view, true, router_alert, now, random, pool, 0);
+            }
+            Decision::Multicast => self.out.act.discard(msg, IpDrop::NotMember),
+            Decision::Forward(hop) => self.forward(msg, &view, hop, now, pool),
+            Decision::Drop(reason) => {
+                let cause = Cause::of(reason, 0);
+                self.refuse(msg, &view, reason, cause, false, now, pool);
+            }
+        }
+    }
+
+    /// A packet of a transport, behind its [`Request`].
+    pub fn output(&mut self, msg: Msg, now: u64, random: u32, pool: &mut Pool) {
+        self.send(msg, now, random, pool, 0);
+    }
+
+    /// A packet that a transport did not take goes back as an ICMP error (RFC 1122 4.1.3.1).
+    pub fn undeliverable(&mut self, msg: Msg, now: u64, pool: &mut Pool) {
+        self.return_to_sender(msg, IpDrop::NoPort, Cause::PortUnreachable, now, pool);
+    }
+
+    /// A packet of a protocol that nobody takes (RFC 1122 3.2.2.1).
+    pub fn no_protocol(&mut self, msg: Msg, now: u64, pool: &mut Pool) {
+        self.return_to_sender(msg, IpDrop::NoProtocol, Cause::ProtocolUnreachable, now, pool);
+    }
+
+    /// The interface by which a packet of a transport would leave; `None` when it would not.
+    pub fn interface_for(&self, msg: &Msg) -> Option<u16> {
+        let request = Request::decode(msg.first())?;
+        let path = forward::resolve(&request, &self.net).ok()?;
+        (path.target != Target::Local).then_some(path.interface)
+    }
+
+    /// A transport wants a group. Without an interface, that of the route to the group, or the
+    /// first one.
+    pub fn join(
+        &mut self,
+        group: IpAddr,
+        interface: Option<u16>,
+        now: u64,
+    ) -> Result<(), JoinError> {
+        let interface = self.group_interface(group, interface).ok_or(JoinError::Interface)?;
+        self.groups.join(interface, group, now)
+    }
+
+    /// A transport no longer wants a group.
+    pub fn leave(&mut self, group: IpAddr, interface: Option<u16>, now: u64) {
+        if let Some(interface) = self.group_interface(group, interface) {
+            self.groups.leave(interface, group, now);
+        }
+    }
+
+    /// An interface is gone.
+    pub fn remove_interface(&mut self, interface: u16) {
+        self.groups.remove_interface(interface);
+        self.net.remove_interface(interface);
+    }
+
+    /// When [`Engine::timer`] wants to be called.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let deadlines = [self.reassembly.next_deadline(), self.groups.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Gives up old fragments, reports groups.
+    pub fn timer(&mut self, now: u64, random: u32, pool: &mut Pool) {
+        let mut expired = MsgList::new();
+        self.reassembly.timer(now, &mut expired, &mut self.out.act);
+        for msg in expired {
+            match View::parse(msg.first()) {
+                Some(view) => {
+                    let cause = Some(Cause::ReassemblyTimeExceeded);
+                    self.refuse(msg, &view, IpDrop::FragTimeout, cause, false, now, pool);
+                }
+                None => self.out.act.discard(msg, IpDrop::FragTimeout),
+            }
+        }
+        let mut reports = MsgList::new();
+        self.groups.timer(now, random, &self.net, pool, &mut reports);
+        for report in reports {
+            self.send(report, now, random, pool, 0);
+        }
+    }
+
+    /// Datagrams being reassembled, and the memory they hold in bytes.
+    pub fn reassembling(&self) -> (usize, usize) {
+        (self.reassembly.datagrams(), self.reassembly.truesize())
+    }
+
+    /// A packet for us, possibly a fragment.
+    #[expect(clippy::too_many_arguments, reason = "what came, how, when")]
+    fn deliver(
+        &mut self,
+        msg: Msg,
+        view: View,
+        to_many: bool,
+        router_alert: bool,
+        now: u64,
+        random: u32,
+        pool: &mut Pool,
+        depth: u8,
+    ) {
+        let (msg, view) = if view.is_fragment() {
+            let whole = self.reassembly.input(msg, &view, now, pool, &mut self.out.act);
+            let Some(whole) = whole else { return };
+            match View::parse(whole.first()) {
+                Some(view) => (whole, view),
+                None => return self.out.act.discard(whole, IpDrop::Short),
+            }
+        } else {
+            (msg, view)
+        };
+        match view.protocol {
+            protocol::ICMP => self.icmp(msg, &view, to_many, now, random, pool, depth),
+            protocol::IGMP => {
+                let (sum, interface) = (pool.sum(), msg.ctx());
+                let heard =
+                    self.groups.input(&msg, &view, interface, router_alert, now, random, sum);
+                match heard {
+                    Ok(()) => self.out.act.consume(msg, pool),
+                    Err(reason) => self.out.act.discard(msg, reason),
+                }
+            }
+            other => self.out.up.push((Taker::Protocol(other), msg)),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what came, how, when")]
+    fn icmp(
+        &mut self,
+        mut msg: Msg,
+        view: &View,
+        to_many: bool,
+        now: u64,
+        random: u32,
+        pool: &mut Pool,
+        depth: u8,
+    ) {
+        match icmp::input(&msg, view, to_many, &self.net, pool.sum()) {
+            Ok(Received::EchoRequest) => match icmp::echo_reply(&mut msg, view, pool) {
+                Ok(()) => self.send(msg, now, random, pool, depth + 1),
+                Err(reason) => self.out.act.discard(msg, reason),
+            },
+            Ok(Received::EchoReply { id, .. }) => self.out.up.push((Taker::Echo(id), msg)),
+            Ok(Received::Error(error)) => {
+                self.out.errors.push(error);
+                self.out.act.consume(msg, pool);
+            }
+            Err(reason) => self.out.act.discard(msg, reason),
+        }
+    }
+
+    fn forward(
+        &mut self,
+        mut msg: Msg,
+        view: &View,
+        hop: super::route::Hop,
+        now: u64,
+        pool: &mut Pool,
+    ) {
+        let mtu = self.net.interface(hop.interface).map_or(0, |i| i.mtu);
+        match forward::prepare(&mut msg, view, mtu, pool) {
+            Ok(fit) => {
+                msg.set_flags(msg.flags().without(LINK_FLAGS));
+                self.leave_by(msg, fit, hop.interface, ether::unresolved(hop.next_hop), mtu, pool);
+            }
+            Err(reason) => {
+                let cause = Cause::of(reason, mtu);
+                self.refuse(msg, view, reason, cause, false, now, pool);
+            }
+        }
+    }
+
+    fn send(&mut self, mut msg: Msg, now: u64, random: u32, pool: &mut Pool, depth: u8) {
+        let request = match Request::take(&mut msg, pool) {
+            Ok(request) => request,
+            Err(reason) => return self.out.act.discard(msg, reason),
+        };
+        let path = match forward::resolve(&request, &self.net) {
+            Ok(path) => path,
+            Err(reason) => return self.out.act.discard(msg, reason),
+        };
+        let packets = msg.offload().packets(msg.len());
+        let id = match request.dst {
+            IpAddr::V4(dst) => self.ids.next(path.src, dst, request.protocol, packets),
+            IpAddr::V6(_) => 0,
+        };
+        if let Err(reason) = build::output(&mut msg, &request, path.src, id, pool) {
+            return self.out.act.discard(msg, reason);
+        }
+        let Some(view) = View::parse(msg.first()) else {
+            return self.out.act.discard(msg, IpDrop::Short);
+        };
+        let mac = match path.target {
+            Target::Local => {
+                return self.loop_back(msg, view, path.interface, now, random, pool, depth);
+            }
+            Target::Unicast(next_hop) => ether::unresolved(next_hop),
+            Target::Broadcast => ether::BROADCAST,
+            Target::Multicast(group) => {
+                if request.multicast_loop
+                    && self.groups.is_member(path.interface, request.dst)
+                    && let Ok(copy) = msg.dup(pool)
+                {
+                    self.loop_back(copy, view, path.interface, now, random, pool, depth);
+                }
+                ether::multicast(group)
+            }
+        };
+        match frag::fit(&msg, &view, path.mtu) {
+            Ok(fit) => self.leave_by(msg, fit, path.interface, mac, path.mtu, pool),
+            Err(reason) => self.out.act.discard(msg, reason),
+        }
+    }
+
+    /// A packet of ours for ourselves: it comes in as if the interface had received it.
+    #[expect(clippy::too_many_arguments, reason = "what came, how, when")]
+    fn loop_back(
+        &mut self,
+        mut msg: Msg,
+        view: View,
+        interface: u16,
+        now: u64,
+        random: u32,
+        pool: &mut Pool,
+        depth: u8,
+    ) {
+        if depth >= LOCAL_DEPTH {
+            return self.out.act.discard(msg, IpDrop::OwnSource);
+        }
+        msg.set_ctx(interface);
+        msg.set_flags(msg.flags().with(MsgFlags::CSUM_OK));
+        let to_many = view.dst.is_multicast();
+        self.deliver(msg, view, to_many, false, now, random, pool, depth + 1);
+    }
+
+    /// Sends a packet, whole or in fragments, to a station.
+    fn leave_by(
+        &mut self,
+        msg: Msg,
+        fit: Fit,
+        interface: u16,
+        mac: Mac,
+        mtu: u16,
+        pool: &mut Pool,
+    ) {
+        if fit == Fit::Whole {
+            return self.link(msg, interface, mac, pool);
+        }
+        let mut pieces = MsgList::new();
+        match frag::fragment(msg, mtu, pool, &mut pieces) {
+            Ok(()) => {
+                for piece in pieces {
+                    self.link(piece, interface, mac, pool);
+                }
+            }
+            Err((msg, reason)) => self.out.act.discard(msg, reason),
+        }
+    }
+
+    fn link(&mut self, mut msg: Msg, interface: u16, mac: Mac, pool: &mut Pool) {
+        let Some(frames) = self.out.frames.get_mut(usize::from(interface)) else {
+            return self.out.act.discard(msg, IpDrop::InterfaceDown);
+        };
+        match build::link(&mut msg, mac, pool) {
+            Ok(()) => frames.push(msg),
+            Err(_) => self.out.act.discard(msg, IpDrop::NoMem),
+        }
+    }
+
+    /// Drops a packet, and tells its sender when that is wanted, allowed and not too often.
+    #[expect(clippy::too_many_arguments, reason = "what came, why not, when")]
+    fn refuse(
+        &mut self,
+        msg: Msg,
+        view: &View,
+        reason: IpDrop,
+        cause: Option<Cause>,
+        to_many: bool,
+        now: u64,
+        pool: &mut Pool,
+    ) {
+        let Some(cause) = cause else { return self.out.act.discard(msg, reason) };
+        if !icmp::may_send(&msg, view, to_many, &self.net) || !self.limiter.allow(view.src, now) {
+            return self.out.act.discard(msg, reason);
+        }
+        // The drop is counted on a window of the packet; the packet itself becomes the error.
+        let Ok(dropped) = msg.slice(pool, 0, 0) else { return self.out.act.discard(msg, reason) };
+        self.out.act.discard(dropped, reason);
+        match icmp::send(msg, view, cause, None, pool) {
+            Ok(error) => self.send(error, now, 0, pool, LOCAL_DEPTH),
+            Err((msg, reason)) => self.out.act.discard(msg, reason),
+        }
+    }
+
+    fn return_to_sender(
+        &mut self,
+        msg: Msg,
+        reason: IpDrop,
+        cause: Cause,
+        now: u64,
+        pool: &mut Pool,
+    ) {
+        let Some(view) = View::parse(msg.first()) else {
+            return self.out.act.discard(msg, IpDrop::Short);
+        };
+        let to_many = view.dst_v4().is_some_and(|dst| {
+            dst.is_broadcast() || dst.is_multicast() || self.net.broadcast_of(dst).is_some()
+        });
+        self.refuse(msg, &view, reason, Some(cause), to_many, now, pool);
+    }
+
+    fn group_interface(&self, group: IpAddr, named: Option<u16>) -> Option<u16> {
+        if let Some(interface) = named {
+            return self.net.interface(interface).map(|_| interface);
+        }
+        let routed = super::view::v4(group).and_then(|g| self.net.lookup(g)).map(|h| h.interface);
+        routed.or_else(|| self.net.interfaces().next().map(|(index, _)| index))
+    }
+}
+
+const LINK_FLAGS: MsgFlags = MsgFlags::LINK_BROADCAST.with(MsgFlags::LINK_MULTICAST);

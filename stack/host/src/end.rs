@@ -1,0 +1,341 @@
+//! end: one stream as another thread sees it. Messages come and go through bounded rings.
+
+use crate::inlet::{Gone, Handle, Post};
+use crate::shard::Shard;
+use crossbeam_queue::ArrayQueue;
+use millstream_core::{Errno, Got, StreamId};
+use millstream_msg::{Msg, MsgList};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The owner's side of a stream of a shard in another thread. Dropping it closes the stream.
+#[derive(Debug)]
+pub struct End {
+    handle: Handle,
+    shared: Arc<EndShared>,
+}
+
+/// Why a message was not taken or given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndError {
+    /// It would have to wait.
+    #[error("would have to wait")]
+    WouldBlock,
+    /// The stream has failed with this error.
+    #[error("the stream has failed: {0}")]
+    Failed(Errno),
+    /// The shard has stopped.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// What both sides see.
+#[derive(Debug)]
+pub(crate) struct EndShared {
+    pub(crate) stream: StreamId,
+    received: ArrayQueue<Got>,
+    /// The shard has messages that found no room: tell it when there is some.
+    stalled: AtomicBool,
+    /// Messages sent and not yet accepted by the head.
+    in_flight: AtomicUsize,
+    hangup: AtomicBool,
+    error: AtomicI32,
+    sleepers: AtomicU32,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+/// The shard's side.
+#[derive(Debug)]
+pub(crate) struct EndSlot {
+    pub(crate) shared: Arc<EndShared>,
+    /// Messages that flow control refused, in order.
+    pending: MsgList,
+}
+
+/// Messages that an end holds for its reader. Behind it the head's queue fills, then flow control
+/// works.
+const RECEIVED: usize = 256;
+
+/// Messages that one end may have on their way to its head.
+pub(crate) const IN_FLIGHT_MAX: usize = 256;
+
+impl End {
+    /// Takes over an open stream of the shard.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn attach(handle: &Handle, stream: StreamId) -> Result<Self, Gone> {
+        let shared = Arc::new(EndShared {
+            stream,
+            received: ArrayQueue::new(RECEIVED),
+            stalled: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+            hangup: AtomicBool::new(false),
+            error: AtomicI32::new(0),
+            sleepers: AtomicU32::new(0),
+            lock: Mutex::new(()),
+            changed: Condvar::new(),
+        });
+        let theirs = shared.clone();
+        handle.call(move |shard| shard.attach_end(theirs))?;
+        Ok(Self { handle: handle.clone(), shared })
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> StreamId {
+        self.shared.stream
+    }
+
+    /// The shard's handle.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Sends a message to the head (`putmsg(2)` of an owned message): no byte is copied.
+    ///
+    /// # Errors
+    /// The message comes back with [`EndError::WouldBlock`] when the ring or flow control below
+    /// is full, or the stream's error.
+    pub fn try_put(&self, msg: Msg) -> Result<(), (EndError, Msg)> {
+        if let Some(error) = self.failure() {
+            return Err((error, msg));
+        }
+        if self.shared.hangup.load(Ordering::Acquire) {
+            return Err((EndError::Failed(Errno::ENXIO), msg));
+        }
+        if self.shared.in_flight.fetch_add(1, Ordering::AcqRel) >= IN_FLIGHT_MAX {
+            self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
+            return Err((EndError::WouldBlock, msg));
+        }
+        match self.handle.0.ring.push(Post::Put(self.shared.clone(), msg)) {
+            Ok(()) => {
+                self.handle.0.wake();
+                Ok(())
+            }
+            Err(Post::Put(_, msg)) => {
+                self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
+                Err((EndError::WouldBlock, msg))
+            }
+            Err(Post::Resume(_)) => Ok(()),
+        }
+    }
+
+    /// As [`End::try_put`], waiting for room until `deadline` (`None`: for ever).
+    ///
+    /// # Errors
+    /// As [`End::try_put`].
+    pub fn put(&self, msg: Msg, deadline: Option<Instant>) -> Result<(), (EndError, Msg)> {
+        let mut msg = msg;
+        loop {
+            msg = match self.try_put(msg) {
+                Err((EndError::WouldBlock, msg)) => msg,
+                other => return other,
+            };
+            let ready = || {
+                self.shared.in_flight.load(Ordering::Acquire) < IN_FLIGHT_MAX
+                    && !self.handle.0.ring.is_full()
+                    || self.is_over()
+            };
+            if !self.wait(deadline, ready) {
+                return Err((EndError::WouldBlock, msg));
+            }
+        }
+    }
+
+    /// The first message (`getmsg(2)`), owned; `None` when the line is gone and all was read.
+    ///
+    /// # Errors
+    /// [`EndError::WouldBlock`] when there is none, or the stream's error.
+    pub fn try_get(&self) -> Result<Option<Got>, EndError> {
+        if let Some(got) = self.shared.received.pop() {
+            // Half empty: the shard hands over what it holds, in one go.
+            if self.shared.received.len() <= RECEIVED / 2
+                && self.shared.stalled.swap(false, Ordering::AcqRel)
+            {
+                self.post_resume();
+            }
+            return Ok(Some(got));
+        }
+        // Whatever came before the hangup was put in before it was set.
+        let hangup = self.shared.hangup.load(Ordering::Acquire);
+        match self.failure() {
+            Some(error) => Err(error),
+            None if hangup && self.shared.received.is_empty() => Ok(None),
+            None => Err(EndError::WouldBlock),
+        }
+    }
+
+    /// As [`End::try_get`], waiting until `deadline` (`None`: for ever).
+    ///
+    /// # Errors
+    /// As [`End::try_get`].
+    pub fn get(&self, deadline: Option<Instant>) -> Result<Option<Got>, EndError> {
+        loop {
+            match self.try_get() {
+                Err(EndError::WouldBlock) => {}
+                other => return other,
+            }
+            let ready = || !self.shared.received.is_empty() || self.is_over();
+            if !self.wait(deadline, ready) {
+                return Err(EndError::WouldBlock);
+            }
+        }
+    }
+
+    fn post_resume(&self) {
+        // The ring is full only while the shard works on it: it takes a moment.
+        while self.handle.0.ring.push(Post::Resume(self.shared.clone())).is_err() {
+            if self.is_over() {
+                return;
+            }
+            self.handle.0.wake();
+            std::thread::yield_now();
+        }
+        self.handle.0.wake();
+    }
+
+    fn failure(&self) -> Option<EndError> {
+        match self.shared.error.load(Ordering::Acquire) {
+            0 => None,
+            _ if self.handle.0.stop.load(Ordering::Relaxed) => Some(EndError::Gone(Gone)),
+            number => Some(EndError::Failed(Errno(number))),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.shared.hangup.load(Ordering::Acquire) || self.failure().is_some()
+    }
+
+    /// Waits until `ready` or the deadline; false at the deadline.
+    fn wait(&self, deadline: Option<Instant>, ready: impl Fn() -> bool) -> bool {
+        self.shared.sleepers.fetch_add(1, Ordering::Relaxed);
+        // Pairs with the fence in `notify`: either it sees the sleeper, or the sleeper sees what
+        // it has done.
+        fence(Ordering::SeqCst);
+        let mut guard = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = ready();
+        while !met {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                break;
+            }
+            guard = match left {
+                Some(left) => {
+                    let waited = self.shared.changed.wait_timeout(guard, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.shared.changed.wait(guard).unwrap_or_else(PoisonError::into_inner),
+            };
+            met = ready();
+        }
+        drop(guard);
+        self.shared.sleepers.fetch_sub(1, Ordering::Relaxed);
+        met
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let stream = self.shared.stream;
+        let call = move |shard: &mut Shard| shard.detach_end(stream);
+        // A shard that has stopped has closed all its streams.
+        let _stopped = self.handle.call(call);
+    }
+}
+
+impl EndShared {
+    fn notify(&self) {
+        fence(Ordering::SeqCst);
+        if self.sleepers.load(Ordering::Relaxed) > 0 {
+            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+            self.changed.notify_all();
+        }
+    }
+
+    /// The shard has stopped or the stream has failed.
+    pub(crate) fn fail(&self, errno: Errno) {
+        self.error.store(errno.0, Ordering::Release);
+        self.notify();
+    }
+}
+
+impl EndSlot {
+    pub(crate) fn new(shared: Arc<EndShared>) -> Self {
+        Self { shared, pending: MsgList::new() }
+    }
+
+    /// A message from the end: to the head, or behind those that flow control refused.
+    pub(crate) fn accept(&mut self, core: &mut millstream_core::Perimeter, msg: Msg) {
+        if self.pending.is_empty() {
+            self.offer(core, msg);
+        } else {
+            self.pending.push(msg);
+        }
+    }
+
+    /// Flow control has gone: what it refused goes to the head.
+    pub(crate) fn flush(&mut self, core: &mut millstream_core::Perimeter) {
+        while let Some(msg) = self.pending.pop() {
+            if !self.offer(core, msg) {
+                return;
+            }
+        }
+    }
+
+    /// Moves what the head holds to the end, while it has room.
+    pub(crate) fn deliver(&mut self, core: &mut millstream_core::Perimeter) {
+        let shared = &self.shared;
+        let mut delivered = false;
+        loop {
+            if shared.received.is_full() {
+                shared.stalled.store(true, Ordering::Release);
+                // The reader may have emptied it since and not seen the mark.
+                if shared.received.is_full() || !shared.stalled.swap(false, Ordering::AcqRel) {
+                    break;
+                }
+            }
+            match core.getmsg(shared.stream) {
+                Ok(Some(got)) => {
+                    delivered = true;
+                    // Not full was checked above, and nobody else fills it.
+                    let _fits = shared.received.push(got);
+                }
+                Ok(None) => {
+                    shared.hangup.store(true, Ordering::Release);
+                    delivered = true;
+                    break;
+                }
+                Err(Errno::EAGAIN) => break,
+                Err(errno) => {
+                    shared.fail(errno);
+                    break;
+                }
+            }
+        }
+        if delivered {
+            shared.notify();
+        }
+    }
+
+    /// Gives one message to the head; false when flow control refused it.
+    fn offer(&mut self, core: &mut millstream_core::Perimeter, msg: Msg) -> bool {
+        match core.putmsg(self.shared.stream, msg) {
+            Ok(()) => {}
+            Err((Errno::EAGAIN, msg)) => {
+                self.pending.push_front(msg);
+                return false;
+            }
+            Err((errno, msg)) => {
+                core.pool().free(msg);
+                self.shared.fail(errno);
+            }
+        }
+        let before = self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
+        if before > IN_FLIGHT_MAX / 2 {
+            self.shared.notify();
+        }
+        true
+    }
+}

@@ -1,0 +1,221 @@
+//! plan: the description of a stack, and how it is brought up.
+
+use crate::shard::{DeviceFd, Shard, ShardConfig};
+use millstream_core::{Device, NodeId, PlumbError, StreamId};
+use millstream_drivers::netlink::{Netlink, NetlinkError, Prefix};
+use millstream_drivers::tun::TapError;
+use millstream_drivers::{PairEnd, Tap};
+use millstream_modules::arp::Arp;
+use millstream_modules::ip::Ip;
+use millstream_msg::PoolConfig;
+use std::net::IpAddr;
+
+/// What a stack is made of. Interfaces are opened in the network namespace of the thread that
+/// calls [`Plan::build`], unless they were opened before.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// In order: their numbers in routes.
+    pub interfaces: Vec<Interface>,
+    /// Router for everything else.
+    pub gateway: Option<IpAddr>,
+    /// Packets between interfaces are forwarded.
+    pub forward: bool,
+    /// Poll instead of sleeping.
+    pub polling: bool,
+    /// Seed of the modules' random numbers; keys of tables come from the system.
+    pub seed: u64,
+}
+
+/// One interface.
+#[derive(Debug)]
+pub struct Interface {
+    /// What is below.
+    pub line: Line,
+    /// Our addresses.
+    pub addresses: Vec<Prefix>,
+}
+
+/// What is below an interface.
+#[derive(Debug)]
+pub enum Line {
+    /// A TAP to make, or to attach to; its host's side gets these addresses and is set up.
+    Tap {
+        /// Name of the TAP.
+        name: String,
+        /// Addresses of the host's side.
+        host: Vec<Prefix>,
+        /// Without offloads, through the `tun-tap` crate.
+        plain: bool,
+    },
+    /// A TAP that was opened before, in whatever namespace.
+    Opened(Tap),
+    /// One end of a pair, with a name for its stream.
+    Pair(String, PairEnd),
+}
+
+/// A stack that was brought up.
+#[derive(Debug)]
+pub struct Stack {
+    /// Its shard; run it.
+    pub shard: Shard,
+    /// The IP multiplexor.
+    pub ip: NodeId,
+    /// Streams of the interfaces, in order.
+    pub interfaces: Vec<StreamId>,
+}
+
+/// Why a stack could not be brought up. What was made before is gone again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A TAP could not be opened.
+    #[error(transparent)]
+    Tap(#[from] TapError),
+    /// The host's side of a TAP could not be set up.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// A descriptor could not be waited for.
+    #[error("{what}: {cause}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The kernel's answer.
+        cause: std::io::Error,
+    },
+    /// The modules did not fit together.
+    #[error("{what}: {cause}")]
+    Plumb {
+        /// What was tried.
+        what: String,
+        /// Why not.
+        cause: PlumbError,
+    },
+}
+
+/// Frames that a TAP's kernel side queues for us: one receive window of a megabyte in packets of
+/// an MTU, with room for several senders. The default of 1,000 is less than one such window.
+const TX_QUEUE_FRAMES: u32 = 4096;
+
+/// MTU of a TAP that we make.
+const MTU: u16 = 1500;
+
+impl Plan {
+    /// Opens the interfaces and links the modules. Nothing runs yet.
+    ///
+    /// # Errors
+    /// See [`PlanError`]; a TAP that was made is gone again.
+    pub fn build(self) -> Result<Stack, PlanError> {
+        let config =
+            ShardConfig { pool: PoolConfig::STACK, seed: self.seed, polling: self.polling };
+        let mut shard = Shard::new(config).map_err(|cause| io("make the stack", cause))?;
+        let ip = shard.core().add_mux(Box::new(Ip::new(random_key())));
+        let mut interfaces = Vec::new();
+        for (index, interface) in self.interfaces.into_iter().enumerate() {
+            let stream = interface.line.open(&mut shard, index)?;
+            let core = shard.core();
+            core.push(stream, Box::new(Arp::new())).map_err(|e| plumb("push arp", e))?;
+            core.link(ip, stream).map_err(|e| plumb("link the interface below ip", e))?;
+            for address in &interface.addresses {
+                set_ip(core, ip, "address", &format!("{index} {address}"))?;
+            }
+            interfaces.push(stream);
+        }
+        let core = shard.core();
+        if self.forward {
+            set_ip(core, ip, "forward", "on")?;
+        }
+        match self.gateway {
+            Some(gateway @ IpAddr::V4(_)) => {
+                set_ip(core, ip, "route", &format!("0.0.0.0/0 via {gateway}"))?;
+            }
+            Some(gateway) => set_ip(core, ip, "route", &format!("::/0 via {gateway}"))?,
+            None => {}
+        }
+        Ok(Stack { shard, ip, interfaces })
+    }
+}
+
+impl Line {
+    fn open(self, shard: &mut Shard, index: usize) -> Result<StreamId, PlanError> {
+        let wait = |cause| io("wait for an interface", cause);
+        match self {
+            Self::Tap { name, host, plain } => {
+                let mac = random_mac(index);
+                let mtu = existing_mtu(&name).unwrap_or(MTU);
+                let tap = if plain {
+                    Tap::open_plain(&name, mac, mtu)?
+                } else {
+                    Tap::open(&name, mac, mtu)?
+                };
+                set_up_host(tap.name(), &host)?;
+                Self::Opened(tap).open(shard, index)
+            }
+            Self::Opened(tap) => {
+                let fd = DeviceFd::Fd(tap.readiness().map_err(wait)?);
+                let name = tap.name().to_owned();
+                shard.open_device(&name, Box::new(tap), fd).map_err(wait)
+            }
+            Self::Pair(name, end) => {
+                let handle = shard.handle();
+                end.set_bell(move || handle.wake());
+                let device: Box<dyn Device> = Box::new(end);
+                shard.open_device(&name, device, DeviceFd::Asked).map_err(wait)
+            }
+        }
+    }
+}
+
+/// Sets the host's side of a TAP up, in the namespace of the calling thread.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn set_up_host(name: &str, host: &[Prefix]) -> Result<(), NetlinkError> {
+    let mut netlink = Netlink::open()?;
+    netlink.set_tx_queue_frames(name, TX_QUEUE_FRAMES)?;
+    for &address in host {
+        netlink.replace_address(name, address)?;
+    }
+    netlink.set_up(name, true)
+}
+
+/// A locally administered address, random so that two stacks on one link differ.
+pub fn random_mac(index: usize) -> [u8; 6] {
+    let [a, b, c, d, ..] = random_key().to_ne_bytes();
+    [0x02, a, b, c, d, index as u8]
+}
+
+/// The MTU of a TAP that exists already.
+fn existing_mtu(name: &str) -> Option<u16> {
+    let link = Netlink::open().ok()?.link(name).ok()?;
+    u16::try_from(link.mtu_bytes).ok()
+}
+
+fn set_ip(
+    core: &mut millstream_core::Perimeter,
+    ip: NodeId,
+    key: &str,
+    value: &str,
+) -> Result<(), PlanError> {
+    core.set_mux(ip, key, value).map_err(|e| plumb(&format!("set {key}"), e))
+}
+
+fn io(what: &'static str, cause: std::io::Error) -> PlanError {
+    PlanError::Io { what, cause }
+}
+
+fn plumb(what: &str, cause: PlumbError) -> PlanError {
+    PlanError::Plumb { what: what.to_owned(), cause }
+}
+
+/// A key from the system's source of randomness.
+pub fn random_key() -> u64 {
+    let mut bytes = [0; 8];
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
+        Ok(8) => u64::from_ne_bytes(bytes),
+        // Before the system's source is ready (early boot): the hasher's seed, which it is given.
+        _ => {
+            use std::hash::{BuildHasher, Hasher};
+            std::collections::hash_map::RandomState::new().build_hasher().finish()
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! shard: a perimeter with a thread's event loop.
+
+use crate::checksum;
+use crate::end::{EndShared, EndSlot};
+use crate::inlet::{Call, Handle, Inlet, Post};
+use crate::poller::{Poller, ReadyFd};
+use millstream_core::{
+    Config, Device, Errno, Event, HeadEvent, NodeId, Perimeter, PlumbError, StreamId,
+};
+use millstream_msg::{Pool, PoolConfig};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The one owner of a stack: pool, nodes, devices, timers. Made and run on one thread, or moved
+/// there before it runs; reached from others by its [`Handle`].
+#[derive(Debug)]
+pub struct Shard {
+    core: Perimeter,
+    poller: Poller,
+    devices: Vec<DeviceSlot>,
+    inlet: Arc<Inlet>,
+    calls: crossbeam_channel::Receiver<Call>,
+    ends: HashMap<StreamId, EndSlot>,
+    start: Instant,
+    polling: bool,
+    notices: Vec<Notice>,
+    ready: Vec<ReadyFd>,
+    /// Turns since the poller was asked.
+    unasked: u32,
+}
+
+/// How a shard is made.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardConfig {
+    /// Memory of messages.
+    pub pool: PoolConfig,
+    /// Seed of the random numbers of modules.
+    pub seed: u64,
+    /// Ask devices again and again instead of sleeping.
+    pub polling: bool,
+}
+
+/// How a device says that it is ready.
+#[derive(Debug)]
+pub enum DeviceFd {
+    /// By a descriptor.
+    Fd(OwnedFd),
+    /// Somebody calls [`Handle::wake`]; it is asked at every turn.
+    Asked,
+}
+
+/// Something that whoever runs the stack wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A device has failed; its stream was hung up, the others go on.
+    DeviceGone {
+        /// Name of the stream.
+        name: String,
+        /// How it failed.
+        errno: Errno,
+    },
+}
+
+#[derive(Debug)]
+struct DeviceSlot {
+    name: String,
+    driver: NodeId,
+    fd: DeviceFd,
+    read: bool,
+    write: bool,
+    gone: bool,
+    /// Read again without asking the poller: the last read took its whole budget.
+    hot: bool,
+}
+
+/// Frames read from a device before the next one has its turn.
+const FRAMES_PER_POLL: usize = 64;
+
+/// Dispatches in one turn, before devices and calls are looked at.
+const DISPATCHES_PER_TURN: usize = 4096;
+
+/// Posts of ends taken before a turn.
+const POSTS_PER_TURN: usize = 256;
+
+/// Turns with work at hand without asking the poller; then the other devices are looked at.
+const HOT_TURNS: u32 = 8;
+
+/// Mark of the bell in the wait set.
+const BELL: u64 = u64::MAX;
+
+impl Shard {
+    /// A shard without devices.
+    ///
+    /// # Errors
+    /// The kernel's, when descriptors are used up.
+    pub fn new(config: ShardConfig) -> io::Result<Self> {
+        let (inlet, calls) = Inlet::new()?;
+        let poller = Poller::new()?;
+        poller.add(inlet.bell.as_fd(), BELL)?;
+        let mut pool = Pool::new(config.pool);
+        pool.set_sum(checksum::fastest());
+        let mut core = Perimeter::new(Config { pool, seed: config.seed, clock: Some(clock_ns) });
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        core.set_wall_offset(since_epoch.as_nanos() as u64);
+        Ok(Self {
+            core,
+            poller,
+            devices: Vec::new(),
+            inlet,
+            calls,
+            ends: HashMap::new(),
+            start: Instant::now(),
+            polling: config.polling,
+            notices: Vec::new(),
+            ready: Vec::with_capacity(64),
+            unasked: 0,
+        })
+    }
+
+    /// Reaches this shard from other threads.
+    pub fn handle(&self) -> Handle {
+        Handle(self.inlet.clone())
+    }
+
+    /// The perimeter, between turns.
+    pub fn core(&mut self) -> &mut Perimeter {
+        &mut self.core
+    }
+
+    /// Opens a stream on a device.
+    ///
+    /// # Errors
+    /// The kernel's, when the descriptor cannot be waited for.
+    pub fn open_device(
+        &mut self,
+        name: &str,
+        device: Box<dyn Device>,
+        fd: DeviceFd,
+    ) -> io::Result<StreamId> {
+        let token = self.devices.len() as u64;
+        if let DeviceFd::Fd(fd) = &fd {
+            self.poller.add(fd.as_fd(), token)?;
+        }
+        let (stream, driver) = self.core.open_device(name, device);
+        let name = name.to_owned();
+        let fresh =
+            DeviceSlot { name, driver, fd, read: true, write: false, gone: false, hot: true };
+        self.devices.push(fresh);
+        Ok(stream)
+    }
+
+    /// Names of the devices that are in order.
+    pub fn live_devices(&self) -> impl Iterator<Item = &str> {
+        self.devices.iter().filter(|slot| !slot.gone).map(|slot| slot.name.as_str())
+    }
+
+    /// What happened since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Sleeps or polls, and works, until [`Handle::stop`]; calls `notify` with what happened.
+    ///
+    /// # Errors
+    /// The kernel's, from the wait set.
+    pub fn run(&mut self, mut notify: impl FnMut(Notice)) -> io::Result<()> {
+        while !self.inlet.stop.load(Ordering::Relaxed) {
+            self.turn(true)?;
+            for notice in self.take_notices() {
+                notify(notice);
+            }
+        }
+        self.shut();
+        Ok(())
+    }
+
+    /// One round: waits if `sleep` and nothing is to be done, then devices, calls, posts, a turn
+    /// of the perimeter, and what came of it.
+    ///
+    /// # Errors
+    /// The kernel's, from the wait set.
+    pub fn turn(&mut self, sleep: bool) -> io::Result<()> {
+        let worked = self.take_calls() | self.take_posts() | self.poll_hot();
+        let turn = self.core.turn(self.now(), DISPATCHES_PER_TURN);
+        self.take_events();
+        let busy = worked || turn.more || self.core_has_work();
+        let timeout = if busy || self.polling || !sleep {
+            Some(0)
+        } else {
+            turn.next.map(|at| at.saturating_sub(self.now()))
+        };
+        if timeout == Some(0) {
+            self.unasked += 1;
+            let asked_lately = self.unasked < HOT_TURNS;
+            return if worked && asked_lately { Ok(()) } else { self.look(Some(0)) };
+        }
+        if self.inlet.before_sleep(&self.calls) {
+            self.look(timeout)?;
+            self.inlet.after_sleep();
+        }
+        Ok(())
+    }
+
+    /// Ends that other threads hold, for `End::attach`.
+    pub(crate) fn attach_end(&mut self, shared: Arc<EndShared>) {
+        let stream = shared.stream;
+        let mut slot = EndSlot::new(shared);
+        slot.deliver(&mut self.core);
+        self.ends.insert(stream, slot);
+    }
+
+    /// The end is gone: its stream is closed after what it sent has been accepted.
+    pub(crate) fn detach_end(&mut self, stream: StreamId) {
+        while self.take_posts() {}
+        if let Some(mut slot) = self.ends.remove(&stream) {
+            slot.flush(&mut self.core);
+        }
+        match self.core.close(stream) {
+            Ok(()) | Err(PlumbError::NoStream) => {}
+            Err(other) => debug_assert!(false, "closing an open stream: {other}"),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+
+    fn core_has_work(&self) -> bool {
+        self.devices.iter().any(|slot| slot.hot && slot.read && !slot.gone)
+    }
+
+    /// Asks the poller and reads from what is ready.
+    fn look(&mut self, timeout_ns: Option<u64>) -> io::Result<()> {
+        self.unasked = 0;
+        self.ready.clear();
+        self.poller.wait(timeout_ns, &mut self.ready)?;
+        for at in 0..self.ready.len() {
+            let ready = self.ready[at];
+            if ready.token == BELL {
+                self.inlet.bell.hush();
+                for slot in &mut self.devices {
+                    slot.hot |= matches!(slot.fd, DeviceFd::Asked);
+                }
+                continue;
+            }
+            let at = ready.token as usize;
+            if ready.writable && self.devices[at].write {
+                self.devices[at].write = false;
+                self.update_interest(at);
+                self.core.writable(self.devices[at].driver);
+            }
+            if ready.readable {
+                self.poll_device(at);
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_device(&mut self, at: usize) {
+        let slot = &mut self.devices[at];
+        if !slot.read || slot.gone {
+            return;
+        }
+        let count = self.core.poll(slot.driver, FRAMES_PER_POLL);
+        slot.hot = count == FRAMES_PER_POLL;
+    }
+
+    /// Reads again from devices that had more than was taken, and from those without descriptor.
+    fn poll_hot(&mut self) -> bool {
+        let mut any = false;
+        for at in 0..self.devices.len() {
+            let slot = &self.devices[at];
+            let asked = matches!(slot.fd, DeviceFd::Asked);
+            if slot.read && !slot.gone && (slot.hot || asked) {
+                let count = self.core.poll(slot.driver, FRAMES_PER_POLL);
+                self.devices[at].hot = count == FRAMES_PER_POLL;
+                any |= count > 0;
+            }
+        }
+        any
+    }
+
+    fn take_calls(&mut self) -> bool {
+        let mut any = false;
+        while let Ok(call) = self.calls.try_recv() {
+            call(self);
+            any = true;
+        }
+        any
+    }
+
+    fn take_posts(&mut self) -> bool {
+        for taken in 0..POSTS_PER_TURN {
+            let Some(post) = self.inlet.ring.pop() else { return taken > 0 };
+            match post {
+                Post::Put(shared, msg) => match self.ends.get_mut(&shared.stream) {
+                    Some(slot) => slot.accept(&mut self.core, msg),
+                    None => self.core.pool().free(msg),
+                },
+                Post::Resume(shared) => {
+                    if let Some(slot) = self.ends.get_mut(&shared.stream) {
+                        slot.deliver(&mut self.core);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.core.event() {
+            match event {
+                Event::Head(stream, what) => {
+                    let Some(slot) = self.ends.get_mut(&stream) else { continue };
+                    match what {
+                        HeadEvent::Writable => slot.flush(&mut self.core),
+                        HeadEvent::Readable | HeadEvent::Hangup => slot.deliver(&mut self.core),
+                    }
+                }
+                Event::WantWrite(driver) => self.set_interest(driver, |slot| slot.write = true),
+                Event::ReadBlocked(driver) => self.set_interest(driver, |slot| slot.read = false),
+                Event::ReadResumed(driver) => self.set_interest(driver, |slot| {
+                    slot.read = true;
+                    slot.hot = true;
+                }),
+                Event::DeviceGone(driver, errno) => self.device_gone(driver, errno),
+                _ => {}
+            }
+        }
+    }
+
+    fn set_interest(&mut self, driver: NodeId, change: impl FnOnce(&mut DeviceSlot)) {
+        if let Some(at) = self.devices.iter().position(|slot| slot.driver == driver) {
+            change(&mut self.devices[at]);
+            self.update_interest(at);
+        }
+    }
+
+    fn update_interest(&mut self, at: usize) {
+        let slot = &self.devices[at];
+        if let DeviceFd::Fd(fd) = &slot.fd
+            && !slot.gone
+            && let Err(e) = self.poller.set(fd.as_fd(), at as u64, slot.read, slot.write)
+        {
+            let errno = Errno(e.raw_os_error().unwrap_or(Errno::EIO.0));
+            self.device_gone(self.devices[at].driver, errno);
+        }
+    }
+
+    fn device_gone(&mut self, driver: NodeId, errno: Errno) {
+        let Some(slot) = self.devices.iter_mut().find(|slot| slot.driver == driver) else { return };
+        slot.gone = true;
+        if let DeviceFd::Fd(fd) = &slot.fd {
+            // A descriptor that the kernel no longer knows is not in the set any more.
+            let _unknown = self.poller.remove(fd.as_fd());
+        }
+        self.notices.push(Notice::DeviceGone { name: slot.name.clone(), errno });
+    }
+
+    /// Tells ends and callers that nothing will come any more.
+    fn shut(&mut self) {
+        for slot in self.ends.values() {
+            slot.shared.fail(Errno::ENXIO);
+        }
+        self.ends.clear();
+        while self.inlet.ring.pop().is_some() {}
+    }
+}
+
+/// Nanoseconds of the monotonic clock.
+fn clock_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
