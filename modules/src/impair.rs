@@ -7,19 +7,23 @@
 //! | `delay` | time | 0 | every message is held so long |
 //! | `jitter` | time | 0 | uniformly up to so much more or less; the order is kept |
 //! | `loss` | share | 0 | packets are lost |
-//! | `burst` | `off`, packets | off | losses come in runs of this mean length; `loss` stays the average (Gilbert) |
-//! | `reorder` | share | 0 | packets are held `reorder-delay` longer, and others overtake them |
+//! | `burst` | `off`, packets | off | mean length of runs of losses; `loss` stays the average |
+//! | `reorder` | share | 0 | packets are held `reorder-delay` longer, others overtake |
 //! | `reorder-delay` | time | 5ms | how much longer |
 //! | `gap` | packets | 1 | only every so many-th packet may be overtaken |
 //! | `duplicate` | share | 0 | packets are sent twice |
-//! | `corrupt` | share | 0 | one bit behind the link header is flipped, checksums filled in before |
+//! | `corrupt` | share | 0 | one bit is flipped, behind the link header |
 //! | `rate` | `off`, rate | off | frames are sent one after the other at this speed |
 //! | `queue` | `off`, bytes | off | so much may wait for `rate`; the rest is lost |
 //! | `limit` | packets, bytes | 10000 | so much may be held in all; the rest is lost |
-//! | `cut` | `on`, `off` | on | super-frames are cut into packets where a parameter looks at each packet |
+//! | `cut` | `on`, `off` | on | super-frames are cut where a parameter looks at each packet |
 //! | `partition` | `on`, `off`, `up`, `down` | off | nothing comes through |
 //! | `direction` | `both`, `up`, `down` | both | the other direction is left alone |
-//! | `seed` | number | random | starts the random sequences: the same seed and frames, the same fate |
+//! | `seed` | number | random | starts the random sequences: with the same frames, the same fate |
+//!
+//! The model of bursts is Gilbert's: inside a burst everything is lost, outside nothing. `delay`
+//! and `partition` alone cut nothing: a super-frame that is held whole is still one. A frame is
+//! corrupted with its checksums filled in, so that the receiver finds it.
 //!
 //! Times are 50ms (ns, us, ms, s), shares 0.1%, rates 10mbit (bit, kbit, mbit, gbit), bytes 64k
 //! (b, k, m of 1024). Parameters act in the order: partition, cut, loss, duplicate, corrupt, limit,
@@ -44,12 +48,12 @@
 mod dice;
 mod line;
 mod params;
+mod settings;
 mod units;
 
 pub use line::{Counters, ImpairDrop, Line, Out};
 pub use params::{Limit, NAMES, Params};
 
-use alloc::string::ToString;
 use millstream_core::{Cx, Errno, Fields, Invalid, ModInfo, Module, Side, Step};
 use millstream_msg::{Kind, Msg, MsgList};
 
@@ -83,43 +87,15 @@ impl Impair {
         &self.lines[side as usize]
     }
 
-    fn set_seed(&mut self, seed: u64) {
-        self.seed = Some(seed);
-        for (line, side) in self.lines.iter_mut().zip(SIDES) {
-            line.set_seed(seed, side);
-        }
-    }
-
-    /// Sets a parameter of the lines: of both or of one; of none when a value is refused.
-    fn set_lines(&mut self, now: u64, key: &str, value: &str) -> Result<(), Invalid> {
-        let (prefix, name) = key.split_once('.').unwrap_or(("", key));
-        // A name that starts with a prefix has its own direction; `partition` may name one too.
-        let (values, of): ([&str; 2], [bool; 2]) = match (prefix, name, value) {
-            ("", "partition", "up") => (["on", "off"], [true; 2]),
-            ("", "partition", "down") => (["off", "on"], [true; 2]),
-            ("", "partition", other) if params::on_off(other).is_none() => {
-                return Err(Invalid::value(key, value, "one of on, off, up, down"));
-            }
-            ("", ..) => ([value; 2], [true; 2]),
-            ("up", ..) => ([value; 2], [true, false]),
-            ("down", ..) => ([value; 2], [false, true]),
-            _ => return Err(Invalid::unknown(key)),
-        };
-        let mut changed = [*self.lines[0].params(), *self.lines[1].params()];
-        for at in (0..2).filter(|&at| of[at]) {
-            changed[at].set(key, name, values[at])?;
-        }
-        for (line, params) in self.lines.iter_mut().zip(changed) {
-            line.set_params(params, now);
-        }
-        Ok(())
-    }
-
     fn put(&mut self, cx: &mut Cx<'_>, side: Side, msg: Msg) {
         let (line, now) = (&mut self.lines[side as usize], cx.now());
         match msg.kind() {
             Kind::Data => line.input(msg, now, cx.pool(), &mut self.out),
-            kind if kind.is_high_priority() => cx.putnext(msg),
+            kind if kind.is_high_priority() => {
+                // What is due leaves first.
+                self.settle(cx, side, false);
+                cx.putnext(msg);
+            }
             _ => line.follow(msg, now, &mut self.out),
         }
     }
@@ -203,21 +179,7 @@ impl Module for Impair {
     }
 
     fn set(&mut self, cx: &mut Cx<'_>, key: &str, value: &str) -> Result<(), Invalid> {
-        match key {
-            "seed" => {
-                let want = "a number of up to 64 bits, as 42 or 0x2a";
-                let seed = units::seed(value).ok_or_else(|| Invalid::value(key, value, want))?;
-                self.set_seed(seed);
-            }
-            "direction" => {
-                let known = DIRECTIONS.iter().find(|known| **known == value);
-                let want = "one of both, up, down";
-                self.direction = known.ok_or_else(|| Invalid::value(key, value, want))?;
-                self.lines[0].set_active(value != "down");
-                self.lines[1].set_active(value != "up");
-            }
-            _ => self.set_lines(cx.now(), key, value)?,
-        }
+        self.set_param(cx.now(), key, value)?;
         for side in SIDES {
             self.lines[side as usize].release(cx.now(), &mut self.out.on);
             self.settle(cx, side, true);
@@ -226,76 +188,9 @@ impl Module for Impair {
     }
 
     fn show(&self, fields: &mut Fields) {
-        show_params(&self.lines, fields);
-        fields.text("direction", self.direction);
-        fields.text("seed", self.seed.unwrap_or_default().to_string());
-        for (line, names) in self.lines.iter().zip(COUNTERS) {
-            for (name, value) in names.iter().zip(figures(line)) {
-                fields.count(name, value);
-            }
-        }
+        self.show_params(fields);
+        self.show_counters(fields);
     }
 }
-
-/// A parameter once when it is the same in both directions, else twice with its prefixes.
-fn show_params(lines: &[Line; 2], fields: &mut Fields) {
-    for &[both, up, down] in NAMES {
-        let [upward, downward] = [0, 1].map(|at| lines[at].params().text(both));
-        if upward == downward {
-            fields.text(both, upward);
-        } else {
-            fields.text(up, upward);
-            fields.text(down, downward);
-        }
-    }
-}
-
-fn figures(line: &Line) -> [u64; 10] {
-    let Counters { lost, partitioned, duplicated, corrupted, reordered, .. } = line.counters;
-    let Counters { queue_full, rate_queue_full, cut, .. } = line.counters;
-    let held = [line.held() as u64, line.held_bytes()];
-    let [messages, bytes] = held;
-    [
-        messages,
-        bytes,
-        lost,
-        partitioned,
-        duplicated,
-        corrupted,
-        reordered,
-        queue_full,
-        rate_queue_full,
-        cut,
-    ]
-}
-
-/// Names of [`figures`], by direction.
-const COUNTERS: [[&str; 10]; 2] = [
-    [
-        "up.held",
-        "up.held_bytes",
-        "up.lost",
-        "up.partitioned",
-        "up.duplicated",
-        "up.corrupted",
-        "up.reordered",
-        "up.queue_full",
-        "up.rate_queue_full",
-        "up.cut_super_frames",
-    ],
-    [
-        "down.held",
-        "down.held_bytes",
-        "down.lost",
-        "down.partitioned",
-        "down.duplicated",
-        "down.corrupted",
-        "down.reordered",
-        "down.queue_full",
-        "down.rate_queue_full",
-        "down.cut_super_frames",
-    ],
-];
 
 const SIDES: [Side; 2] = [Side::Read, Side::Write];
-const DIRECTIONS: [&str; 3] = ["both", "up", "down"];

@@ -15,6 +15,7 @@ pub mod count;
 pub mod ctl;
 pub mod ether;
 pub mod hash;
+pub mod impair;
 pub mod ip;
 pub mod limit;
 pub mod null;

@@ -46,12 +46,9 @@ impl Dice {
         if params.burst.is_none() {
             return chance(&mut self.loss, params.loss.into());
         }
-        let Some((into, out)) = params.into_burst() else { return false };
-        self.in_burst = if self.in_burst {
-            !chance(&mut self.loss, out)
-        } else {
-            chance(&mut self.loss, into)
-        };
+        let Some((into, out)) = params.burst_chances() else { return false };
+        self.in_burst =
+            if self.in_burst { !chance(&mut self.loss, out) } else { chance(&mut self.loss, into) };
         self.in_burst
     }
 

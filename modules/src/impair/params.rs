@@ -97,7 +97,7 @@ impl Params {
             "cut" => self.cut = on_off(value).ok_or_else(|| want(ON_OFF))?,
             _ => return Err(Invalid::unknown(key)),
         }
-        if matches!(name, "loss" | "burst") && self.into_burst().is_none() {
+        if matches!(name, "loss" | "burst") && self.burst_chances().is_none() {
             *self = before;
             let most = "a mean burst of N packets allows a loss of at most N/(N+1), or 100%";
             return Err(want(most));
@@ -143,7 +143,7 @@ impl Params {
     /// packet outside and out of it before a packet inside. Everything inside is lost, so a
     /// burst has 1/out packets on average, and the share of the time inside, in/(in+out), is the
     /// loss. `None` when no chance gives that.
-    pub(super) fn into_burst(&self) -> Option<(u64, u64)> {
+    pub(super) fn burst_chances(&self) -> Option<(u64, u64)> {
         let loss = u64::from(self.loss);
         let Some(mean) = self.burst else { return Some((loss, units::ONE)) };
         let out = units::ONE * 1000 / mean.get();

@@ -88,8 +88,7 @@ const PERCENT: u64 = ONE / 100;
 /// Smallest unit first; the one that divides exactly is shown, the largest if several do.
 type Units = &'static [(&'static str, u64)];
 const TIME: Units = &[("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)];
-const RATE: Units =
-    &[("bit", 1), ("kbit", 1_000), ("mbit", 1_000_000), ("gbit", 1_000_000_000)];
+const RATE: Units = &[("bit", 1), ("kbit", 1_000), ("mbit", 1_000_000), ("gbit", 1_000_000_000)];
 /// As `tc` has them: k and m of bytes are binary, those of rates decimal.
 const BYTES: Units = &[("b", 1), ("k", 1 << 10), ("m", 1 << 20)];
 
@@ -114,11 +113,11 @@ fn scaled(text: &str, scale: u64) -> Option<u64> {
     let value = whole.parse::<u64>().ok()?;
     let value = u128::from(value) * ten + fraction.parse::<u128>().ok()?;
     let value = value.checked_mul(u128::from(scale))?;
-    if value % ten == 0 { u64::try_from(value / ten).ok() } else { None }
+    if value.is_multiple_of(ten) { u64::try_from(value / ten).ok() } else { None }
 }
 
 fn unit_text(value: u64, units: &[(&str, u64)]) -> String {
-    let fits = |&&(_, scale): &&(&str, u64)| value % scale == 0;
+    let fits = |&&(_, scale): &&(&str, u64)| value.is_multiple_of(scale);
     match units.iter().rev().find(fits) {
         Some((unit, scale)) if value > 0 => format!("{}{unit}", value / scale),
         _ => "0".into(),
@@ -149,7 +148,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["50", "ms", "5 ms", "-5ms", "+5ms", "5Ms", ".5ms", "5.ms", "1.5ns", "1e3ms", ""] {
+        for text in
+            ["50", "ms", "5 ms", "-5ms", "+5ms", "5Ms", ".5ms", "5.ms", "1.5ns", "1e3ms", ""]
+        {
             assert_eq!(time(text), None, "{text}");
         }
         for text in ["101%", "1", "1%%", "0.00000001%", "-1%"] {

@@ -64,7 +64,7 @@ impl Stack {
         let config = PoolConfig {
             small: 20_000,
             frame: 20_000,
-            large: 64,
+            large: 256,
             bare: 40_000,
             external: 0,
             reserve_256th: 1,
