@@ -61,7 +61,7 @@ fn a_message_takes_no_heap_memory_whatever_happens_to_it() {
     let mut s = Stack::with(Impair::new());
     s.p.pool().grow_fully();
     s.set("seed=3 delay=20ms jitter=5ms loss=5% burst=3 reorder=5% duplicate=5% corrupt=5%");
-    s.set("rate=100mbit queue=8k limit=2000");
+    s.set("rate=100mbit queue=3k limit=2000");
     // Tables grow to the most that is held at a time, which is bounded by `limit`.
     for warm in 0..5 {
         round(&mut s, warm * 100 * MS);
