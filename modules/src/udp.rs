@@ -7,9 +7,13 @@
 use crate::actions::reasons;
 
 pub mod build;
+mod engine;
+mod mux;
 pub mod table;
 pub mod view;
 
+pub use engine::{Engine, option};
+pub use mux::Udp;
 pub use table::{BindError, EndpointId, Table};
 pub use view::View;
 

@@ -57,8 +57,8 @@ pub fn send(
 /// Bytes of a UDP header and its data: what fits behind an IPv4 header. (IPv6 would take 20 more;
 /// one limit for both keeps users from depending on the family.)
 pub const DATAGRAM_MAX: u16 = 65_535 - 20;
-/// Datagrams in a super-datagram, as Linux takes them (UDP_MAX_SEGMENTS of older kernels).
-pub const SEGMENTS_MAX: usize = 64;
+/// Datagrams in a super-datagram, as Linux makes them (UDP_MAX_SEGMENTS).
+pub const SEGMENTS_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests {

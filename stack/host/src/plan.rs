@@ -7,6 +7,7 @@ use millstream_drivers::tun::TapError;
 use millstream_drivers::{PairEnd, Tap};
 use millstream_modules::arp::Arp;
 use millstream_modules::ip::Ip;
+use millstream_modules::udp::Udp;
 use millstream_msg::PoolConfig;
 use std::net::IpAddr;
 
@@ -60,6 +61,8 @@ pub struct Stack {
     pub shard: Shard,
     /// The IP multiplexor.
     pub ip: NodeId,
+    /// The UDP multiplexor.
+    pub udp: NodeId,
     /// Streams of the interfaces, in order.
     pub interfaces: Vec<StreamId>,
 }
@@ -131,7 +134,10 @@ impl Plan {
             Some(gateway) => set_ip(core, ip, "route", &format!("::/0 via {gateway}"))?,
             None => {}
         }
-        Ok(Stack { shard, ip, interfaces })
+        let udp = core.add_mux(Box::new(Udp::new(random_key())));
+        let below = core.open_mux(ip, "udp").map_err(|e| plumb("open a stream on ip", e))?;
+        core.link(udp, below).map_err(|e| plumb("link a stream of ip below udp", e))?;
+        Ok(Stack { shard, ip, udp, interfaces })
     }
 }
 

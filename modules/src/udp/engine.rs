@@ -1,0 +1,521 @@
+//! The state of `udp`, and what a packet, a datagram of a user or a request does to it.
+
+use super::table::{BindError, EndpointId, Table};
+use super::{UdpDrop, View, build};
+use crate::actions::Actions;
+use crate::ctl::Ctl;
+use crate::hash::Keyed;
+use crate::ip::icmp::{Cause, SoftError};
+use crate::ip::{self, Request};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use millstream_core::Errno;
+use millstream_core::tpi::{self, Primitive};
+use millstream_msg::{Kind, Msg, MsgFlags, MsgList, Pool};
+
+/// UDP of a stack.
+#[derive(Debug)]
+pub struct Engine {
+    table: Table,
+    users: Vec<Option<User>>,
+    pub(super) out: Out,
+}
+
+/// What the last calls want done. The face empties it.
+#[derive(Debug)]
+pub(super) struct Out {
+    /// Packets and controls for `ip`.
+    pub(super) down: MsgList,
+    /// Messages for users, in order.
+    pub(super) up: Vec<(u32, Msg)>,
+    pub(super) act: Actions<UdpDrop>,
+}
+
+/// A stream above.
+#[derive(Clone, Copy, Debug, Default)]
+struct User {
+    endpoint: Option<EndpointId>,
+    /// Takes super-datagrams whole (UDP_GRO).
+    super_datagrams: bool,
+    broadcast: bool,
+    multicast_loop: bool,
+    ttl: u8,
+    multicast_ttl: u8,
+    tos: u8,
+}
+
+/// Options of a stream, set by T_OPTMGMT_REQ: the primitive, the option, a value, and for groups
+/// an address as in other primitives.
+pub mod option {
+    /// Takes super-datagrams whole; their size is in the message's offload.
+    pub const SUPER_DATAGRAMS: i32 = 1;
+    /// May send to broadcast addresses.
+    pub const BROADCAST: i32 = 2;
+    /// Hops of unicast packets.
+    pub const TTL: i32 = 3;
+    /// DSCP and ECN.
+    pub const TOS: i32 = 4;
+    /// Hops of multicast packets.
+    pub const MULTICAST_TTL: i32 = 5;
+    /// Copies of own multicast packets come back to members here.
+    pub const MULTICAST_LOOP: i32 = 6;
+    /// Joins the group at offset 12 (length) and 16 (offset); value: interface + 1, or 0.
+    pub const JOIN: i32 = 7;
+    /// Leaves it.
+    pub const LEAVE: i32 = 8;
+}
+
+impl Engine {
+    /// Without users. `hash` has the stack's random key.
+    pub fn new(hash: Keyed) -> Self {
+        let out = Out { down: MsgList::new(), up: Vec::with_capacity(64), act: Actions::new() };
+        Self { table: Table::new(hash), users: Vec::new(), out }
+    }
+
+    /// A stream above; its number.
+    pub fn open(&mut self) -> u32 {
+        let user = User { multicast_loop: true, ..User::default() };
+        let at = self.users.iter().position(Option::is_none).unwrap_or(self.users.len());
+        if at == self.users.len() {
+            self.users.push(None);
+        }
+        self.users[at] = Some(user);
+        at as u32
+    }
+
+    /// A stream above is gone.
+    pub fn close(&mut self, user: u32, pool: &mut Pool) {
+        self.unbind(user, pool);
+        if let Some(slot) = self.users.get_mut(user as usize) {
+            *slot = None;
+        }
+    }
+
+    /// A packet from `ip`.
+    pub fn input(&mut self, mut msg: Msg, pool: &mut Pool) {
+        let Some(packet) = ip::View::parse(msg.first()) else {
+            return self.out.act.discard(msg, UdpDrop::Short);
+        };
+        let view = match View::parse(&msg, &packet, pool.sum()) {
+            Ok(view) => view,
+            Err(reason) => return self.out.act.discard(msg, reason),
+        };
+        let to_stations = MsgFlags::LINK_BROADCAST.with(MsgFlags::LINK_MULTICAST);
+        if packet.dst.is_multicast() || msg.flags().intersects(to_stations) {
+            return self.spread(msg, &packet, view, pool);
+        }
+        let found = self.table.lookup(packet.dst, view.dst_port, packet.src, view.src_port);
+        let Some(user) = found else { return self.no_port(msg, pool) };
+        view.into_payload(&mut msg);
+        self.indicate(user, msg, &packet, view, true, pool);
+    }
+
+    /// A message of a user: a datagram, or a request that is acknowledged.
+    pub fn output(&mut self, user: u32, mut msg: Msg, random: u32, pool: &mut Pool) {
+        if msg.kind() == Kind::Data {
+            let peer = self.user(user).and_then(|u| u.endpoint).and_then(|e| self.table.remote(e));
+            return match peer {
+                Some((address, port)) => {
+                    self.send(user, msg, SocketAddr::new(address, port), None, random, pool);
+                }
+                None => self.out.act.discard(msg, UdpDrop::NoDestination),
+            };
+        }
+        if msg.pullup(pool, msg.first().len()).is_err() {
+            return self.out.act.discard(msg, UdpDrop::NoMem);
+        }
+        match tpi::primitive(msg.first()) {
+            Some(tpi::T_UNITDATA_REQ) => {
+                let to = tpi::address_at(msg.first(), 4);
+                let from = tpi::address_at(msg.first(), 12).map(|a| a.ip());
+                let (control, data) = msg.unlink();
+                self.out.act.consume(control, pool);
+                let Some(to) = to else {
+                    return match data {
+                        Some(data) => self.out.act.discard(data, UdpDrop::BadRequest),
+                        None => self.fail(user, pool),
+                    };
+                };
+                match data.map_or_else(|| pool.alloc(HEADROOM, 0), Ok) {
+                    Ok(data) => self.send(user, data, to, from, random, pool),
+                    Err(_) => self.uderror(user, to, Errno::ENOSR, pool),
+                }
+            }
+            Some(primitive) => {
+                let ack = self.request(user, primitive, &msg, random, pool);
+                self.acknowledge(user, msg, ack, pool);
+            }
+            None => self.out.act.discard(msg, UdpDrop::BadRequest),
+        }
+    }
+
+    /// An ICMP error about a datagram that was sent: the user who sent it to that peer is told.
+    pub fn failed(&mut self, error: &SoftError, pool: &mut Pool) {
+        let [s0, s1, d0, d1, ..] = error.transport;
+        let (src_port, dst_port) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+        let errno = match error.cause {
+            Cause::PortUnreachable => Errno::ECONNREFUSED,
+            Cause::PacketTooBig(_) => Errno::EMSGSIZE,
+            Cause::NetUnreachable => Errno::ENETUNREACH,
+            Cause::Prohibited | Cause::ProtocolUnreachable => Errno::ECONNREFUSED,
+            _ => Errno::EHOSTUNREACH,
+        };
+        if let Some(user) = self.table.lookup(error.src, src_port, error.dst, dst_port) {
+            self.uderror(user, SocketAddr::new(error.dst, dst_port), errno, pool);
+        }
+    }
+
+    /// Endpoints that are bound.
+    pub fn endpoints(&self) -> usize {
+        self.table.len()
+    }
+
+    fn user(&self, user: u32) -> Option<&User> {
+        self.users.get(user as usize)?.as_ref()
+    }
+
+    /// Broadcast and multicast: every user who wants it gets a window of its own.
+    fn spread(&mut self, mut msg: Msg, packet: &ip::View, view: View, pool: &mut Pool) {
+        let mut takers = [0_u32; TAKERS_MAX];
+        let mut count = 0;
+        let (dst, src) = ((packet.dst, view.dst_port), (packet.src, view.src_port));
+        self.table.deliver(dst, src, msg.ctx(), |user| {
+            if let Some(place) = takers.get_mut(count) {
+                *place = user;
+                count += 1;
+            }
+        });
+        let Some((last, others)) = takers[..count].split_last() else {
+            return self.out.act.discard(msg, UdpDrop::NoListener);
+        };
+        view.into_payload(&mut msg);
+        for &user in others {
+            if let Ok(copy) = msg.dup(pool) {
+                self.indicate(user, copy, packet, view, false, pool);
+            }
+        }
+        self.indicate(*last, msg, packet, view, false, pool);
+    }
+
+    /// Hands the user's data up behind a T_UNITDATA_IND: the source, and for unicast as option the
+    /// address it came to, which an answer gives back as its own source.
+    fn indicate(
+        &mut self,
+        user: u32,
+        data: Msg,
+        packet: &ip::View,
+        view: View,
+        unicast: bool,
+        pool: &mut Pool,
+    ) {
+        let from = SocketAddr::new(packet.src, view.src_port);
+        let to = unicast.then_some(SocketAddr::new(packet.dst, view.dst_port));
+        let whole = self.user(user).is_some_and(|u| u.super_datagrams);
+        match view.gso_size {
+            Some(size) if !whole => self.split(user, data, from, to, usize::from(size), pool),
+            _ => self.push_up(user, data, from, to, pool),
+        }
+    }
+
+    /// A super-datagram for a user who wants datagrams: windows on it, no copies.
+    fn split(
+        &mut self,
+        user: u32,
+        mut data: Msg,
+        from: SocketAddr,
+        to: Option<SocketAddr>,
+        size: usize,
+        pool: &mut Pool,
+    ) {
+        data.set_offload(millstream_msg::Offload::NONE);
+        while data.len() > size {
+            match data.split_off(pool, size) {
+                Ok(rest) => {
+                    let first = core::mem::replace(&mut data, rest);
+                    self.push_up(user, first, from, to, pool);
+                }
+                Err(_) => return self.out.act.discard(data, UdpDrop::NoMem),
+            }
+        }
+        self.push_up(user, data, from, to, pool);
+    }
+
+    fn push_up(
+        &mut self,
+        user: u32,
+        data: Msg,
+        from: SocketAddr,
+        to: Option<SocketAddr>,
+        pool: &mut Pool,
+    ) {
+        let mut primitive = Primitive::unitdata_ind(from);
+        if let Some(to) = to {
+            primitive = primitive.with_address(12, to);
+        }
+        let Ok(mut msg) = control(&primitive, Kind::Proto, pool) else {
+            return self.out.act.discard(data, UdpDrop::NoMem);
+        };
+        msg.set_flags(data.flags());
+        msg.set_offload(data.offload());
+        msg.set_stamp(data.stamp());
+        msg.set_ctx(data.ctx());
+        msg.link(data);
+        self.out.act.created += 1;
+        self.out.up.push((user, msg));
+    }
+
+    /// Nobody is bound to the port: the packet goes back to `ip`, behind a word about it.
+    fn no_port(&mut self, msg: Msg, pool: &mut Pool) {
+        match Ctl::Undeliverable.to_msg(pool) {
+            Ok(mut word) => {
+                word.link(msg);
+                self.out.down.push(word);
+            }
+            Err(_) => self.out.act.discard(msg, UdpDrop::NoPort),
+        }
+    }
+
+    fn send(
+        &mut self,
+        user: u32,
+        mut data: Msg,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        random: u32,
+        pool: &mut Pool,
+    ) {
+        let Ok(endpoint) = self.bound(user, to.ip(), random) else {
+            return self.out.act.discard(data, UdpDrop::BadRequest);
+        };
+        let (Some((local, port)), Some(u)) = (self.table.local(endpoint), self.user(user).copied())
+        else {
+            return self.out.act.discard(data, UdpDrop::BadRequest);
+        };
+        let to_group = to.ip().is_multicast();
+        let request = Request {
+            src: from.or((!local.is_unspecified()).then_some(local)),
+            ttl: if to_group { u.multicast_ttl } else { u.ttl },
+            tos: u.tos,
+            broadcast: u.broadcast,
+            multicast_loop: u.multicast_loop,
+            ..Request::new(to.ip(), ip::protocol::UDP)
+        };
+        let gso_size = data.offload().is_super().then_some(data.offload().gso_size);
+        // Flags are those of a datagram that came in, when it is sent back.
+        data.set_flags(MsgFlags::empty());
+        match build::send(&mut data, port, to.port(), &request, gso_size, pool) {
+            Ok(()) => self.out.down.push(data),
+            Err(reason) => {
+                self.out.act.discard(data, reason);
+                let errno =
+                    if reason == UdpDrop::TooBig { Errno::EMSGSIZE } else { Errno::ENOSR };
+                self.uderror(user, to, errno, pool);
+            }
+        }
+    }
+
+    /// The user's endpoint; bound to any port when it has none.
+    fn bound(&mut self, user: u32, to: IpAddr, random: u32) -> Result<EndpointId, BindError> {
+        if let Some(endpoint) = self.user(user).and_then(|u| u.endpoint) {
+            return Ok(endpoint);
+        }
+        self.bind(user, SocketAddr::new(unspecified_like(to), 0), random)
+    }
+
+    fn bind(
+        &mut self,
+        user: u32,
+        local: SocketAddr,
+        random: u32,
+    ) -> Result<EndpointId, BindError> {
+        let endpoint = self.table.bind(user, local.ip(), local.port(), false, random)?;
+        if let Some(Some(u)) = self.users.get_mut(user as usize) {
+            u.endpoint = Some(endpoint);
+        }
+        Ok(endpoint)
+    }
+
+    fn unbind(&mut self, user: u32, pool: &mut Pool) -> bool {
+        let Some(Some(u)) = self.users.get_mut(user as usize) else { return false };
+        let Some(endpoint) = u.endpoint.take() else { return false };
+        let down = &mut self.out.down;
+        self.table.unbind(endpoint, |interface, group| {
+            // Without a cell the group stays joined at the interface until it goes down.
+            if let Ok(word) = Ctl::Leave(group, named(interface)).to_msg(pool) {
+                down.push(word);
+            }
+        });
+        true
+    }
+
+    /// A request with an acknowledgement.
+    fn request(
+        &mut self,
+        user: u32,
+        primitive: i32,
+        msg: &Msg,
+        random: u32,
+        pool: &mut Pool,
+    ) -> Result<Primitive, Refusal> {
+        let bytes = msg.first();
+        match primitive {
+            tpi::T_BIND_REQ => {
+                if self.user(user).is_some_and(|u| u.endpoint.is_some()) {
+                    return Err(Refusal::OutOfState);
+                }
+                let local = tpi::address_at(bytes, 4).ok_or(Refusal::BadAddress)?;
+                let endpoint = self.bind(user, local, random)?;
+                let (address, port) = self.table.local(endpoint).ok_or(Refusal::BadAddress)?;
+                Ok(Primitive::bind_ack(SocketAddr::new(address, port)))
+            }
+            tpi::T_UNBIND_REQ if self.unbind(user, pool) => Ok(Primitive::ok_ack(primitive)),
+            tpi::T_UNBIND_REQ => Err(Refusal::OutOfState),
+            tpi::T_CONN_REQ => {
+                let peer = tpi::address_at(bytes, 4).ok_or(Refusal::BadAddress)?;
+                let endpoint = self.bound(user, peer.ip(), random)?;
+                // Datagrams to the wildcard's address of the moment come in whatever the source.
+                let (local, _) = self.table.local(endpoint).ok_or(Refusal::BadAddress)?;
+                let local = tpi::address_at(bytes, 12).map_or(local, |a| a.ip());
+                self.table.connect(endpoint, local, peer.ip(), peer.port())?;
+                Ok(Primitive::ok_ack(primitive))
+            }
+            tpi::T_OPTMGMT_REQ => self.set_option(user, bytes, random, pool),
+            _ => Err(Refusal::Unsupported),
+        }
+    }
+
+    fn set_option(
+        &mut self,
+        user: u32,
+        bytes: &[u8],
+        random: u32,
+        pool: &mut Pool,
+    ) -> Result<Primitive, Refusal> {
+        let (Some(name), Some(value)) = (tpi::word(bytes, 4), tpi::word(bytes, 8)) else {
+            return Err(Refusal::BadAddress);
+        };
+        if matches!(name, option::JOIN | option::LEAVE) {
+            let group = tpi::address_at(bytes, 12).ok_or(Refusal::BadAddress)?.ip();
+            let endpoint = self.bound(user, group, random)?;
+            // Which interface `None` means is decided by `ip`; here it is the first one.
+            let interface = u16::try_from(value - 1).unwrap_or(0);
+            let word = if name == option::JOIN {
+                self.table.join(endpoint, interface, group)?;
+                Ctl::Join(group, named(interface))
+            } else {
+                self.table.leave(endpoint, interface, group)?;
+                Ctl::Leave(group, named(interface))
+            };
+            self.out.down.push(word.to_msg(pool).map_err(|_| Refusal::NoMemory)?);
+            return Ok(Primitive::ok_ack(tpi::T_OPTMGMT_REQ));
+        }
+        let Some(Some(u)) = self.users.get_mut(user as usize) else {
+            return Err(Refusal::OutOfState);
+        };
+        let byte = u8::try_from(value).map_err(|_| Refusal::BadAddress);
+        match name {
+            option::SUPER_DATAGRAMS => u.super_datagrams = value != 0,
+            option::BROADCAST => u.broadcast = value != 0,
+            option::MULTICAST_LOOP => u.multicast_loop = value != 0,
+            option::TTL => u.ttl = byte?,
+            option::TOS => u.tos = byte?,
+            option::MULTICAST_TTL => u.multicast_ttl = byte?,
+            _ => return Err(Refusal::Unsupported),
+        }
+        Ok(Primitive::ok_ack(tpi::T_OPTMGMT_REQ))
+    }
+
+    /// Answers a request with its acknowledgement, as M_PCPROTO.
+    fn acknowledge(
+        &mut self,
+        user: u32,
+        msg: Msg,
+        ack: Result<Primitive, Refusal>,
+        pool: &mut Pool,
+    ) {
+        let of = tpi::primitive(msg.first()).unwrap_or_default();
+        let ack = ack.unwrap_or_else(|refusal| {
+            let (tli, errno) = refusal.numbers();
+            Primitive::error_ack(of, tli, errno)
+        });
+        self.out.act.consume(msg, pool);
+        match control(&ack, Kind::PcProto, pool) {
+            Ok(msg) => self.out.up.push((user, msg)),
+            Err(()) => self.fail(user, pool),
+        }
+    }
+
+    fn uderror(&mut self, user: u32, to: SocketAddr, errno: Errno, pool: &mut Pool) {
+        if let Ok(msg) = control(&Primitive::uderror_ind(to, errno), Kind::Proto, pool) {
+            self.out.up.push((user, msg));
+        }
+    }
+
+    /// A request could not even be answered: the stream has failed with ENOSR.
+    fn fail(&mut self, user: u32, pool: &mut Pool) {
+        if let Ok(mut msg) = pool.alloc_reserve(0, 1) {
+            msg.set_kind(Kind::Error);
+            msg.spare_mut()[0] = Errno::ENOSR.0 as u8;
+            msg.commit(1);
+            self.out.up.push((user, msg));
+        }
+    }
+}
+
+/// Why a request was refused.
+enum Refusal {
+    BadAddress,
+    OutOfState,
+    Unsupported,
+    NoMemory,
+    Table(BindError),
+}
+
+impl From<BindError> for Refusal {
+    fn from(error: BindError) -> Self {
+        Self::Table(error)
+    }
+}
+
+impl Refusal {
+    fn numbers(&self) -> (i32, Errno) {
+        match self {
+            Self::BadAddress => (tpi::TBADADDR, Errno::EINVAL),
+            Self::OutOfState => (tpi::TOUTSTATE, Errno::EINVAL),
+            Self::Unsupported => (tpi::TNOTSUPPORT, Errno::EOPNOTSUPP),
+            Self::NoMemory => (tpi::TSYSERR, Errno::ENOSR),
+            Self::Table(BindError::InUse) => (tpi::TADDRBUSY, Errno::EADDRINUSE),
+            Self::Table(BindError::Full) => (tpi::TNOADDR, Errno::ENOBUFS),
+            Self::Table(BindError::NotFound) => (tpi::TBADADDR, Errno::EADDRNOTAVAIL),
+            Self::Table(_) => (tpi::TBADADDR, Errno::EINVAL),
+        }
+    }
+}
+
+fn control(primitive: &Primitive, kind: Kind, pool: &mut Pool) -> Result<Msg, ()> {
+    let bytes = primitive.as_bytes();
+    let mut msg = pool.alloc_reserve(0, bytes.len()).map_err(|_| ())?;
+    let Some(place) = msg.spare_mut().get_mut(..bytes.len()) else { return Err(()) };
+    place.copy_from_slice(bytes);
+    msg.commit(bytes.len());
+    msg.set_kind(kind);
+    Ok(msg)
+}
+
+fn named(interface: u16) -> Option<u16> {
+    Some(interface)
+}
+
+fn unspecified_like(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(core::net::Ipv6Addr::UNSPECIFIED),
+    }
+}
+
+/// Users who get one datagram to many; more than that many listeners of one group on one stack
+/// are not served.
+const TAKERS_MAX: usize = 64;
+
+/// Bytes in front of an empty datagram: headers of UDP, IP and Ethernet, and the request.
+const HEADROOM: usize = 128;

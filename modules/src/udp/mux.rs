@@ -1,0 +1,215 @@
+//! udp as a multiplexor: users above, `ip` below. T_UNITDATA_REQ become packets, packets become
+//! T_UNITDATA_IND; see [`Engine`].
+
+use super::engine::Engine;
+use super::UdpDrop;
+use crate::ctl::Ctl;
+use crate::hash::Keyed;
+use crate::ip::protocol;
+use alloc::vec::Vec;
+use millstream_core::{
+    Cx, Drop, Errno, Fields, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper,
+};
+use millstream_msg::{Band, Kind, Msg, MsgList};
+
+/// The multiplexor. One lower stream, on `ip`.
+#[derive(Debug)]
+pub struct Udp {
+    engine: Engine,
+    lower: Option<Lower>,
+    /// By the engine's number of the user.
+    uppers: Vec<Option<Upper>>,
+    /// Somebody waits for the link below.
+    blocked: bool,
+}
+
+const INFO: MuxInfo = MuxInfo {
+    name: "udp",
+    about: "datagrams between ports (RFC 768, RFC 1122 section 4.1)",
+    marks: Marks::DEFAULT,
+    uwsrv: true,
+    lrsrv: false,
+    // The header, and the request that `ip` replaces by an IP and an Ethernet header.
+    headroom: 64,
+};
+
+impl From<UdpDrop> for Drop {
+    fn from(reason: UdpDrop) -> Self {
+        Self(reason.name())
+    }
+}
+
+impl Udp {
+    /// Without users. `key` is random: peers must not know it.
+    pub fn new(key: u64) -> Self {
+        let engine = Engine::new(Keyed::new(key));
+        Self { engine, lower: None, uppers: Vec::new(), blocked: false }
+    }
+
+    /// Sends what the engine has left: packets down, messages up, drops counted.
+    fn settle(&mut self, cx: &mut Cx<'_>) {
+        let down = core::mem::take(&mut self.engine.out.down);
+        match self.lower {
+            Some(lower) if !down.is_empty() => cx.put_lower_batch(lower, down),
+            _ => {
+                for msg in down {
+                    cx.discard(msg, Drop::GONE);
+                }
+            }
+        }
+        let mut up = core::mem::take(&mut self.engine.out.up);
+        for (user, msg) in up.drain(..) {
+            match self.uppers.get(user as usize).copied().flatten() {
+                // A reader that is too slow loses datagrams; acknowledgements always go.
+                Some(upper)
+                    if msg.kind() == Kind::Proto && !cx.canput_upper(upper, Band(0)) =>
+                {
+                    cx.discard(msg, UdpDrop::QueueFull);
+                }
+                Some(upper) => cx.put_upper(upper, msg),
+                None => cx.discard(msg, Drop::GONE),
+            }
+        }
+        self.engine.out.up = up;
+        for (msg, reason) in self.engine.out.act.dropped.drain(..) {
+            cx.discard(msg, reason);
+        }
+        cx.count_consumed(u64::from(core::mem::take(&mut self.engine.out.act.consumed)));
+    }
+
+    /// Is there room below? If not, `lower_relieved` says when.
+    fn has_room(&mut self, cx: &mut Cx<'_>) -> bool {
+        let room = self.lower.is_none_or(|lower| cx.canput_lower(lower, Band(0)));
+        self.blocked |= !room;
+        room
+    }
+
+    fn send(&mut self, cx: &mut Cx<'_>, from: Upper, msg: Msg) {
+        let random = cx.rng().next_u32();
+        self.engine.output(from.cookie as u32, msg, random, cx.pool());
+    }
+}
+
+impl Mux for Udp {
+    fn info(&self) -> &'static MuxInfo {
+        &INFO
+    }
+
+    fn uopen(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Result<Step, Errno> {
+        let user = self.engine.open();
+        if self.uppers.len() <= user as usize {
+            self.uppers.resize(user as usize + 1, None);
+        }
+        let mut upper = upper;
+        upper.cookie = u64::from(user);
+        self.uppers[user as usize] = Some(upper);
+        cx.set_upper_cookie(upper, u64::from(user));
+        Ok(Step::Done)
+    }
+
+    fn uclose(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Step {
+        self.engine.close(upper.cookie as u32, cx.pool());
+        if let Some(slot) = self.uppers.get_mut(upper.cookie as usize) {
+            *slot = None;
+        }
+        self.settle(cx);
+        Step::Done
+    }
+
+    fn link(&mut self, cx: &mut Cx<'_>, lower: Lower, _info: LinkInfo) -> Result<(), Errno> {
+        if self.lower.is_some() {
+            return Err(Errno::EBUSY);
+        }
+        let word = Ctl::TakeProtocol(protocol::UDP).to_msg(cx.pool()).map_err(|_| Errno::ENOSR)?;
+        self.lower = Some(lower);
+        cx.put_lower(lower, word);
+        Ok(())
+    }
+
+    fn unlink(&mut self, _cx: &mut Cx<'_>, _lower: Lower) {
+        self.lower = None;
+    }
+
+    fn uwput(&mut self, cx: &mut Cx<'_>, from: Upper, msg: Msg) {
+        let ordinary = !msg.kind().is_high_priority();
+        if msg.kind() == Kind::Flush {
+            return flush(cx, from, msg);
+        }
+        if ordinary && (cx.upper_len(from) > 0 || !self.has_room(cx)) {
+            return cx.putq_upper(from, msg);
+        }
+        self.send(cx, from, msg);
+        self.settle(cx);
+    }
+
+    fn uwput_batch(&mut self, cx: &mut Cx<'_>, from: Upper, batch: MsgList) {
+        let ready = cx.upper_len(from) == 0 && self.has_room(cx);
+        for msg in batch {
+            match msg.kind() {
+                Kind::Flush => flush(cx, from, msg),
+                kind if ready || kind.is_high_priority() => self.send(cx, from, msg),
+                _ => cx.putq_upper(from, msg),
+            }
+        }
+        self.settle(cx);
+    }
+
+    fn uwsrv(&mut self, cx: &mut Cx<'_>, upper: Upper) {
+        while self.has_room(cx) {
+            let Some(msg) = cx.getq_upper(upper) else { return };
+            self.send(cx, upper, msg);
+            self.settle(cx);
+        }
+    }
+
+    fn lower_relieved(&mut self, cx: &mut Cx<'_>, _lower: Lower) {
+        if core::mem::take(&mut self.blocked) {
+            for upper in self.uppers.iter().flatten() {
+                cx.qenable_upper(*upper);
+            }
+        }
+    }
+
+    fn lrput(&mut self, cx: &mut Cx<'_>, from: Lower, msg: Msg) {
+        let mut one = MsgList::new();
+        one.push(msg);
+        self.lrput_batch(cx, from, one);
+    }
+
+    fn lrput_batch(&mut self, cx: &mut Cx<'_>, _from: Lower, batch: MsgList) {
+        for msg in batch {
+            match (msg.kind(), Ctl::from_msg(&msg)) {
+                (Kind::Data, _) => self.engine.input(msg, cx.pool()),
+                (_, Some(Ctl::Failed(error))) => {
+                    self.engine.failed(&error, cx.pool());
+                    cx.free(msg);
+                }
+                _ => cx.discard(msg, Drop::UNEXPECTED_TYPE),
+            }
+        }
+        self.settle(cx);
+    }
+
+    fn show(&self, fields: &mut Fields) {
+        fields.count("endpoints", self.engine.endpoints() as u64);
+    }
+}
+
+/// A flush of a user ends here, as at a driver (E62).
+fn flush(cx: &mut Cx<'_>, from: Upper, msg: Msg) {
+    use millstream_core::tpi::flush::{READ, WRITE, parse};
+    let (bits, _) = parse(msg.first());
+    if bits & WRITE != 0 {
+        while let Some(queued) = cx.getq_upper(from) {
+            cx.discard(queued, Drop::FLUSHED);
+        }
+    }
+    let mut msg = msg;
+    match msg.first_mut() {
+        Some([first, ..]) if bits & READ != 0 => {
+            *first &= !WRITE;
+            cx.put_upper(from, msg);
+        }
+        _ => cx.free(msg),
+    }
+}

@@ -1,0 +1,117 @@
+//! A stack that runs on a thread of this process.
+
+use crate::stream::Stream;
+use millstream_core::{NodeId, PlumbError};
+use millstream_host::plan::{self, Plan, PlanError};
+use millstream_host::{End, Gone, Handle, Notice};
+use millstream_msg::{Pool, PoolConfig};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// A running stack. Dropping it stops its thread; streams of it report that they are gone.
+#[derive(Debug)]
+pub struct Stack {
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+    devices: Vec<(&'static str, NodeId)>,
+    pool: Arc<Mutex<Pool>>,
+}
+
+/// Why a stream could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// No such device.
+    #[error("no device {0:?}: there are udp and ip")]
+    NoDevice(String),
+    /// The multiplexor refused.
+    #[error(transparent)]
+    Refused(#[from] PlumbError),
+    /// The stack has stopped.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// Memory of messages that applications make: a thousand datagrams, and headers for them.
+const POOL: PoolConfig = PoolConfig {
+    small: 4096,
+    frame: 1024,
+    large: 256,
+    bare: 1024,
+    external: 1024,
+    reserve_256th: 0,
+};
+
+impl Stack {
+    /// Brings a stack up, in the network namespace of the calling thread, and runs it on a thread
+    /// of its own.
+    ///
+    /// # Errors
+    /// See [`PlanError`]; each says what to do about it.
+    pub fn start(plan: Plan) -> Result<Self, PlanError> {
+        Self::start_with(plan, |_| {})
+    }
+
+    /// As [`Stack::start`]; `notify` is called on the stack's thread with what happens to devices.
+    ///
+    /// # Errors
+    /// As [`Stack::start`].
+    pub fn start_with(
+        plan: Plan,
+        notify: impl FnMut(Notice) + Send + 'static,
+    ) -> Result<Self, PlanError> {
+        let plan::Stack { mut shard, ip, udp, .. } = plan.build()?;
+        let handle = shard.handle();
+        let thread = std::thread::Builder::new()
+            .name("millstream".into())
+            .spawn(move || {
+                // The wait set fails only when the kernel is out of memory; the stack is gone then,
+                // and every stream says so.
+                let _out_of_memory = shard.run(notify);
+            })
+            .map_err(|cause| PlanError::Io { what: "start a thread", cause })?;
+        Ok(Self {
+            handle,
+            thread: Some(thread),
+            devices: vec![("udp", udp), ("ip", ip)],
+            pool: Arc::new(Mutex::new(Pool::new(POOL))),
+        })
+    }
+
+    /// Opens a stream on a device: `udp` or `ip`.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(&self, device: &str) -> Result<Stream, OpenError> {
+        let found = self.devices.iter().find(|(name, _)| *name == device);
+        let &(name, mux) = found.ok_or_else(|| OpenError::NoDevice(device.to_owned()))?;
+        let opened = self.handle.call(move |shard| {
+            let core = shard.core();
+            let stream = core.open_mux(mux, name)?;
+            Ok::<_, PlumbError>((stream, core.headroom(stream)?))
+        })?;
+        let (stream, headroom) = opened?;
+        let end = End::attach(&self.handle, stream)?;
+        Ok(Stream::new(end, self.pool.clone(), headroom))
+    }
+
+    /// Reaches the stack's thread.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.handle.stop();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the stack's thread was reported there.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// The pool, whatever happened to other threads: its state is whole between two calls.
+pub(crate) fn lock(pool: &Mutex<Pool>) -> std::sync::MutexGuard<'_, Pool> {
+    pool.lock().unwrap_or_else(PoisonError::into_inner)
+}

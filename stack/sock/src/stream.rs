@@ -1,0 +1,231 @@
+//! A stream: putmsg and getmsg, and the modules in between.
+
+use crate::stack::lock;
+use millstream_core::{Errno, Got, Module, PlumbError};
+use millstream_host::{End, EndError};
+use millstream_msg::{Band, Kind, Msg, Pool};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// An open stream. Closed when dropped. Methods take `&self`: threads may share it.
+#[derive(Debug)]
+pub struct Stream {
+    end: End,
+    pool: Arc<Mutex<Pool>>,
+    headroom: usize,
+    waits: Mutex<Waits>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Waits {
+    read: Option<Duration>,
+    write: Option<Duration>,
+    nonblocking: bool,
+}
+
+/// How urgent a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// An ordinary message of a band; 0 is normal.
+    Band(u8),
+    /// Goes ahead of all bands and ignores flow control (RS_HIPRI). Needs a control part.
+    High,
+}
+
+/// What `getmsg` gave: copies of both parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The control part, if the message had one.
+    pub control: Option<Vec<u8>>,
+    /// The data part, if the message had one.
+    pub data: Option<Vec<u8>>,
+    /// How urgent it was.
+    pub priority: Priority,
+}
+
+impl Stream {
+    pub(crate) fn new(end: End, pool: Arc<Mutex<Pool>>, headroom: usize) -> Self {
+        Self { end, pool, headroom, waits: Mutex::default() }
+    }
+
+    /// Sends one message of copies of both parts (`putpmsg(2)`). All or nothing.
+    ///
+    /// # Errors
+    /// `WouldBlock` when flow control refuses it and the stream is non-blocking or the write
+    /// time-out is over; `InvalidInput` for a high-priority message without control part; ENXIO
+    /// after a hangup; ENOSR without memory; the recorded error of a failed stream.
+    pub fn putmsg(
+        &self,
+        control: Option<&[u8]>,
+        data: Option<&[u8]>,
+        priority: Priority,
+    ) -> io::Result<()> {
+        let msg = match (control, data) {
+            (None, None) => return Ok(()),
+            (None, _) if priority == Priority::High => return Err(errno(Errno::EINVAL)),
+            (None, Some(data)) => self.copy(data)?,
+            (Some(control), data) => {
+                let mut msg = lock(&self.pool).copy_from(0, control).map_err(|_| no_memory())?;
+                msg.set_kind_all(if priority == Priority::High {
+                    Kind::PcProto
+                } else {
+                    Kind::Proto
+                });
+                if let Some(data) = data {
+                    msg.link(self.copy(data)?);
+                }
+                msg
+            }
+        };
+        self.send(msg, priority)
+    }
+
+    /// Sends a message that the caller owns; no byte is copied. Its parts follow from the kinds of
+    /// its blocks. See [`Stream::alloc`].
+    ///
+    /// # Errors
+    /// As [`Stream::putmsg`]. The message is lost with the error.
+    pub fn send(&self, mut msg: Msg, priority: Priority) -> io::Result<()> {
+        if let Priority::Band(band) = priority {
+            msg.set_band(Band(band));
+        }
+        let waits = self.waits();
+        let sent = if waits.nonblocking {
+            self.end.try_put(msg)
+        } else {
+            self.end.put(msg, waits.write.map(|wait| Instant::now() + wait))
+        };
+        sent.map_err(|(error, _)| failure(error))
+    }
+
+    /// Takes the first message and copies both parts out (`getmsg(2)`); `None` when the line is
+    /// gone and all was read.
+    ///
+    /// # Errors
+    /// `WouldBlock` without a message when the stream is non-blocking or the read time-out is
+    /// over; the recorded error of a failed stream.
+    pub fn getmsg(&self) -> io::Result<Option<Message>> {
+        let Some(got) = self.receive()? else { return Ok(None) };
+        let copy = |part: &Msg| {
+            let mut bytes = vec![0; part.len()];
+            part.copy_out(0, &mut bytes);
+            bytes
+        };
+        Ok(Some(Message {
+            control: got.control.as_ref().map(copy),
+            data: got.data.as_ref().map(copy),
+            priority: if got.high { Priority::High } else { Priority::Band(got.band.0) },
+        }))
+    }
+
+    /// Takes the first message as it is; no byte is copied.
+    ///
+    /// # Errors
+    /// As [`Stream::getmsg`].
+    pub fn receive(&self) -> io::Result<Option<Got>> {
+        let waits = self.waits();
+        if waits.nonblocking {
+            return self.end.try_get().map_err(failure);
+        }
+        self.receive_until(waits.read.map(|wait| Instant::now() + wait))
+    }
+
+    /// Takes the first message, waiting until the deadline (`None`: for ever).
+    pub(crate) fn receive_until(&self, deadline: Option<Instant>) -> io::Result<Option<Got>> {
+        self.end.get(deadline).map_err(failure)
+    }
+
+    /// An empty message for [`Stream::send`], with the room in front that the modules below want.
+    ///
+    /// # Errors
+    /// ENOSR when this process has too many messages under way.
+    pub fn alloc(&self, len: usize) -> io::Result<Msg> {
+        lock(&self.pool).alloc(self.headroom, len).map_err(|_| no_memory())
+    }
+
+    /// A message that holds a copy of `data`, as [`Stream::alloc`].
+    ///
+    /// # Errors
+    /// As [`Stream::alloc`].
+    pub fn copy(&self, data: &[u8]) -> io::Result<Msg> {
+        lock(&self.pool).copy_from(self.headroom, data).map_err(|_| no_memory())
+    }
+
+    /// Puts a module in just below the head (`I_PUSH`).
+    ///
+    /// # Errors
+    /// [`PlumbError`], or that the stack has stopped, as an I/O error.
+    pub fn push(&self, module: Box<dyn Module>) -> io::Result<()> {
+        let stream = self.end.stream();
+        self.plumb(move |core| core.push(stream, module))
+    }
+
+    /// Takes the topmost module out (`I_POP`); what it held goes on its way.
+    ///
+    /// # Errors
+    /// As [`Stream::push`].
+    pub fn pop(&self) -> io::Result<()> {
+        let stream = self.end.stream();
+        self.plumb(move |core| core.pop(stream).map(drop))
+    }
+
+    /// Names of the modules and of what is at the bottom, top down (`I_LIST`).
+    ///
+    /// # Errors
+    /// As [`Stream::push`].
+    pub fn list(&self) -> io::Result<Vec<String>> {
+        let stream = self.end.stream();
+        self.plumb(move |core| {
+            let chain = core.chain(stream)?;
+            Ok(chain.into_iter().skip(1).map(|node| node.name).collect())
+        })
+    }
+
+    /// Whether operations return `WouldBlock` instead of waiting (O_NONBLOCK).
+    pub fn set_nonblocking(&self, nonblocking: bool) {
+        self.change(|waits| waits.nonblocking = nonblocking);
+    }
+
+    /// How long reading waits; `None` for ever.
+    pub fn set_read_timeout(&self, wait: Option<Duration>) {
+        self.change(|waits| waits.read = wait);
+    }
+
+    /// How long writing waits; `None` for ever.
+    pub fn set_write_timeout(&self, wait: Option<Duration>) {
+        self.change(|waits| waits.write = wait);
+    }
+
+    fn waits(&self) -> Waits {
+        *self.waits.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Waits)) {
+        change(&mut self.waits.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    fn plumb<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut millstream_core::Perimeter) -> Result<T, PlumbError> + Send + 'static,
+    ) -> io::Result<T> {
+        let done = self.end.handle().call(move |shard| work(shard.core()));
+        done.map_err(io::Error::other)?.map_err(io::Error::other)
+    }
+}
+
+pub(crate) fn errno(errno: Errno) -> io::Error {
+    io::Error::from_raw_os_error(errno.0)
+}
+
+fn no_memory() -> io::Error {
+    errno(Errno::ENOSR)
+}
+
+fn failure(error: EndError) -> io::Error {
+    match error {
+        EndError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+        EndError::Failed(number) => errno(number),
+        EndError::Gone(gone) => io::Error::new(io::ErrorKind::NotConnected, gone),
+    }
+}

@@ -1,0 +1,194 @@
+//! UDP sockets with the shape of `std::net::UdpSocket`.
+
+use crate::stack::Stack;
+use crate::stream::{Priority, Stream, errno};
+use millstream_core::tpi::{self, Primitive};
+use millstream_core::{Errno, Got};
+use millstream_modules::udp::option;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A UDP socket of a stack in this process.
+#[derive(Debug)]
+pub struct UdpSocket {
+    stream: Stream,
+    local: SocketAddr,
+    peer: Mutex<Option<SocketAddr>>,
+    /// Datagrams that came while an acknowledgement was waited for.
+    early: Mutex<VecDeque<Got>>,
+}
+
+impl UdpSocket {
+    /// A socket bound to an address of the stack; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// `AddrInUse`; `InvalidInput` for an address that is none of the stack's family.
+    pub fn bind(stack: &Stack, local: SocketAddr) -> io::Result<Self> {
+        let stream = stack.open("udp").map_err(io::Error::other)?;
+        let mut socket = Self { stream, local, peer: Mutex::default(), early: Mutex::default() };
+        let ack = socket.request(&Primitive::bind_req(local))?;
+        socket.local = tpi::address_at(&ack, 4).ok_or_else(|| errno(Errno::EPROTO))?;
+        Ok(socket)
+    }
+
+    /// The address it is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Sends a datagram. Its bytes.
+    ///
+    /// # Errors
+    /// As [`Stream::putmsg`]; `InvalidInput` (EMSGSIZE) when it is too long.
+    pub fn send_to(&self, data: &[u8], to: SocketAddr) -> io::Result<usize> {
+        if data.len() > DATAGRAM_MAX {
+            return Err(errno(Errno::EMSGSIZE));
+        }
+        let control = Primitive::unitdata_req(to);
+        self.stream.putmsg(Some(control.as_bytes()), Some(data), Priority::Band(0))?;
+        Ok(data.len())
+    }
+
+    /// Receives a datagram: its bytes (what does not fit is lost) and its sender.
+    ///
+    /// # Errors
+    /// As [`Stream::getmsg`]; the error of a datagram sent before that could not be delivered.
+    pub fn recv_from(&self, out: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        loop {
+            let early = lock(&self.early).pop_front();
+            let got = match early {
+                Some(got) => got,
+                None => self.stream.receive()?.ok_or_else(|| errno(Errno::ENXIO))?,
+            };
+            let Some(control) = &got.control else { continue };
+            match tpi::primitive(control.first()) {
+                Some(tpi::T_UNITDATA_IND) => {
+                    let from = tpi::address_at(control.first(), 4);
+                    let from = from.ok_or_else(|| errno(Errno::EPROTO))?;
+                    let n = got.data.map_or(0, |data| data.copy_out(0, out));
+                    return Ok((n, from));
+                }
+                Some(tpi::T_UDERROR_IND) => {
+                    let number = tpi::word(control.first(), 20).unwrap_or(Errno::EIO.0);
+                    return Err(errno(Errno(number)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Fixes the peer: only its datagrams are received, and [`UdpSocket::send`] goes to it.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an address that no peer can have.
+    pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
+        self.request(&Primitive::conn_req(peer))?;
+        *lock(&self.peer) = Some(peer);
+        Ok(())
+    }
+
+    /// Sends a datagram to the peer.
+    ///
+    /// # Errors
+    /// EDESTADDRREQ without a peer; as [`UdpSocket::send_to`].
+    pub fn send(&self, data: &[u8]) -> io::Result<usize> {
+        let peer = *lock(&self.peer);
+        self.send_to(data, peer.ok_or_else(|| errno(Errno::EDESTADDRREQ))?)
+    }
+
+    /// Receives a datagram of the peer.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::recv_from`].
+    pub fn recv(&self, out: &mut [u8]) -> io::Result<usize> {
+        self.recv_from(out).map(|(n, _)| n)
+    }
+
+    /// Allows sending to broadcast addresses.
+    ///
+    /// # Errors
+    /// Only when the stack has stopped.
+    pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
+        self.option(option::BROADCAST, i32::from(on))
+    }
+
+    /// Hops of unicast datagrams.
+    ///
+    /// # Errors
+    /// `InvalidInput` above 255.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.option(option::TTL, i32::try_from(ttl).unwrap_or(i32::MAX))
+    }
+
+    /// Joins a group on an interface, by its number.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it is no group.
+    pub fn join_multicast(&self, group: IpAddr, interface: u16) -> io::Result<()> {
+        let primitive = group_request(option::JOIN, group, interface);
+        self.request(&primitive).map(drop)
+    }
+
+    /// Leaves a group.
+    ///
+    /// # Errors
+    /// EADDRNOTAVAIL when it was not joined.
+    pub fn leave_multicast(&self, group: IpAddr, interface: u16) -> io::Result<()> {
+        let primitive = group_request(option::LEAVE, group, interface);
+        self.request(&primitive).map(drop)
+    }
+
+    /// How long receiving waits; `None` for ever.
+    pub fn set_read_timeout(&self, wait: Option<Duration>) {
+        self.stream.set_read_timeout(wait);
+    }
+
+    /// Whether operations return `WouldBlock` instead of waiting.
+    pub fn set_nonblocking(&self, nonblocking: bool) {
+        self.stream.set_nonblocking(nonblocking);
+    }
+
+    /// The stream below: putmsg, getmsg, push and pop.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Sends a request and waits for its acknowledgement, whatever the time-outs are: it comes at
+    /// once.
+    fn request(&self, primitive: &Primitive) -> io::Result<Vec<u8>> {
+        self.stream.putmsg(Some(primitive.as_bytes()), None, Priority::Band(0))?;
+        loop {
+            let got = self.stream.receive_until(None)?.ok_or_else(|| errno(Errno::ENXIO))?;
+            let ack = got.control.as_ref().map(|control| control.first().to_vec());
+            let ack = ack.unwrap_or_default();
+            match tpi::primitive(&ack) {
+                Some(tpi::T_OK_ACK | tpi::T_BIND_ACK) => return Ok(ack),
+                Some(tpi::T_ERROR_ACK) => {
+                    let number = tpi::word(&ack, 12).unwrap_or(Errno::EPROTO.0);
+                    return Err(errno(Errno(number)));
+                }
+                _ => lock(&self.early).push_back(got),
+            }
+        }
+    }
+
+    fn option(&self, name: i32, value: i32) -> io::Result<()> {
+        let primitive = Primitive::new(&[tpi::T_OPTMGMT_REQ, name, value]);
+        self.request(&primitive).map(drop)
+    }
+}
+
+/// The longest datagram that IPv4 carries.
+const DATAGRAM_MAX: usize = 65_507;
+
+fn group_request(name: i32, group: IpAddr, interface: u16) -> Primitive {
+    let words = [tpi::T_OPTMGMT_REQ, name, i32::from(interface) + 1, 0, 0];
+    Primitive::new(&words).with_address(12, SocketAddr::new(group, 0))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
