@@ -11,6 +11,7 @@ extern crate std;
 
 pub mod actions;
 pub mod arp;
+pub mod capture;
 pub mod count;
 pub mod ctl;
 pub mod ether;
@@ -19,4 +20,5 @@ pub mod impair;
 pub mod ip;
 pub mod limit;
 pub mod null;
+pub mod pcapng;
 pub mod udp;
