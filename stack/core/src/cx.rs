@@ -1,10 +1,11 @@
 //! What a module can do while it runs.
 
 use crate::device::Caps;
+use crate::flow::Due;
 use crate::module::{Drop, Marks};
 use crate::mux::{Lower, Upper};
-use crate::net::{NONE, Net, QueueNo, queue_no};
-use crate::queue::{Flush, NO_ENABLE, Side, is_ordinary};
+use crate::net::{NONE, Net, QueueNo, queue_no, side_of};
+use crate::queue::{Flush, NO_ENABLE, Side, WANT_READ, is_ordinary};
 use crate::rng::Rng;
 use crate::slab::Key;
 use millstream_msg::{Band, Kind, Msg, MsgList, NoMem, Pool};
@@ -18,6 +19,70 @@ pub struct Cx<'a> {
     pub(crate) node: u32,
     pub(crate) pair: u32,
     pub(crate) side: Side,
+    /// Outputs in the own direction wait in `out` for the end of the dispatch.
+    gather: bool,
+    /// One of `out` has a band above 0.
+    banded: bool,
+    /// The neighbour's queue in the own direction.
+    next: QueueNo,
+    out: MsgList,
+    due: Due,
+    /// A part of `due` was discharged before the end: writers may wait.
+    eased: QueueNo,
+}
+
+/// How a dispatch runs.
+impl<'a> Cx<'a> {
+    /// A context that posts at once.
+    #[inline]
+    pub(crate) fn new(net: &'a mut Net, node: u32, pair: u32, side: Side) -> Self {
+        let next = net.next_of(queue_no(pair, side));
+        let (out, due) = (MsgList::new(), Due::NOTHING);
+        Self { net, node, pair, side, gather: false, banded: false, next, out, due, eased: NONE }
+    }
+
+    /// A context for a put of one message, whose charge is still in `due`.
+    #[inline]
+    pub(crate) fn one(net: &'a mut Net, node: u32, queue: QueueNo, next: u32, due: Due) -> Self {
+        let (pair, side, out) = (queue >> 1, side_of(queue), MsgList::new());
+        Self { net, node, pair, side, gather: false, banded: false, next, out, due, eased: NONE }
+    }
+
+    /// A context for puts of many messages or for a service procedure: it gathers the outputs.
+    #[inline]
+    pub(crate) fn many(net: &'a mut Net, node: u32, queue: QueueNo, next: u32, due: Due) -> Self {
+        Self { gather: true, ..Self::one(net, node, queue, next, due) }
+    }
+
+    /// The dispatch is over: posts what was gathered and settles flow control.
+    #[inline]
+    pub(crate) fn end(mut self) {
+        if !self.out.is_empty() {
+            self.post_out();
+        }
+        if self.due.msgs != 0 || self.due.bytes != 0 {
+            self.ease();
+        }
+        if self.eased != NONE {
+            self.net.relief(self.eased);
+        }
+    }
+
+    /// Discharges what is left of the input.
+    fn ease(&mut self) {
+        self.eased = self.due.target;
+        self.net.discharge_due(&mut self.due);
+    }
+
+    fn post_out(&mut self) {
+        let out = core::mem::take(&mut self.out);
+        self.net.stats[self.node as usize].msgs_out[self.side as usize] += out.len() as u64;
+        if core::mem::take(&mut self.banded) {
+            self.net.post_batch(self.next, out);
+        } else {
+            self.net.post_moved(self.next, out, &mut self.due);
+        }
+    }
 }
 
 /// A module's queues and neighbours.
@@ -26,19 +91,41 @@ impl Cx<'_> {
     /// runs after this procedure has returned.
     #[inline]
     pub fn putnext(&mut self, msg: Msg) {
-        self.put(self.side, msg);
+        if self.gather {
+            self.banded |= msg.band().0 != 0;
+            return self.out.push(msg);
+        }
+        self.net.stats[self.node as usize].msgs_out[self.side as usize] += 1;
+        // Still charged to the same queue, as it is most of the time: nothing to do.
+        let same = self.due.msgs == 1
+            && self.due.bytes == msg.len() as u32
+            && msg.band().0 == 0
+            && self.net.queue(self.next).is_some_and(|q| q.target == self.due.target);
+        if same {
+            self.due = Due::NOTHING;
+            self.net.deliver(self.next, msg);
+        } else {
+            self.net.post(self.next, msg);
+        }
     }
 
     /// Passes a message on upward (read) or downward (write).
     #[inline]
     pub fn put(&mut self, side: Side, msg: Msg) {
+        if side == self.side {
+            return self.putnext(msg);
+        }
         let next = self.net.next_of(queue_no(self.pair, side));
         self.net.stats[self.node as usize].msgs_out[side as usize] += 1;
         self.net.post(next, msg);
     }
 
     /// Passes messages on together, in order.
-    pub fn put_batch(&mut self, side: Side, batch: MsgList) {
+    pub fn put_batch(&mut self, side: Side, mut batch: MsgList) {
+        if side == self.side && self.gather {
+            self.banded |= batch.iter().any(|msg| msg.band().0 != 0);
+            return self.out.append(&mut batch);
+        }
         let next = self.net.next_of(queue_no(self.pair, side));
         self.net.stats[self.node as usize].msgs_out[side as usize] += batch.len() as u64;
         self.net.post_batch(next, batch);
@@ -60,14 +147,28 @@ impl Cx<'_> {
     /// As [`Cx::canputnext`], for a named direction.
     #[inline]
     pub fn canput(&mut self, side: Side, band: Band) -> bool {
-        let next = self.net.next_of(queue_no(self.pair, side));
-        match self.net.queue(next) {
-            Some(q) => {
-                let target = q.target;
-                self.net.canput(target, band)
-            }
-            None => true,
+        if side != self.side {
+            let next = self.net.next_of(queue_no(self.pair, side));
+            return self.canput_at(next, band);
         }
+        let Some(target) = self.net.queue(self.next).map(|q| q.target) else { return true };
+        // With what was gathered there is room even while the input is charged too.
+        let (bytes, msgs) = (self.out.bytes(), self.out.len() as u32);
+        if band.0 == 0 && !self.banded && self.net.has_room(target, bytes, msgs) {
+            return true;
+        }
+        self.canput_exactly(target, band)
+    }
+
+    #[cold]
+    fn canput_exactly(&mut self, target: QueueNo, band: Band) -> bool {
+        if !self.out.is_empty() {
+            self.post_out();
+        }
+        if self.due.target == target {
+            self.ease();
+        }
+        self.net.canput(target, band)
     }
 
     /// Queues a message behind those of the same priority (`putq(9F)`).
@@ -122,21 +223,48 @@ impl Cx<'_> {
 
     /// The canonical service procedure: passes on while there is room.
     pub fn forward_queue(&mut self) {
-        while let Some(msg) = self.getq() {
-            if is_ordinary(msg.kind()) && !self.canputnext(msg.band()) {
-                return self.putbq(msg);
+        let queue = queue_no(self.pair, self.side);
+        while let Some(front) = self.net.queue(queue).and_then(|q| q.held.front()) {
+            let (kind, band) = (front.kind(), front.band());
+            if is_ordinary(kind) && !self.canputnext(band) {
+                // As after getq and putbq: the next putq does not enable, the relief does.
+                if let Some(q) = self.net.queue_mut(queue) {
+                    q.clear(WANT_READ);
+                }
+                return;
             }
-            self.putnext(msg);
+            if let Some(msg) = self.net.getq(queue) {
+                self.putnext(msg);
+            }
+        }
+        if let Some(q) = self.net.queue_mut(queue) {
+            q.set(WANT_READ);
         }
     }
 
     /// The canonical put of a module with a service procedure: passes on while the own queue is
-    /// empty and there is room, queues otherwise.
+    /// empty and there is room, queues otherwise. M_FLUSH flushes the own queues first.
     pub fn put_or_queue(&mut self, msg: Msg) {
-        if !is_ordinary(msg.kind()) || (self.queue_len() == 0 && self.canputnext(msg.band())) {
+        if !is_ordinary(msg.kind()) {
+            if msg.kind() == Kind::Flush {
+                self.flush_own(&msg);
+            }
+            self.putnext(msg);
+        } else if self.queue_len() == 0 && self.canputnext(msg.band()) {
             self.putnext(msg);
         } else {
             self.putq(msg);
+        }
+    }
+
+    /// Flushes the own queues as an M_FLUSH says (E61). The message itself is to be passed on.
+    pub fn flush_own(&mut self, flush: &Msg) {
+        use crate::tpi::flush::{READ, WRITE, parse};
+        let (bits, band) = parse(flush.first());
+        for (bit, side) in [(READ, Side::Read), (WRITE, Side::Write)] {
+            if bits & bit != 0 {
+                self.flushq(side, Flush::All, band);
+            }
         }
     }
 

@@ -41,40 +41,76 @@ impl Bands {
     }
 }
 
+/// What a dispatch has taken from an inbox and not yet discharged: band 0 only.
+///
+/// A module that passes a message on towards the same target leaves the charge as it is; that is
+/// most of flow control's work saved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) target: QueueNo,
+    pub(crate) bytes: u32,
+    pub(crate) msgs: u32,
+}
+
+impl Due {
+    pub(crate) const NOTHING: Self = Self { target: NONE, bytes: 0, msgs: 0 };
+}
+
 impl Net {
     #[inline]
     pub(crate) fn charge(&mut self, target: QueueNo, msg: &Msg) {
-        let band = band_of(msg);
         let len = msg.len() as u32;
-        if band.0 != 0 {
-            return self.charge_band(target, band, len);
+        if msg.band().0 != 0 {
+            return self.charge_band(target, band_of(msg), len);
         }
+        self.charge_counts(target, len, 1);
+    }
+
+    #[inline]
+    fn charge_counts(&mut self, target: QueueNo, bytes: u32, msgs: u32) {
         let Some(q) = self.queue_mut(target) else { return };
-        q.bytes = q.bytes.wrapping_add(len);
-        q.msgs += 1;
+        q.bytes = q.bytes.wrapping_add(bytes);
+        q.msgs += msgs;
     }
 
     /// Charges a batch; one addition when all of it is band 0.
     pub(crate) fn charge_batch(&mut self, target: QueueNo, batch: &MsgList) {
-        if batch.iter().any(|msg| band_of(msg).0 != 0) {
+        if batch.iter().any(|msg| msg.band().0 != 0) {
             for msg in batch.iter() {
                 self.charge(target, msg);
             }
             return;
         }
-        let Some(q) = self.queue_mut(target) else { return };
-        q.bytes = q.bytes.wrapping_add(batch.bytes());
-        q.msgs += batch.len() as u32;
+        self.charge_counts(target, batch.bytes(), batch.len() as u32);
     }
 
-    /// Takes a charge back, and calls waiting writers when the queue got low (C23).
+    /// Charges what a dispatch of band 0 has put out; what it took in from the same target is
+    /// balanced against it.
+    #[inline]
+    pub(crate) fn charge_moved(&mut self, target: QueueNo, batch: &MsgList, due: &mut Due) {
+        let (mut bytes, mut msgs) = (batch.bytes(), batch.len() as u32);
+        if target == due.target {
+            if bytes == due.bytes && msgs == due.msgs {
+                *due = Due::NOTHING;
+                return;
+            }
+            let both = msgs.min(due.msgs);
+            (msgs, due.msgs) = (msgs - both, due.msgs - both);
+            let both = bytes.min(due.bytes);
+            (bytes, due.bytes) = (bytes - both, due.bytes - both);
+        }
+        self.charge_counts(target, bytes, msgs);
+    }
+
+    /// Takes a charge back. [`Net::relief`] then calls waiting writers; it is apart, so that a
+    /// message that only goes from an inbox to the queue does not wake anybody.
     #[inline]
     pub(crate) fn discharge(&mut self, target: QueueNo, msg: &Msg) {
-        let band = band_of(msg);
-        if band.0 != 0 {
-            return self.discharge_band(target, band, msg.len() as u32);
+        let len = msg.len() as u32;
+        if msg.band().0 != 0 {
+            return self.discharge_band(target, band_of(msg), len);
         }
-        self.discharge_counts(target, msg.len() as u32, 1);
+        self.discharge_counts(target, len, 1);
     }
 
     /// Takes the charges of a batch back.
@@ -94,9 +130,13 @@ impl Net {
         let Some(q) = self.queue_mut(target) else { return };
         q.bytes = q.bytes.wrapping_sub(bytes);
         q.msgs -= msgs;
-        if q.has(WANT_WRITE) {
-            self.relieve_if_low(target);
-        }
+    }
+
+    /// Takes back what is left of the charges of a dispatch's input.
+    #[inline]
+    pub(crate) fn discharge_due(&mut self, due: &mut Due) {
+        let Due { target, bytes, msgs } = core::mem::replace(due, Due::NOTHING);
+        self.discharge_counts(target, bytes, msgs);
     }
 
     /// `canput(9F)` on a target: true, or false and its writers will be called back (C20, C21).
@@ -105,13 +145,21 @@ impl Net {
         if band.0 != 0 {
             return self.canput_band(target, band);
         }
-        let Some(q) = self.queue(target) else { return true };
-        let hiwat = self.marks[q.marks as usize].hiwat;
-        if q.bytes < hiwat && q.msgs < hiwat.max(1) {
+        if self.has_room(target, 0, 0) {
             return true;
         }
         self.refuse(target, WANT_WRITE);
         false
+    }
+
+    /// Would band 0 have room with so much more in it? An empty queue is never full (C10): who
+    /// waited for it would wait for ever.
+    #[inline]
+    pub(crate) fn has_room(&self, target: QueueNo, bytes: u32, msgs: u32) -> bool {
+        let Some(q) = self.queue(target) else { return true };
+        let hiwat = self.marks[q.marks as usize].hiwat;
+        let (bytes, msgs) = (q.bytes.wrapping_add(bytes), q.msgs + msgs);
+        (bytes < hiwat && msgs < hiwat) || msgs == 0
     }
 
     #[cold]
@@ -123,28 +171,50 @@ impl Net {
         self.stats[pair.node as usize].blocked_since[side].get_or_insert(now);
     }
 
-    /// Calls the writers of band 0 back if the queue is low.
-    #[cold]
-    pub(crate) fn relieve_if_low(&mut self, target: QueueNo) {
-        let Some(q) = self.queue(target) else { return };
-        let lowat = self.marks[q.marks as usize].lowat;
-        if lowat == 0 || (q.bytes < lowat && q.msgs < lowat) {
-            self.relieve(target, WANT_WRITE);
+    /// Calls writers back whose bands are low (C23). After every discharge.
+    #[inline]
+    pub(crate) fn relief(&mut self, target: QueueNo) {
+        if self.queue(target).is_some_and(|q| q.flags & (WANT_WRITE | WANT_BAND) != 0) {
+            self.relief_of_waiting(target);
         }
     }
 
-    /// Back-enables: schedules the nearest service procedure before `target` (C23).
-    pub(crate) fn relieve(&mut self, target: QueueNo, flag: u16) {
-        let now = self.now;
-        if let Some(pair) = self.pairs.at_mut(target >> 1) {
-            let side = (target & 1) as usize;
-            pair.queues[side].clear(flag);
-            let stat = &mut self.stats[pair.node as usize];
-            if let Some(since) = stat.blocked_since[side].take() {
-                stat.blocked_ns[side] += now.saturating_sub(since);
+    #[cold]
+    fn relief_of_waiting(&mut self, target: QueueNo) {
+        let side = (target & 1) as usize;
+        let Some(pair) = self.pairs.at_mut(target >> 1) else { return };
+        let q = &mut pair.queues[side];
+        let lowat = self.marks[q.marks as usize].lowat;
+        let low = |bytes, msgs| lowat == 0 || (bytes < lowat && msgs < lowat);
+        let mut relieved = false;
+        if q.has(WANT_WRITE) && low(q.bytes, q.msgs) {
+            q.clear(WANT_WRITE);
+            relieved = true;
+        }
+        if q.has(WANT_BAND)
+            && let Some(bands) = pair.bands.and_then(|key| self.bands.get_mut(key))
+        {
+            let mut waiting = false;
+            for record in &mut bands.records[side] {
+                if record.want_write && low(record.bytes, record.msgs) {
+                    record.want_write = false;
+                    relieved = true;
+                }
+                waiting |= record.want_write;
+            }
+            if !waiting {
+                q.clear(WANT_BAND);
             }
         }
-        self.backenable(target);
+        if q.flags & (WANT_WRITE | WANT_BAND) == 0 {
+            let stat = &mut self.stats[pair.node as usize];
+            if let Some(since) = stat.blocked_since[side].take() {
+                stat.blocked_ns[side] += self.now.saturating_sub(since);
+            }
+        }
+        if relieved {
+            self.backenable(target);
+        }
     }
 
     /// Wakes whoever feeds `queue`: the nearest service procedure, or a head, driver or
@@ -166,6 +236,9 @@ impl Net {
     }
 
     fn charge_band(&mut self, target: QueueNo, band: Band, len: u32) {
+        if band.0 == 0 {
+            return self.charge_counts(target, len, 1);
+        }
         let Some(bands) = self.bands_of(target) else { return };
         let record = bands.record((target & 1) as usize, band);
         record.bytes = record.bytes.wrapping_add(len);
@@ -173,16 +246,13 @@ impl Net {
     }
 
     fn discharge_band(&mut self, target: QueueNo, band: Band, len: u32) {
-        let Some(marks) = self.queue(target).map(|q| self.marks[q.marks as usize]) else { return };
+        if band.0 == 0 {
+            return self.discharge_counts(target, len, 1);
+        }
         let Some(bands) = self.bands_of(target) else { return };
         let record = bands.record((target & 1) as usize, band);
         record.bytes = record.bytes.wrapping_sub(len);
         record.msgs -= 1;
-        let low = marks.lowat == 0 || (record.bytes < marks.lowat && record.msgs < marks.lowat);
-        if record.want_write && low {
-            record.want_write = false;
-            self.relieve(target, WANT_BAND);
-        }
     }
 
     #[cold]
@@ -195,7 +265,7 @@ impl Net {
         let hiwat = self.marks[q.marks as usize].hiwat;
         let Some(bands) = self.bands_of(target) else { return true };
         let record = bands.record((target & 1) as usize, band);
-        if record.bytes < hiwat && record.msgs < hiwat.max(1) {
+        if (record.bytes < hiwat && record.msgs < hiwat) || record.msgs == 0 {
             return true;
         }
         record.want_write = true;
@@ -228,6 +298,7 @@ impl Net {
                 let inbox = core::mem::take(&mut q.inbox);
                 if before != NONE {
                     self.discharge_batch(before, &inbox);
+                    self.relief(before);
                 }
                 self.charge_batch(target, &inbox);
                 if let Some(q) = self.queue_mut(at) {
@@ -259,8 +330,23 @@ impl Net {
     /// `getq` with its accounting.
     #[inline]
     pub(crate) fn getq(&mut self, queue: QueueNo) -> Option<Msg> {
-        let msg = self.queue_mut(queue)?.getq()?;
-        self.discharge(queue, &msg);
+        let msg = self.getq_quiet(queue)?;
+        self.relief(queue);
+        Some(msg)
+    }
+
+    /// As [`Net::getq`], but writers are called back by a later [`Net::relief`]: for who may put
+    /// a part of the message back.
+    #[inline]
+    pub(crate) fn getq_quiet(&mut self, queue: QueueNo) -> Option<Msg> {
+        let q = self.queue_mut(queue)?;
+        let msg = q.getq()?;
+        if msg.band().0 != 0 {
+            self.discharge(queue, &msg);
+        } else {
+            q.bytes = q.bytes.wrapping_sub(msg.len() as u32);
+            q.msgs -= 1;
+        }
         Some(msg)
     }
 
@@ -274,6 +360,7 @@ impl Net {
         let Some(q) = self.queue_mut(queue) else { return MsgList::new() };
         let flushed = q.flush(what, band);
         self.discharge_batch(queue, &flushed);
+        self.relief(queue);
         flushed
     }
 
@@ -283,7 +370,7 @@ impl Net {
         if let Some(q) = self.queue_mut(queue) {
             q.marks = marks;
         }
-        self.relieve_if_low(queue);
+        self.relief(queue);
     }
 
     /// True when the queue's pair and side hold messages.

@@ -2,7 +2,7 @@
 //! the pool. A dispatch borrows it through a `Cx`.
 
 use crate::device::Caps;
-use crate::flow::Bands;
+use crate::flow::{Bands, Due};
 use crate::head::HeadEvent;
 use crate::module::{Drop, Marks};
 use crate::queue::{Queue, SERVICE, Side};
@@ -49,6 +49,18 @@ pub(crate) struct Pair {
     pub(crate) bands: Option<Key>,
 }
 
+impl Pair {
+    /// The neighbour's queue in a direction, or `NONE`.
+    #[inline]
+    pub(crate) fn next(&self, side: Side) -> QueueNo {
+        match side {
+            Side::Read if self.up != NONE => queue_no(self.up, side),
+            Side::Write if self.down != NONE => queue_no(self.down, side),
+            _ => NONE,
+        }
+    }
+}
+
 /// How a pair belongs to its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -68,7 +80,8 @@ pub(crate) type QueueNo = u32;
 
 #[inline]
 pub(crate) const fn queue_no(pair: u32, side: Side) -> QueueNo {
-    pair * 2 + side as u32
+    // Of no pair: no queue.
+    pair.wrapping_mul(2) | side as u32
 }
 
 #[inline]
@@ -146,6 +159,12 @@ impl Net {
         let Some(to) = self.queue(queue) else { return self.lose(msg) };
         let target = to.target;
         self.charge(target, &msg);
+        self.deliver(queue, msg);
+    }
+
+    /// Hands a charged message over: to the slot when nothing else is in flight, or to the inbox.
+    #[inline]
+    pub(crate) fn deliver(&mut self, queue: QueueNo, msg: Msg) {
         if self.slot_open && self.run.is_empty() {
             match self.slot.take() {
                 None => {
@@ -159,18 +178,27 @@ impl Net {
     }
 
     /// Posts messages to one inbox, in order.
-    pub(crate) fn post_batch(&mut self, queue: QueueNo, mut batch: MsgList) {
+    pub(crate) fn post_batch(&mut self, queue: QueueNo, batch: MsgList) {
+        let Some(to) = self.queue(queue) else { return self.lose_batch(batch) };
+        let target = to.target;
+        self.charge_batch(target, &batch);
+        self.deliver_batch(queue, batch);
+    }
+
+    /// Posts the outputs of a dispatch, all of band 0.
+    #[inline]
+    pub(crate) fn post_moved(&mut self, queue: QueueNo, batch: MsgList, due: &mut Due) {
+        let Some(to) = self.queue(queue) else { return self.lose_batch(batch) };
+        let target = to.target;
+        self.charge_moved(target, &batch, due);
+        self.deliver_batch(queue, batch);
+    }
+
+    /// Appends charged messages to an inbox.
+    fn deliver_batch(&mut self, queue: QueueNo, mut batch: MsgList) {
         if batch.is_empty() {
             return;
         }
-        let Some(to) = self.queue(queue) else {
-            for msg in batch {
-                self.lose(msg);
-            }
-            return;
-        };
-        let target = to.target;
-        self.charge_batch(target, &batch);
         if let Some((first_queue, first)) = self.slot.take() {
             self.enter_inbox(first_queue, first);
         }
@@ -180,6 +208,13 @@ impl Net {
             if was_empty {
                 self.run.push_back(queue);
             }
+        }
+    }
+
+    #[cold]
+    fn lose_batch(&mut self, batch: MsgList) {
+        for msg in batch {
+            self.lose(msg);
         }
     }
 

@@ -4,11 +4,12 @@ use crate::cx::Cx;
 use crate::device::Device;
 use crate::driver::Driver;
 use crate::errno::Errno;
+use crate::flow::Due;
 use crate::head::{Got, Head, Mode, Ready};
 use crate::module::Module;
 use crate::mux::{Lower, Mux, Upper};
 use crate::net::{Event, Net, QueueNo, Role, queue_no, side_of};
-use crate::queue::{ENABLED, Side};
+use crate::queue::{BANDED, ENABLED, Side};
 use crate::rng::Rng;
 use crate::slab::{Key, Slab};
 use crate::stat::{NodeStat, SAMPLE_EVERY};
@@ -331,24 +332,30 @@ impl Perimeter {
 
     #[inline]
     fn put_one(&mut self, queue: QueueNo, msg: Msg) {
-        let (pair_no, side) = (queue >> 1, side_of(queue));
-        let Some(pair) = self.net.pairs.at(pair_no) else { return self.net.lose(msg) };
+        let side = side_of(queue);
+        let Some(pair) = self.net.pairs.at(queue >> 1) else { return self.net.lose(msg) };
         let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
-        let target = pair.queues[side as usize].target;
-        self.net.discharge(target, &msg);
+        let (next, target) = (pair.next(side), pair.queues[side as usize].target);
+        let len = msg.len();
+        let due = if msg.band().0 == 0 {
+            Due { target, bytes: len as u32, msgs: 1 }
+        } else {
+            self.net.discharge(target, &msg);
+            Due::NOTHING
+        };
         let stat = &mut self.net.stats[node as usize];
         stat.calls[side as usize] += 1;
         stat.msgs_in[side as usize] += 1;
-        stat.bytes_in[side as usize] += msg.len() as u64;
+        stat.bytes_in[side as usize] += len as u64;
         let timed = self.start_timing();
-        let mut cx = Cx { net: &mut self.net, node, pair: pair_no, side };
+        let mut cx = Cx::one(&mut self.net, node, queue, next, due);
         match self.nodes.at_mut(node) {
             Some(Node::Module(module, _)) => match side {
                 Side::Read => module.rput(&mut cx, msg),
                 Side::Write => module.wput(&mut cx, msg),
             },
             Some(Node::Mux(mux)) => {
-                let pair = cx.net.pairs.key_at(pair_no).expect("the pair was just read");
+                let pair = cx.net.pairs.key_at(queue >> 1).expect("the pair was just read");
                 match role {
                     Role::Lower => mux.lrput(&mut cx, Lower { pair, cookie }, msg),
                     _ => mux.uwput(&mut cx, Upper { pair, cookie }, msg),
@@ -357,41 +364,55 @@ impl Perimeter {
             Some(other) => {
                 let mut batch = MsgList::new();
                 batch.push(msg);
-                put_end(other, &mut self.net, node, pair_no, batch);
+                put_end(other, cx.net, node, queue >> 1, batch);
             }
-            None => self.net.lose(msg),
+            None => cx.net.lose(msg),
+        }
+        cx.end();
+        if due.msgs == 0 {
+            self.net.relief(target);
         }
         self.stop_timing(timed, node, 1);
     }
 
     fn put_batch(&mut self, queue: QueueNo, batch: MsgList) {
-        let (pair_no, side) = (queue >> 1, side_of(queue));
-        let Some(pair) = self.net.pairs.at(pair_no) else { return };
+        let side = side_of(queue);
+        let Some(pair) = self.net.pairs.at(queue >> 1) else { return };
         let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
-        let target = pair.queues[side as usize].target;
-        self.net.discharge_batch(target, &batch);
+        let (next, target) = (pair.next(side), pair.queues[side as usize].target);
         let count = batch.len() as u64;
+        let banded = self.net.queue(target).is_some_and(|q| q.has(BANDED));
+        let due = if banded {
+            self.net.discharge_batch(target, &batch);
+            Due::NOTHING
+        } else {
+            Due { target, bytes: batch.bytes(), msgs: count as u32 }
+        };
         let stat = &mut self.net.stats[node as usize];
         stat.calls[side as usize] += 1;
         stat.msgs_in[side as usize] += count;
         stat.bytes_in[side as usize] += u64::from(batch.bytes());
         let timed = self.start_timing();
         self.net.slot_open = false;
-        let mut cx = Cx { net: &mut self.net, node, pair: pair_no, side };
+        let mut cx = Cx::many(&mut self.net, node, queue, next, due);
         match self.nodes.at_mut(node) {
             Some(Node::Module(module, _)) => match side {
                 Side::Read => module.rput_batch(&mut cx, batch),
                 Side::Write => module.wput_batch(&mut cx, batch),
             },
             Some(Node::Mux(mux)) => {
-                let pair = cx.net.pairs.key_at(pair_no).expect("the pair was just read");
+                let pair = cx.net.pairs.key_at(queue >> 1).expect("the pair was just read");
                 match role {
                     Role::Lower => mux.lrput_batch(&mut cx, Lower { pair, cookie }, batch),
                     _ => mux.uwput_batch(&mut cx, Upper { pair, cookie }, batch),
                 }
             }
-            Some(other) => put_end(other, &mut self.net, node, pair_no, batch),
-            None => batch.into_iter().for_each(|msg| self.net.lose(msg)),
+            Some(other) => put_end(other, cx.net, node, queue >> 1, batch),
+            None => batch.into_iter().for_each(|msg| cx.net.lose(msg)),
+        }
+        cx.end();
+        if banded {
+            self.net.relief(target);
         }
         self.net.slot_open = true;
         self.stop_timing(timed, node, count);
@@ -402,10 +423,11 @@ impl Perimeter {
         let Some(pair) = self.net.pairs.at_mut(pair_no) else { return };
         pair.queues[side as usize].clear(ENABLED);
         let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
+        let next = pair.next(side);
         self.net.stats[node as usize].services[side as usize] += 1;
         // Outputs of a service procedure are usually many: they go to inboxes.
         self.net.slot_open = false;
-        let mut cx = Cx { net: &mut self.net, node, pair: pair_no, side };
+        let mut cx = Cx::many(&mut self.net, node, queue, next, Due::NOTHING);
         match self.nodes.at_mut(node) {
             Some(Node::Module(module, _)) => match side {
                 Side::Read => module.rsrv(&mut cx),
@@ -422,6 +444,7 @@ impl Perimeter {
             // A head's reader and a device's readiness serve these queues.
             Some(Node::Head(_) | Node::Driver(..)) | None => {}
         }
+        cx.end();
         self.net.slot_open = true;
     }
 
@@ -439,7 +462,7 @@ impl Perimeter {
             }
             Some(Node::Mux(mux)) => {
                 let Some(pair) = self.net.pairs.key_at(pair_no) else { return };
-                let mut cx = Cx { net: &mut self.net, node, pair: pair_no, side };
+                let mut cx = Cx::new(&mut self.net, node, pair_no, side);
                 match role {
                     Role::Lower => mux.lower_relieved(&mut cx, Lower { pair, cookie }),
                     _ => mux.upper_relieved(&mut cx, Upper { pair, cookie }),
@@ -453,12 +476,12 @@ impl Perimeter {
     fn fire(&mut self, node: u32, token: u64) {
         match self.nodes.at_mut(node) {
             Some(Node::Module(module, pair)) => {
-                let mut cx = Cx { net: &mut self.net, node, pair: *pair, side: Side::Read };
+                let mut cx = Cx::new(&mut self.net, node, *pair, Side::Read);
                 module.timer(&mut cx, token);
             }
             Some(Node::Mux(mux)) => {
                 let pair = crate::net::NONE;
-                mux.timer(&mut Cx { net: &mut self.net, node, pair, side: Side::Read }, token);
+                mux.timer(&mut Cx::new(&mut self.net, node, pair, Side::Read), token);
             }
             _ => {}
         }
@@ -497,7 +520,7 @@ impl Perimeter {
     }
 
     pub(crate) fn cx_for(net: &mut Net, node: u32, pair: u32) -> Cx<'_> {
-        Cx { net, node, pair, side: Side::Read }
+        Cx::new(net, node, pair, Side::Read)
     }
 
     /// Queue numbers of a pair, read side first.
