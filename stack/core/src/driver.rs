@@ -5,12 +5,13 @@ use crate::errno::Errno;
 use crate::module::Drop;
 use crate::net::{Event, Net, queue_no};
 use crate::perimeter::NodeId;
-use crate::queue::Side;
+use crate::queue::{Flush, Side};
 use crate::stat::NodeStat;
+use crate::tpi::flush;
 use alloc::boxed::Box;
 use alloc::string::String;
 use millstream_msg::offload::{self, Refusal};
-use millstream_msg::{Band, Kind, MsgList};
+use millstream_msg::{Band, Kind, Msg, MsgList};
 
 /// The bottom node of a stream.
 pub(crate) struct Driver {
@@ -20,6 +21,8 @@ pub(crate) struct Driver {
     /// The device took less than was offered; the rest waits in the write queue.
     backlog: bool,
     gone: bool,
+    /// The host was told that the queue above is full.
+    pub(crate) read_blocked: bool,
     /// Generation of its node, so that it can name itself.
     pub(crate) generation: u32,
 }
@@ -30,13 +33,13 @@ const L3: usize = 14;
 impl Driver {
     pub(crate) fn new(name: String, device: Box<dyn Device>) -> Self {
         let caps = device.caps();
-        Self { name, device, caps, backlog: false, gone: false, generation: 0 }
+        Self { name, device, caps, backlog: false, gone: false, read_blocked: false, generation: 0 }
     }
 
     /// Messages from above: frames are sent, M_FLUSH is turned round (E62), others are dropped.
     pub(crate) fn put(&mut self, net: &mut Net, id: NodeId, pair: u32, batch: MsgList) {
         let mut frames = MsgList::new();
-        for msg in batch {
+        for mut msg in batch {
             match msg.kind() {
                 Kind::Data if self.gone => net.discard(id.0.index, msg, Drop::DEVICE),
                 Kind::Data if msg.offload().needs_csum || msg.offload().is_super() => {
@@ -49,7 +52,13 @@ impl Driver {
                     }
                 }
                 Kind::Data => frames.push(msg),
-                Kind::Flush => flush(net, id.0.index, pair, msg),
+                Kind::Flush => turn_flush(net, id.0.index, pair, msg),
+                Kind::Ioctl => {
+                    // What no module above knew, nobody does (B1).
+                    msg.set_kind(Kind::IocNak);
+                    let up = net.next_of(queue_no(pair, Side::Read));
+                    net.post(up, msg);
+                }
                 _ => net.discard(id.0.index, msg, Drop::UNEXPECTED_TYPE),
             }
         }
@@ -65,11 +74,14 @@ impl Driver {
     /// The device is writable again.
     pub(crate) fn writable(&mut self, net: &mut Net, id: NodeId, pair: u32) {
         self.backlog = false;
+        let queue = queue_no(pair, Side::Write);
         let mut frames = MsgList::new();
-        while let Some(msg) = net.getq(queue_no(pair, Side::Write)) {
+        while let Some(msg) = net.getq_quiet(queue) {
             frames.push(msg);
         }
         self.send(net, id, pair, frames);
+        // Only what the device took makes room.
+        net.relief(queue);
     }
 
     /// Reads frames and posts them upward; how many. 0 also when the queue above is full: a
@@ -82,7 +94,9 @@ impl Driver {
         if let Some(target) = net.queue(up).map(|q| q.target)
             && !net.canput(target, Band(0))
         {
-            net.events.push_back(Event::ReadBlocked(id));
+            if !core::mem::replace(&mut self.read_blocked, true) {
+                net.events.push_back(Event::ReadBlocked(id));
+            }
             return 0;
         }
         let mut frames = MsgList::new();
@@ -155,22 +169,18 @@ fn count_dropped(device: &mut dyn Device, stat: &mut NodeStat) {
 }
 
 /// Canonical flush of a driver: the write queue is flushed, the rest goes up (E62).
-fn flush(net: &mut Net, node: u32, pair: u32, mut msg: millstream_msg::Msg) {
-    use crate::tpi::flush::{READ, WRITE};
-    let Some(&bits) = msg.first().first() else {
-        return net.discard(node, msg, Drop::UNEXPECTED_TYPE);
-    };
-    if bits & WRITE != 0 {
-        for flushed in net.flushq(queue_no(pair, Side::Write), crate::Flush::All, None) {
+fn turn_flush(net: &mut Net, node: u32, pair: u32, mut msg: Msg) {
+    let (bits, band) = flush::parse(msg.first());
+    if bits & flush::WRITE != 0 {
+        for flushed in net.flushq(queue_no(pair, Side::Write), Flush::All, band) {
             net.discard(node, flushed, Drop::FLUSHED);
         }
     }
-    let writable = bits & READ != 0 && msg.make_writable(&mut net.pool, 1).is_ok();
-    if !writable {
+    if bits & flush::READ == 0 || msg.make_writable(&mut net.pool, 1).is_err() {
         return net.pool.free(msg);
     }
     if let Some(bytes) = msg.first_mut() {
-        bytes[0] &= !WRITE;
+        bytes[0] &= !flush::WRITE;
     }
     let up = net.next_of(queue_no(pair, Side::Read));
     net.post(up, msg);

@@ -95,7 +95,7 @@ impl Head {
     /// Messages from below.
     pub(crate) fn put(&mut self, net: &mut Net, node: u32, pair: u32, batch: MsgList) {
         let queue = queue_no(pair, Side::Read);
-        let had = net.holds(queue);
+        let mut had = net.holds(queue);
         for mut msg in batch {
             match msg.kind() {
                 Kind::Data | Kind::Proto | Kind::PassFp | Kind::Sig => net.putq(queue, msg),
@@ -103,6 +103,8 @@ impl Head {
                 Kind::PcProto => {
                     self.high_waits = true;
                     net.putq(queue, msg);
+                    // It is first now, whatever was there.
+                    had = false;
                 }
                 Kind::Hangup => {
                     self.hangup = true;
@@ -113,7 +115,7 @@ impl Head {
                     self.hangup = false;
                     net.pool.free(msg);
                 }
-                Kind::Error => self.fail(net, msg),
+                Kind::Error => self.fail(net, pair, msg),
                 Kind::Flush => self.flush(net, node, pair, msg),
                 Kind::Ioctl => {
                     // A stray request from below is refused (B2).
@@ -129,8 +131,8 @@ impl Head {
         }
     }
 
-    /// M_ERROR, one byte or two (E1).
-    fn fail(&mut self, net: &mut Net, msg: Msg) {
+    /// M_ERROR, one byte or two (E1). The first error of a side flushes that side below (E2).
+    fn fail(&mut self, net: &mut Net, pair: u32, msg: Msg) {
         const LEAVE: u8 = 0xff;
         let side = |now: &mut Option<Errno>, byte: u8| match byte {
             LEAVE => {}
@@ -142,9 +144,26 @@ impl Head {
             [read, write, ..] => (read, write),
             [] => (LEAVE, LEAVE),
         };
+        let before = (self.read_error.is_some(), self.write_error.is_some());
         side(&mut self.read_error, read);
         side(&mut self.write_error, write);
         net.pool.free(msg);
+        let mut bits = 0;
+        if !before.0 && self.read_error.is_some() {
+            bits |= flush::READ;
+        }
+        if !before.1 && self.write_error.is_some() {
+            bits |= flush::WRITE;
+        }
+        if bits != 0
+            && let Ok(mut flush) = net.pool.alloc_reserve(0, 1)
+        {
+            flush.set_kind(Kind::Flush);
+            flush.spare_mut()[0] = bits;
+            flush.commit(1);
+            let down = net.next_of(queue_no(pair, Side::Write));
+            net.post(down, flush);
+        }
         net.events.push_back(Event::Head(self.stream, HeadEvent::Hangup));
     }
 
@@ -238,7 +257,7 @@ impl Head {
                 Some(_) if done > 0 => break,
                 Some(_) => return Err(Errno::EBADMSG),
             }
-            let Some(mut msg) = net.getq(queue) else { break };
+            let Some(mut msg) = net.getq_quiet(queue) else { break };
             let n = msg.copy_out(0, &mut out[done..]);
             net.pool.note_copied(n);
             done += n;
@@ -253,6 +272,7 @@ impl Head {
                 break;
             }
         }
+        net.relief(queue);
         Ok(done)
     }
 
@@ -275,6 +295,19 @@ impl Head {
             self.wants_write |= !ready.writable;
         }
         ready
+    }
+
+    /// Hung up or in error.
+    pub(crate) fn failed(&self) -> bool {
+        self.hangup || self.read_error.or(self.write_error).is_some()
+    }
+
+    /// The stream is not linked any more: what changed meanwhile is told.
+    pub(crate) fn returned(&mut self, net: &mut Net, pair: u32) {
+        if net.holds(queue_no(pair, Side::Read)) {
+            net.events.push_back(Event::Head(self.stream, HeadEvent::Readable));
+        }
+        self.relieved(net);
     }
 
     /// Flow control below has gone: a refused writer is told.

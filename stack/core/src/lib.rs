@@ -13,12 +13,16 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod cx;
 mod device;
 mod driver;
 mod errno;
 mod flow;
+#[cfg(test)]
+mod flow_model;
 mod head;
 mod module;
 mod mux;

@@ -8,7 +8,7 @@ use crate::module::{Fields, Invalid, Marks, Module};
 use crate::mux::{Lower, Mux, Upper};
 use crate::net::{NONE, Pair, Role, queue_no};
 use crate::perimeter::{Node, NodeId, Perimeter, StreamId};
-use crate::queue::{Queue, SERVICE, Side};
+use crate::queue::{NO_ENABLE, Queue, SERVICE, Side};
 use crate::slab::Key;
 use crate::stat::NodeStat;
 use alloc::boxed::Box;
@@ -95,6 +95,10 @@ pub struct NodeView {
     pub depth: [usize; 2],
 }
 
+/// The last queue of a direction, at a head or driver: flow control looks at it, and its reader
+/// or device serves it, so nothing is to be scheduled.
+const ENDS: u16 = SERVICE | NO_ENABLE;
+
 /// More modules than anybody stacks by hand; a loop in a script stops here.
 const MODULES_MAX: usize = 32;
 
@@ -102,7 +106,7 @@ impl Perimeter {
     /// Opens a stream on a device: a head directly above its driver.
     pub fn open_device(&mut self, name: &str, device: Box<dyn Device>) -> (StreamId, NodeId) {
         let driver = self.add_driver(name, device);
-        let bottom = self.new_pair(driver.0.index, Role::Sole, [Marks::DEFAULT; 2], [0, SERVICE]);
+        let bottom = self.new_pair(driver.0.index, Role::Sole, [Marks::DEFAULT; 2], [0, ENDS]);
         if let Some(Node::Driver(d, pair)) = self.nodes.get_mut(driver.0) {
             *pair = bottom;
             d.generation = driver.0.generation;
@@ -201,6 +205,7 @@ impl Perimeter {
         if let Some(Node::Module(module, at)) = self.nodes.get_mut(node.0) {
             *at = pair;
             if let Err(errno) = module.open(&mut cx) {
+                self.emit_held(pair);
                 self.take_out(stream, pair);
                 return Err(PlumbError::Refused(errno));
             }
@@ -227,6 +232,7 @@ impl Perimeter {
         if let Some(Node::Module(module, _)) = self.nodes.at_mut(node) {
             module.close(&mut Self::cx_for(&mut self.net, node, pair));
         }
+        self.emit_held(pair);
         self.take_out(stream, pair).ok_or(PlumbError::NoStream)
     }
 
@@ -242,6 +248,10 @@ impl Perimeter {
         if s.head.is_some() {
             return Err(PlumbError::Linked);
         }
+        let head = self.net.pairs.at(top).map_or(NONE, |pair| pair.node);
+        if matches!(self.nodes.at(head), Some(Node::Head(head)) if head.failed()) {
+            return Err(PlumbError::Refused(Errno::EINVAL));
+        }
         let Some(Node::Mux(m)) = self.nodes.get(mux.0) else { return Err(PlumbError::NotAMux) };
         let info = m.info();
         if self.leads_to(stream, mux.0.index) {
@@ -256,9 +266,8 @@ impl Perimeter {
         pair.role = Role::Lower;
         let before = (pair.queues[0].marks, pair.queues[0].flags);
         pair.queues[0].marks = marks;
-        if !info.lrsrv {
-            pair.queues[0].clear(SERVICE);
-        }
+        pair.queues[0].clear(SERVICE | NO_ENABLE);
+        pair.queues[0].set(if info.lrsrv { SERVICE } else { 0 });
         let mut cx = Self::cx_for(&mut self.net, mux.0.index, top);
         if let Some(Node::Mux(m)) = self.nodes.get_mut(mux.0)
             && let Err(errno) = m.link(&mut cx, lower, LinkInfo { caps, headroom })
@@ -302,11 +311,19 @@ impl Perimeter {
         if let Some(Node::Mux(m)) = self.nodes.at_mut(mux) {
             m.unlink(&mut cx, Lower { pair: key, cookie });
         }
+        let marks = self.net.intern(Marks::DEFAULT);
         if let Some(pair) = self.net.pairs.at_mut(top) {
             (pair.node, pair.role, pair.cookie) = (head.0.index, Role::Sole, 0);
-            pair.queues[0].set(SERVICE);
+            pair.queues[0].set(SERVICE | NO_ENABLE);
+            pair.queues[0].marks = marks;
         }
         self.settle(stream);
+        // What the multiplexor left in the queue is the reader's, and a writer who was refused
+        // before the link asks again.
+        if let Some(Node::Head(h)) = self.nodes.get_mut(head.0) {
+            h.returned(&mut self.net, top);
+        }
+        self.net.relief(queue);
         Ok(())
     }
 
@@ -489,7 +506,7 @@ impl Perimeter {
         let stream = Stream { name: name.into(), top: NONE, bottom, head: None, headroom: 0 };
         let id = StreamId(self.streams.insert(stream));
         let head = self.add_node(Node::Head(Head::new(id)));
-        let top = self.new_pair(head.0.index, Role::Sole, [Marks::DEFAULT; 2], [SERVICE, 0]);
+        let top = self.new_pair(head.0.index, Role::Sole, [Marks::DEFAULT; 2], [ENDS, 0]);
         for (pair, up, down) in [(top, NONE, bottom), (bottom, top, NONE)] {
             if let Some(p) = self.net.pairs.at_mut(pair) {
                 (p.stream, p.up, p.down) = (id.0.index, up, down);
@@ -514,6 +531,8 @@ impl Perimeter {
 
     /// After a change: targets of both directions, and the headroom.
     fn settle(&mut self, stream: StreamId) {
+        // A message in the slot is charged to a target that may be another one afterwards.
+        self.spill_slot();
         let Some(s) = self.streams.get(stream.0) else { return };
         let (top, bottom) = (s.top, s.bottom);
         self.net.retarget(queue_no(top, Side::Read));
@@ -546,9 +565,18 @@ impl Perimeter {
         if let Some(Node::Module(module, _)) = self.nodes.at_mut(node) {
             module.drain(&mut Self::cx_for(&mut self.net, node, pair));
         }
+        self.emit_held(pair);
+    }
+
+    /// Sends what a module's queues hold on its way.
+    fn emit_held(&mut self, pair: u32) {
         self.spill_slot();
+        let node = self.net.pairs.at(pair).map_or(NONE, |p| p.node);
         for queue in Self::queues_of(pair) {
             let held = self.net.flushq(queue, crate::Flush::All, None);
+            if held.is_empty() {
+                continue;
+            }
             self.net.stats[node as usize].msgs_out[(queue & 1) as usize] += held.len() as u64;
             let next = self.net.next_of(queue);
             self.net.post_batch(next, held);

@@ -11,10 +11,9 @@ pub(crate) fn nothing_dropped<T>(p: &mut Perimeter, f: impl FnOnce(&mut Perimete
     let result = f(p);
     let before = cells_out(p);
     p.pool().collect();
-    assert!(
-        before == cells_out(p),
-        "a message fell out of scope: free it with cx.free or cx.discard",
-    );
+    let after = cells_out(p);
+    assert!(before == after, "a message fell out of scope: free it with cx.free or cx.discard");
+    p.pool().run_deferred();
     result
 }
 
@@ -32,7 +31,7 @@ pub(crate) fn live_cells(p: &mut Perimeter) -> usize {
 /// Turns until nothing is left to do now.
 pub(crate) fn settle(p: &mut Perimeter, now: u64) {
     for _ in 0..TURNS_MAX {
-        if !p.turn(now, BUDGET).more {
+        if !p.run(now, BUDGET).more {
             return;
         }
     }
@@ -44,7 +43,7 @@ pub(crate) fn advance(p: &mut Perimeter, ns: u64) {
     let until = p.now() + ns;
     for _ in 0..STOPS_MAX {
         settle(p, p.now());
-        match p.turn(p.now(), BUDGET).next {
+        match p.run(p.now(), BUDGET).next {
             Some(next) if next < until => settle(p, next.max(p.now() + 1)),
             _ => return settle(p, until),
         }
