@@ -4,6 +4,7 @@ mod ifname;
 pub mod netlink;
 pub mod netns;
 mod pair;
+mod ping;
 mod sys;
 mod tap;
 pub mod tun;
@@ -11,4 +12,5 @@ mod vnet;
 
 pub use ifname::BadName;
 pub use pair::{PairEnd, pair};
+pub use ping::KernelPing;
 pub use tap::{HEADROOM, Tap};

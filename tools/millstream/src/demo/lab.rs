@@ -1,0 +1,238 @@
+//! The demo on TAPs: three namespaces with a TAP each, and a stack that joins them.
+
+use super::traffic::{self, Bytes, PATIENCE, Stop, Trips};
+use super::{Reading, Stage, text};
+use millstream::plan::{self, Interface, Line, Plan};
+use millstream::{Prefix, Stack, UdpSocket};
+use millstream_core::{NodeView, StreamId};
+use millstream_drivers::netlink::{Netlink, Via};
+use millstream_drivers::netns::Netns;
+use millstream_drivers::{KernelPing, Tap};
+use millstream_modules::impair::Impair;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+/// The running lab. Dropped: threads end, the stack stops, namespaces and TAPs are gone.
+pub(super) struct Lab {
+    stack: Stack,
+    host_ping: Trips,
+    host_udp: Trips,
+    through: Trips,
+    transfer: Bytes,
+    stop: Stop,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// One namespace with the kernel's end of a TAP.
+struct Side {
+    netns: Netns,
+    tap: Tap,
+}
+
+const MTU: u16 = 1500;
+const OURS: [&str; 3] = ["10.9.0.2/24", "10.9.1.2/24", "10.9.2.2/24"];
+const THEIRS: [&str; 3] = ["10.9.0.1/24", "10.9.1.1/24", "10.9.2.1/24"];
+const TAPS: [&str; 3] = ["host0", "left0", "right0"];
+const STACK: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
+const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 9, 2, 1);
+const ECHO: u16 = 7;
+const SINK: u16 = 5001;
+
+impl Lab {
+    /// Makes everything and starts the traffic.
+    pub(super) fn start() -> Result<Self, String> {
+        let mut sides = Vec::new();
+        for index in 0..3 {
+            sides.push(Side::new(index)?);
+        }
+        let mut interfaces = Vec::new();
+        let mut spaces = Vec::new();
+        for (side, address) in sides.into_iter().zip(OURS) {
+            let addresses = vec![address.parse().map_err(text)?];
+            interfaces.push(Interface { line: Line::Opened(side.tap), addresses });
+            spaces.push(side.netns);
+        }
+        let plan = Plan { interfaces, forward: true, ..Plan::default() };
+        let stack = Stack::start(plan).map_err(text)?;
+        let mut lab = Self {
+            stack,
+            host_ping: Trips::default(),
+            host_udp: Trips::default(),
+            through: Trips::default(),
+            transfer: Bytes::new(),
+            stop: Stop::default(),
+            threads: Vec::new(),
+        };
+        lab.start_traffic(spaces)?;
+        Ok(lab)
+    }
+
+    fn start_traffic(&mut self, spaces: Vec<Netns>) -> Result<(), String> {
+        let [host, left, right]: [Netns; 3] =
+            spaces.try_into().map_err(|_| "three namespaces were made".to_owned())?;
+        let listener = right.run(|| TcpListener::bind((RIGHT, SINK))).map_err(text)?.map_err(text)?;
+        let socket = UdpSocket::bind(&self.stack, SocketAddr::new(STACK.into(), ECHO)).map_err(text)?;
+        socket.set_read_timeout(Some(PATIENCE));
+
+        let (stop, bytes) = (self.stop.clone(), self.transfer.clone());
+        self.spawn("sink", move || traffic::tcp_sink(&listener, &stop, &bytes));
+        let stop = self.stop.clone();
+        self.spawn("echo", move || echo(&socket, &stop));
+        let (stop, trips) = (self.stop.clone(), self.host_udp.clone());
+        let client = host.run(udp_client).map_err(text)??;
+        let to = SocketAddr::new(STACK.into(), ECHO);
+        self.spawn("udp", move || {
+            traffic::repeat(&stop, &trips, || traffic::udp_trip(&client, to))
+        });
+        self.spawn_ping("ping", host, STACK, self.host_ping.clone());
+        let (stop, from) = (self.stop.clone(), left.run(Netns::current).map_err(text)?.map_err(text)?);
+        self.spawn("source", move || {
+            from.enter().map_err(text)?;
+            traffic::tcp_source((RIGHT, SINK), &stop)
+        });
+        self.spawn_ping("through", left, RIGHT, self.through.clone());
+        Ok(())
+    }
+
+    fn spawn_ping(&mut self, name: &'static str, from: Netns, to: Ipv4Addr, trips: Trips) {
+        let stop = self.stop.clone();
+        self.spawn(name, move || {
+            from.enter().map_err(text)?;
+            let mut ping = KernelPing::open().map_err(text)?;
+            traffic::repeat(&stop, &trips, || ping.ping(to, 56, PATIENCE).map_err(text))
+        });
+    }
+
+    /// A thread of traffic; what ends it before time is said.
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce() -> Result<(), String> + Send + 'static,
+    ) {
+        self.threads.push(std::thread::spawn(move || {
+            if let Err(why) = work() {
+                eprintln!("millstream demo: {name}: {why}");
+            }
+        }));
+    }
+
+    /// The stream of the link that is broken.
+    fn on_link<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut millstream_core::Perimeter, StreamId) -> Result<T, String>
+        + Send
+        + 'static,
+    ) -> Result<T, String> {
+        let done = self.stack.handle().call(|shard| {
+            let core = shard.core();
+            let link = core.find(TAPS[1]).ok_or_else(|| "the link is gone".to_owned())?;
+            work(core, link)
+        });
+        done.map_err(text)?
+    }
+}
+
+impl Stage for Lab {
+    fn picture(&self) -> String {
+        "   host kernel            left kernel                            right kernel
+   10.9.0.1               10.9.1.1                               10.9.2.1
+      |  host0               |  left0                               |  right0
+   =====================================  TAPs  ==========================
+   [ driver - arp ]       [ driver - (impair) - arp ]            [ driver - arp ]
+          \\_______________________  |  ____________________________/
+                                  [ ip ] - [ udp ] - application (echo on port 7)
+"
+        .to_owned()
+    }
+
+    fn columns(&self) -> Vec<&'static str> {
+        vec!["ping host-stack", "udp host-stack", "ping left-right", "tcp left-right"]
+    }
+
+    fn sample(&mut self) -> Vec<Reading> {
+        let transfer = self.transfer.reading();
+        vec![self.host_ping.reading(), self.host_udp.reading(), self.through.reading(), transfer]
+    }
+
+    fn chain(&self) -> Result<Vec<NodeView>, String> {
+        self.on_link(|core, link| core.chain(link).map_err(text))
+    }
+
+    fn break_link(&mut self, parameters: &[(&str, &str)]) -> Result<(), String> {
+        let parameters: Vec<(String, String)> =
+            parameters.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        self.on_link(move |core, link| insert_impair(core, link, &parameters))
+    }
+
+    fn mend_link(&mut self) -> Result<(), String> {
+        self.on_link(|core, link| core.remove(link, 0).map(drop).map_err(text))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // What ended it was said when it happened.
+            let _said = thread.join();
+        }
+    }
+}
+
+impl Side {
+    fn new(index: usize) -> Result<Self, String> {
+        let netns = Netns::new().map_err(text)?;
+        let mac = plan::random_mac(index);
+        let theirs: Prefix = THEIRS[index].parse().map_err(text)?;
+        let ours: Prefix = OURS[index].parse().map_err(text)?;
+        let tap = netns
+            .run(|| {
+                let tap = Tap::open(TAPS[index], mac, MTU).map_err(text)?;
+                plan::set_up_host(TAPS[index], &[theirs]).map_err(text)?;
+                let mut netlink = Netlink::open().map_err(text)?;
+                let router = Via::Gateway(ours.address());
+                netlink.replace_route(Prefix::DEFAULT_V4, router).map_err(text)?;
+                Ok::<_, String>(tap)
+            })
+            .map_err(text)??;
+        Ok(Self { netns, tap })
+    }
+}
+
+/// Puts `impair` just above the driver and sets it; taken out again when a parameter is refused.
+pub(super) fn insert_impair(
+    core: &mut millstream_core::Perimeter,
+    link: StreamId,
+    parameters: &[(String, String)],
+) -> Result<(), String> {
+    core.insert(link, 0, Box::new(Impair::new())).map_err(text)?;
+    for (key, value) in parameters {
+        if let Err(why) = core.set(link, 0, key, value) {
+            core.remove(link, 0).map_err(text)?;
+            return Err(text(why));
+        }
+    }
+    Ok(())
+}
+
+/// An application on the stack: sends every datagram back.
+pub(super) fn echo(socket: &UdpSocket, stop: &Stop) -> Result<(), String> {
+    let mut buffer = vec![0; 65_536];
+    while !stop.load(Ordering::Relaxed) {
+        match socket.recv_from(&mut buffer) {
+            Ok((n, from)) => {
+                socket.send_to(&buffer[..n], from).map_err(text)?;
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(text(e)),
+        }
+    }
+    Ok(())
+}
+
+fn udp_client() -> Result<std::net::UdpSocket, String> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").map_err(text)?;
+    socket.set_read_timeout(Some(PATIENCE)).map_err(text)?;
+    Ok(socket)
+}
