@@ -21,4 +21,7 @@ pub mod ip;
 pub mod limit;
 pub mod null;
 pub mod pcapng;
+pub mod services;
+pub mod table;
+pub mod tutorial;
 pub mod udp;

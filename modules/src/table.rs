@@ -1,0 +1,124 @@
+//! The table of modules that can be pushed by name. A new module is a file (named in
+//! `lib.rs`) and a line in the table below.
+
+use crate::capture::{self, Capture, Sink};
+use crate::services::{Kinds, Service};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use millstream_core::{ModInfo, Module};
+
+/// Every module, in the order in which they are listed.
+const ENTRIES: &[Entry] = &[
+    Entry::plain(&crate::null::INFO, |_| Ok(Box::new(crate::null::Null))),
+    Entry::plain(&crate::count::INFO, |_| Ok(Box::new(crate::count::Count::default()))),
+    Entry::plain(&crate::impair::INFO, |_| Ok(Box::new(crate::impair::Impair::new()))),
+    Entry::plain(&capture::INFO, open_capture),
+    Entry::plain(&crate::tutorial::INFO, |_| Ok(Box::new(crate::tutorial::Nth::default()))),
+    Entry::service(Kinds::Echo, |_| Ok(Box::new(Service::new(Kinds::Echo)))),
+    Entry::service(Kinds::Discard, |_| Ok(Box::new(Service::new(Kinds::Discard)))),
+    Entry::service(Kinds::Daytime, |_| Ok(Box::new(Service::new(Kinds::Daytime)))),
+    Entry::service(Kinds::Chargen, |_| Ok(Box::new(Service::new(Kinds::Chargen)))),
+    Entry::service(Kinds::Time, |_| Ok(Box::new(Service::new(Kinds::Time)))),
+];
+
+/// What a module may need from outside when it is made.
+pub struct Env<'a> {
+    /// Name of the place, for people: that of the stream.
+    pub place: &'a str,
+    /// Opens the file of a capture.
+    pub sink: &'a mut OpenSink<'a>,
+}
+
+/// Opens a file by its path; why not, in a sentence.
+pub type OpenSink<'a> = dyn FnMut(&str) -> Result<Box<dyn Sink>, String> + 'a;
+
+/// Every module, for people.
+pub fn names() -> impl Iterator<Item = &'static ModInfo> {
+    ENTRIES.iter().map(|entry| entry.info)
+}
+
+/// Makes a module, not yet in a stream. `params` are those that it will be set to: a few are needed
+/// now (`file` of `capture`); setting them again afterwards changes nothing.
+///
+/// # Errors
+/// See [`MakeError`].
+pub fn make(
+    name: &str,
+    params: &[(&str, &str)],
+    env: &mut Env<'_>,
+) -> Result<Box<dyn Module>, MakeError> {
+    let entry = ENTRIES.iter().find(|entry| entry.info.name == name);
+    let entry = entry.ok_or_else(|| MakeError::Unknown(name.into()))?;
+    (entry.make)(&mut Making { params, env }).map_err(MakeError::Refused)
+}
+
+/// The well-known UDP port of a service.
+pub fn service_port(name: &str) -> Option<u16> {
+    ENTRIES.iter().find(|entry| entry.info.name == name)?.port
+}
+
+/// Why a module was not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MakeError {
+    /// No module has this name.
+    Unknown(String),
+    /// A parameter is missing or something outside refused; a sentence.
+    Refused(String),
+}
+
+impl core::fmt::Display for MakeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Unknown(name) => {
+                write!(f, "no module {name}; there are")?;
+                for (at, info) in names().enumerate() {
+                    write!(f, "{} {}", if at == 0 { "" } else { "," }, info.name)?;
+                }
+                Ok(())
+            }
+            Self::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+impl core::error::Error for MakeError {}
+
+struct Entry {
+    info: &'static ModInfo,
+    port: Option<u16>,
+    make: Make,
+}
+
+type Make = fn(&mut Making<'_, '_>) -> Result<Box<dyn Module>, String>;
+
+struct Making<'a, 'e> {
+    params: &'a [(&'a str, &'a str)],
+    env: &'a mut Env<'e>,
+}
+
+impl Entry {
+    const fn plain(info: &'static ModInfo, make: Make) -> Self {
+        Self { info, port: None, make }
+    }
+
+    const fn service(kind: Kinds, make: Make) -> Self {
+        Self { info: kind.info(), port: Some(kind.port()), make }
+    }
+}
+
+impl<'a> Making<'a, '_> {
+    fn param(&self, key: &str) -> Option<&'a str> {
+        self.params.iter().rev().find(|(known, _)| *known == key).map(|(_, value)| *value)
+    }
+}
+
+fn open_capture(made: &mut Making<'_, '_>) -> Result<Box<dyn Module>, String> {
+    let link = made.param("link").unwrap_or("ethernet");
+    let link = capture::link_type(link)
+        .ok_or_else(|| format!("link={link}: one of ethernet, raw, user"))?;
+    let file = made.param("file").ok_or("capture needs a file: file=PATH")?;
+    let sink = (made.env.sink)(file)?;
+    Ok(Box::new(Capture::new(sink, made.env.place).with_link(link).with_file(file)))
+}

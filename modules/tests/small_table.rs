@@ -1,0 +1,119 @@
+//! The table of modules, and the example module of CONTRIBUTING by its name.
+
+mod small_kit;
+
+use millstream_core::Module;
+use millstream_modules::capture::Sink;
+use millstream_modules::table::{Env, MakeError, make, names, service_port};
+use small_kit::*;
+
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn write(&mut self, _: &[u8]) -> bool {
+        true
+    }
+}
+
+/// Makes a module where files can be opened, except `/locked`.
+fn made(name: &str, params: &[(&str, &str)]) -> Result<Box<dyn Module>, MakeError> {
+    let mut sink = |path: &str| match path {
+        "/locked" => Err("/locked: permission denied".into()),
+        _ => Ok(Box::new(Nowhere) as Box<dyn Sink>),
+    };
+    make(name, params, &mut Env { place: "tap0", sink: &mut sink })
+}
+
+/// A stream with a module made by name and set to its parameters, as the command does it.
+fn stack(name: &str, params: &[(&str, &str)]) -> Stack {
+    let mut s = Stack::new(1);
+    s.p.push(s.stream, made(name, params).unwrap()).unwrap();
+    for (key, value) in params {
+        s.p.set(s.stream, 0, key, value).unwrap();
+    }
+    s
+}
+
+#[test]
+fn every_module_is_made_by_its_name_which_no_other_has() {
+    let mut seen = std::collections::BTreeSet::new();
+    for info in names() {
+        let module = made(info.name, &[("file", "/tmp/x")]).unwrap();
+        assert_eq!(module.info().name, info.name);
+        assert!(seen.insert(info.name) && !info.about.is_empty());
+    }
+    assert!(seen.contains("impair") && seen.contains("echo"));
+}
+
+#[test]
+fn every_module_takes_back_what_it_shows() {
+    for info in names() {
+        let mut s = stack(info.name, &[("file", "/tmp/x")][..usize::from(info.name == "capture")]);
+        for (key, value) in s.module().fields.0 {
+            if let millstream_core::Value::Text(text) = value {
+                let set = s.p.set(s.stream, 0, key, &text);
+                assert_eq!(set, Ok(()), "{} {key}={text}", info.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn services_have_their_well_known_ports() {
+    let ports = ["echo", "discard", "daytime", "chargen", "time"].map(service_port);
+    assert_eq!(ports, [Some(7), Some(9), Some(13), Some(19), Some(37)]);
+    assert_eq!((service_port("null"), service_port("none")), (None, None));
+}
+
+#[test]
+fn errors_say_what_there_is_and_what_is_missing() {
+    let error = |name, params: &[_]| made(name, params).err().unwrap().to_string();
+    assert_eq!(
+        error("nil", &[]),
+        "no module nil; there are null, count, impair, capture, nth, echo, discard, daytime, \
+         chargen, time"
+    );
+    assert_eq!(error("capture", &[]), "capture needs a file: file=PATH");
+    assert_eq!(error("capture", &[("file", "/locked")]), "/locked: permission denied");
+    assert!(error("capture", &[("link", "tr"), ("file", "/x")]).starts_with("link=tr: one of"));
+}
+
+#[test]
+fn capture_is_made_with_its_file_and_set_to_the_same() {
+    let s = stack("capture", &[("file", "/tmp/x"), ("snaplen", "100"), ("link", "raw")]);
+    assert_eq!((s.text("file"), s.text("snaplen")), ("/tmp/x".into(), "100".into()));
+    assert_eq!(s.text("link"), "raw");
+}
+
+#[test]
+fn nth_drops_every_third_frame_of_each_direction() {
+    let mut s = stack("nth", &[("every", "3")]);
+    for n in 0..7 {
+        let msg = s.msg(&numbered(n, 60));
+        s.down(msg);
+    }
+    let msg = s.msg(&numbered(0, 60));
+    s.up(msg);
+    s.turn(0);
+    assert_eq!(s.sent().iter().map(number).collect::<Vec<_>>(), [0, 1, 3, 4, 6]);
+    assert_eq!((s.received().len(), s.drops("nth: its turn")), (1, 2));
+    s.assert_nothing_leaked();
+}
+
+#[test]
+fn nth_passes_all_until_it_is_set() {
+    let mut s = stack("nth", &[]);
+    for n in 0..7 {
+        let msg = s.msg(&numbered(n, 60));
+        s.down(msg);
+    }
+    s.turn(0);
+    assert_eq!((s.sent().len(), s.text("every")), (7, "off".into()));
+}
+
+#[test]
+fn nth_refuses_a_turn_of_none() {
+    let mut s = stack("nth", &[]);
+    assert_eq!(s.set_error("every=0"), "every=0: off or a number from 1");
+    assert_eq!(s.set_error("each=3"), "no parameter each");
+}
