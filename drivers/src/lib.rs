@@ -4,6 +4,7 @@ mod ifname;
 pub mod netlink;
 pub mod netns;
 mod pair;
+mod pcap_file;
 mod ping;
 mod sys;
 mod tap;
@@ -12,5 +13,6 @@ mod vnet;
 
 pub use ifname::BadName;
 pub use pair::{PairEnd, pair};
+pub use pcap_file::{Pace, PcapFile, PcapFileError};
 pub use ping::KernelPing;
 pub use tap::{HEADROOM, Tap};
