@@ -6,6 +6,7 @@
 //! | arp | ip | "which addresses?", when it is pushed on a running stream |
 //! | transport | ip | the protocol or echo identifier it takes; groups it joins and leaves |
 //! | transport | ip | a packet that nobody took, to be reported to its sender (the packet follows) |
+//! | arp | ip | a frame whose next hop does not answer (the frame follows) |
 //! | ip | transport | an ICMP error about a packet it sent |
 
 use crate::ip::icmp::{Cause, SoftError};
@@ -31,6 +32,8 @@ pub enum Ctl {
     Leave(IpAddr, Option<u16>),
     /// The packet that follows found nobody at its port.
     Undeliverable,
+    /// The frame that follows could not be delivered: its next hop does not answer.
+    HostUnreachable,
     /// Somebody could not deliver a packet of yours.
     Failed(SoftError),
 }
@@ -64,6 +67,7 @@ impl Ctl {
                 put_address(&mut bytes, 4, group);
             }
             Self::Undeliverable => bytes[0] = 8,
+            Self::HostUnreachable => bytes[0] = 10,
             Self::Failed(error) => {
                 let (kind, code, word) = error.cause.to_wire();
                 bytes[..4].copy_from_slice(&[9, error.protocol, kind, code]);
@@ -100,6 +104,7 @@ impl Ctl {
             6 => Self::Join(address(&bytes, 4)?, interface),
             7 => Self::Leave(address(&bytes, 4)?, interface),
             8 => Self::Undeliverable,
+            10 => Self::HostUnreachable,
             9 => {
                 let word = [bytes[55], bytes[56], bytes[57], bytes[58]];
                 Self::Failed(SoftError {
@@ -168,6 +173,7 @@ mod tests {
             Ctl::Join([224, 0, 0, 5].into(), Some(3)),
             Ctl::Leave([224, 0, 0, 5].into(), None),
             Ctl::Undeliverable,
+            Ctl::HostUnreachable,
             Ctl::Failed(error),
         ] {
             let msg = ctl.to_msg(&mut pool).unwrap();

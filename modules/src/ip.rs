@@ -108,6 +108,8 @@ reasons! {
         BadRequest => "ip_bad_request",
         /// Nobody takes the protocol.
         NoProtocol => "ip_no_protocol",
+        /// The next hop does not answer.
+        HostUnreachable => "ip_host_unreachable",
         /// Nobody is bound to the port.
         NoPort => "ip_no_port",
         /// No message cell was left.

@@ -39,7 +39,18 @@ impl Arp {
         cx.put_batch(Side::Write, down);
         cx.put_batch(Side::Read, up);
         for (msg, reason) in self.out.dropped.drain(..) {
-            cx.discard(msg, reason);
+            let word = (reason == ArpDrop::HostUnreachable)
+                .then(|| Ctl::HostUnreachable.to_msg(cx.pool()).ok())
+                .flatten();
+            match word {
+                // `ip` tells the sender, as a router must (RFC 1812 section 3.3.2).
+                Some(mut word) => {
+                    cx.count_drops(reason, 1);
+                    word.link(msg);
+                    cx.put(Side::Read, word);
+                }
+                None => cx.discard(msg, reason),
+            }
         }
         cx.count_consumed(u64::from(core::mem::take(&mut self.out.consumed)));
         if let Some(at) = self.engine.as_ref().and_then(Engine::next_deadline) {

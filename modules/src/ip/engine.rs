@@ -118,6 +118,40 @@ impl Engine {
         self.return_to_sender(msg, IpDrop::NoPort, Cause::PortUnreachable, now, pool);
     }
 
+    /// A frame of ours or of somebody whose packets are forwarded, whose next hop does not answer:
+    /// the sender is told (RFC 1812 section 3.3.2); a transport here learns it as from a router.
+    pub fn host_unreachable(&mut self, mut msg: Msg, now: u64, pool: &mut Pool) {
+        if msg.len() < ether::HEADER_LEN {
+            return self.out.act.discard(msg, IpDrop::EtherShort);
+        }
+        msg.trim_front(ether::HEADER_LEN);
+        let Ok(view) = input::accept(&mut msg, pool) else {
+            return self.out.act.discard(msg, IpDrop::Short);
+        };
+        if view.src_v4().is_none_or(|src| self.net.owner(src).is_none()) {
+            return self.refuse(
+                msg,
+                &view,
+                IpDrop::HostUnreachable,
+                Some(Cause::HostUnreachable),
+                false,
+                now,
+                pool,
+            );
+        }
+        let mut transport = [0; 8];
+        msg.copy_out(view.header(), &mut transport);
+        self.out.errors.push(SoftError {
+            reporter: view.src,
+            src: view.src,
+            dst: view.dst,
+            protocol: view.protocol,
+            cause: Cause::HostUnreachable,
+            transport,
+        });
+        self.out.act.consume(msg, pool);
+    }
+
     /// A packet of a protocol that nobody takes (RFC 1122 3.2.2.1).
     pub fn no_protocol(&mut self, msg: Msg, now: u64, pool: &mut Pool) {
         self.return_to_sender(msg, IpDrop::NoProtocol, Cause::ProtocolUnreachable, now, pool);

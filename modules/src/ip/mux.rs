@@ -328,6 +328,13 @@ impl Mux for Ip {
                     self.tell_addresses(cx, index);
                     cx.free(msg);
                 }
+                Kind::Ctl if Ctl::from_msg(&msg) == Some(Ctl::HostUnreachable) => {
+                    let (word, frame) = msg.unlink();
+                    cx.free(word);
+                    if let Some(frame) = frame {
+                        self.engine.host_unreachable(frame, now, cx.pool());
+                    }
+                }
                 Kind::Hangup => {
                     // Routes by the interface lose their effect; the others go on (H8).
                     if let Some(interface) = self.engine.net.interface_mut(index) {

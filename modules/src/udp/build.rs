@@ -133,8 +133,8 @@ mod tests {
         };
         assert_eq!(try_send(65_507, None), Ok(()));
         assert_eq!(try_send(65_508, None), Err(UdpDrop::TooBig));
-        assert_eq!(try_send(6400, Some(100)), Ok(()));
-        assert_eq!(try_send(6401, Some(100)), Err(UdpDrop::TooBig));
+        assert_eq!(try_send(12_800, Some(100)), Ok(()));
+        assert_eq!(try_send(12_801, Some(100)), Err(UdpDrop::TooBig));
     }
 
     #[test]

@@ -307,8 +307,7 @@ impl Engine {
             Ok(()) => self.out.down.push(data),
             Err(reason) => {
                 self.out.act.discard(data, reason);
-                let errno =
-                    if reason == UdpDrop::TooBig { Errno::EMSGSIZE } else { Errno::ENOSR };
+                let errno = if reason == UdpDrop::TooBig { Errno::EMSGSIZE } else { Errno::ENOSR };
                 self.uderror(user, to, errno, pool);
             }
         }
@@ -322,12 +321,7 @@ impl Engine {
         self.bind(user, SocketAddr::new(unspecified_like(to), 0), random)
     }
 
-    fn bind(
-        &mut self,
-        user: u32,
-        local: SocketAddr,
-        random: u32,
-    ) -> Result<EndpointId, BindError> {
+    fn bind(&mut self, user: u32, local: SocketAddr, random: u32) -> Result<EndpointId, BindError> {
         let endpoint = self.table.bind(user, local.ip(), local.port(), false, random)?;
         if let Some(Some(u)) = self.users.get_mut(user as usize) {
             u.endpoint = Some(endpoint);

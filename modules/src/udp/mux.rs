@@ -1,15 +1,13 @@
 //! udp as a multiplexor: users above, `ip` below. T_UNITDATA_REQ become packets, packets become
 //! T_UNITDATA_IND; see [`Engine`].
 
-use super::engine::Engine;
 use super::UdpDrop;
+use super::engine::Engine;
 use crate::ctl::Ctl;
 use crate::hash::Keyed;
 use crate::ip::protocol;
 use alloc::vec::Vec;
-use millstream_core::{
-    Cx, Drop, Errno, Fields, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper,
-};
+use millstream_core::{Cx, Drop, Errno, Fields, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper};
 use millstream_msg::{Band, Kind, Msg, MsgList};
 
 /// The multiplexor. One lower stream, on `ip`.
@@ -61,9 +59,7 @@ impl Udp {
         for (user, msg) in up.drain(..) {
             match self.uppers.get(user as usize).copied().flatten() {
                 // A reader that is too slow loses datagrams; acknowledgements always go.
-                Some(upper)
-                    if msg.kind() == Kind::Proto && !cx.canput_upper(upper, Band(0)) =>
-                {
+                Some(upper) if msg.kind() == Kind::Proto && !cx.canput_upper(upper, Band(0)) => {
                     cx.discard(msg, UdpDrop::QueueFull);
                 }
                 Some(upper) => cx.put_upper(upper, msg),
