@@ -382,6 +382,26 @@ impl Perimeter {
         }
     }
 
+    /// Sets the water marks of what arrives at the top of a stream (SO_HIWAT, SO_LOWAT).
+    ///
+    /// # Errors
+    /// [`PlumbError::NoStream`], [`PlumbError::Linked`].
+    pub fn set_read_marks(&mut self, stream: StreamId, marks: Marks) -> Result<(), PlumbError> {
+        let s = self.streams.get(stream.0).ok_or(PlumbError::NoStream)?;
+        if s.head.is_some() {
+            return Err(PlumbError::Linked);
+        }
+        self.net.set_marks(queue_no(s.top, Side::Read), marks);
+        Ok(())
+    }
+
+    /// Sets the water marks of what waits for a device; false when there is no such driver.
+    pub fn set_driver_marks(&mut self, driver: NodeId, marks: Marks) -> bool {
+        let Some(&Node::Driver(_, pair)) = self.nodes.get(driver.0) else { return false };
+        self.net.set_marks(queue_no(pair, Side::Write), marks);
+        true
+    }
+
     /// Sets a parameter of a multiplexor.
     ///
     /// # Errors
