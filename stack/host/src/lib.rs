@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod checksum;
+pub mod ctl;
 mod end;
 mod inlet;
 pub mod plan;

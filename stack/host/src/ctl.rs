@@ -1,0 +1,44 @@
+//! ctl: the control socket of a stack. Requests come in as lines of JSON, answers go out as lines
+//! of JSON; between them the stack is read and changed while it runs.
+//!
+//! | request | does |
+//! |---|---|
+//! | `{"op":"version"}` | version, name, process |
+//! | `{"op":"conf"}` | modules of every stream, top down, with their parameters |
+//! | `{"op":"stat"}` | counters of modules, multiplexors and the pool |
+//! | `{"op":"push","stream":S,"module":M,"params":[[K,V],..]}` | puts a module in below the head |
+//! | `{"op":"pop","stream":S}` | takes the topmost module out |
+//! | `{"op":"insert","stream":S,"pos":N,"module":M,"params":[..]}` | puts a module in anywhere |
+//! | `{"op":"remove","stream":S,"pos":N}` | takes it out |
+//! | `{"op":"set","target":S,"pos":N,"params":[..]}` | sets parameters; without `pos` of a multiplexor |
+//! | `{"op":"find","module":M}` | where a module is |
+//! | `{"op":"ping","addr":A,"seq":N}` | one echo request of the stack, and its answer |
+//! | `{"op":"down"}` | stops the stack |
+//!
+//! The answer is `{"ok":...}` or `{"error":"sentence"}`. The socket is a file, so it is reached
+//! from every network namespace; only its user and root get an answer.
+
+mod answer;
+mod catalog;
+mod client;
+mod error;
+mod line;
+mod path;
+mod ping;
+mod report;
+mod request;
+mod server;
+
+pub use catalog::{About, modules};
+pub use client::{Client, pick, running};
+pub use error::CtlError;
+pub use ping::Echo;
+pub use report::{
+    Conf, Found, ModuleAt, NodeConf, NodeStat, PoolKind, PoolStat, SideStat, Stat, StreamConf,
+    StreamStat, Version,
+};
+pub use request::{Param, Request};
+pub use server::{Listener, Server};
+
+#[cfg(test)]
+mod tests;

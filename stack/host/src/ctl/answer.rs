@@ -1,0 +1,218 @@
+//! answer: a request becomes a change of the stack, or a view of it, between two of its turns.
+
+use super::catalog;
+use super::ping::Pinger;
+use super::report::{self, Version};
+use super::request::{Param, Request};
+use crate::inlet::Handle;
+use crate::shard::Shard;
+use millstream_core::{Perimeter, PlumbError, StreamId};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// The stack that is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) name: String,
+    pub(super) handle: Handle,
+    pub(super) since: Instant,
+}
+
+/// What one connection keeps between requests.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    pinger: Option<Pinger>,
+    /// The answer is sent first, then the stack is stopped.
+    pub(super) down: bool,
+}
+
+impl Session {
+    /// Does what a request asks for.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(super) fn answer(&mut self, asked: &Asked, request: Request) -> Result<Value, String> {
+        let name = asked.name.clone();
+        let uptime_ms = asked.since.elapsed().as_millis() as u64;
+        match request {
+            Request::Version {} => value(Version {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                name,
+                pid: std::process::id(),
+                uptime_ms,
+            }),
+            Request::Conf {} => value(asked.call(move |shard| report::conf(shard, &name))?),
+            Request::Stat {} => {
+                value(asked.call(move |shard| report::stat(shard, &name, uptime_ms))?)
+            }
+            Request::Push { stream, module, params } => {
+                asked.change(move |core| put_in(core, &stream, None, &module, &params))
+            }
+            Request::Insert { stream, pos, module, params } => {
+                asked.change(move |core| put_in(core, &stream, Some(pos), &module, &params))
+            }
+            Request::Pop { stream } => asked.change(move |core| {
+                let id = resolve(core, &stream)?;
+                match core.pop(id) {
+                    Ok(module) => Ok(json!({ "module": module.info().name })),
+                    Err(PlumbError::NoPosition { .. }) => {
+                        Err(format!("the stream {stream} has no module to pop"))
+                    }
+                    Err(e) => Err(format!("{stream}: {e}")),
+                }
+            }),
+            Request::Remove { stream, pos } => asked.change(move |core| {
+                let id = resolve(core, &stream)?;
+                let module = core.remove(id, pos).map_err(|e| format!("{stream}: {e}"))?;
+                Ok(json!({ "module": module.info().name }))
+            }),
+            Request::Set { target, pos, params } => {
+                asked.change(move |core| set(core, &target, pos, &params))
+            }
+            Request::Find { module } => {
+                let in_table = catalog::modules().iter().any(|about| about.name == module);
+                value(asked.call(move |shard| report::find(shard, &module, in_table))?)
+            }
+            Request::Ping { addr, seq, size, timeout_ms } => {
+                let pinger = match &mut self.pinger {
+                    Some(pinger) => pinger,
+                    none => none.insert(Pinger::open(&asked.handle)?),
+                };
+                value(pinger.ping(addr, seq, size, timeout_ms)?)
+            }
+            Request::Down {} => {
+                self.down = true;
+                Ok(json!({ "stopping": name, "pid": std::process::id() }))
+            }
+        }
+    }
+}
+
+impl Asked {
+    fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Shard) -> T + Send + 'static,
+    ) -> Result<T, String> {
+        self.handle.call(work).map_err(|gone| gone.to_string())
+    }
+
+    fn change(
+        &self,
+        work: impl FnOnce(&mut Perimeter) -> Result<Value, String> + Send + 'static,
+    ) -> Result<Value, String> {
+        self.call(|shard| work(shard.core()))?
+    }
+}
+
+/// Makes a module, puts it in and sets its parameters; all of it or nothing.
+fn put_in(
+    core: &mut Perimeter,
+    stream: &str,
+    pos: Option<usize>,
+    name: &str,
+    params: &[Param],
+) -> Result<Value, String> {
+    let id = resolve(core, stream)?;
+    let module = catalog::make(name)?;
+    let modules = core.chain(id).map_err(|e| e.to_string())?;
+    let count = modules.iter().filter(|view| view.kind == "module").count();
+    let pos = pos.unwrap_or(count);
+    match core.insert(id, pos, module) {
+        Ok(()) => {}
+        Err(PlumbError::NoPosition { .. }) => {
+            let s = if count == 1 { "" } else { "s" };
+            return Err(format!(
+                "the stream {stream} has {count} module{s}: a position is 0 to {count}, not {pos}"
+            ));
+        }
+        Err(e) => return Err(format!("{name} on {stream}: {e}")),
+    }
+    for Param(key, value) in params {
+        // No message has come by: between two turns nothing runs.
+        if let Err(e) = core.set(id, pos, key, value) {
+            let left = core.remove(id, pos).err();
+            let left = left.map(|e| format!("; and it stays in: {e}")).unwrap_or_default();
+            return Err(format!("{name}: {e}{left}"));
+        }
+    }
+    Ok(json!({ "stream": stream, "pos": pos, "module": name }))
+}
+
+fn set(
+    core: &mut Perimeter,
+    target: &str,
+    pos: Option<usize>,
+    params: &[Param],
+) -> Result<Value, String> {
+    if params.is_empty() {
+        return Err("nothing to set: write key=value".to_owned());
+    }
+    let mut done: Vec<&str> = Vec::new();
+    let outcome = match pos {
+        Some(pos) => {
+            let id = resolve(core, target)?;
+            params.iter().try_for_each(|Param(key, value)| {
+                core.set(id, pos, key, value).inspect(|()| done.push(key))
+            })
+        }
+        None => {
+            let mux = core.find_mux(target).ok_or_else(|| no_mux(core, target))?;
+            params.iter().try_for_each(|Param(key, value)| {
+                core.set_mux(mux, key, value).inspect(|()| done.push(key))
+            })
+        }
+    };
+    match outcome {
+        Ok(()) => Ok(json!({ "set": done })),
+        Err(e) if done.is_empty() => Err(format!("{target}: {e}")),
+        Err(e) => Err(format!("{target}: {e}; set before it: {}", done.join(", "))),
+    }
+}
+
+fn no_mux(core: &Perimeter, target: &str) -> String {
+    if core.find(target).is_some() {
+        return format!("{target} is a stream: give the position of the module in it");
+    }
+    let muxes = core.muxes();
+    let names = muxes.iter().filter_map(|&mux| core.mux_view(mux)).map(|view| view.name);
+    let names: Vec<String> = names.collect();
+    format!("no multiplexor {target}: there are {}", names.join(", "))
+}
+
+/// A stream by its name, or by `NAME#NUMBER` where several have one name.
+fn resolve(core: &Perimeter, text: &str) -> Result<StreamId, String> {
+    let streams = core.streams();
+    let named: Vec<_> = streams.iter().filter(|(_, name)| name == text).collect();
+    match named[..] {
+        [(id, _)] => return Ok(*id),
+        [] => {}
+        [..] => {
+            let numbers: Vec<String> =
+                named.iter().take(8).map(|(id, _)| format!("{text}#{}", id.number())).collect();
+            return Err(format!(
+                "{} streams are named {text}: choose one of {}",
+                named.len(),
+                numbers.join(", ")
+            ));
+        }
+    }
+    let numbered = text.rsplit_once('#').and_then(|(name, number)| {
+        let number: u64 = number.parse().ok()?;
+        streams.iter().find(|(id, n)| id.number() == number && n == name)
+    });
+    if let Some((id, _)) = numbered {
+        return Ok(*id);
+    }
+    let mut names: Vec<&str> = streams.iter().map(|(_, name)| name.as_str()).collect();
+    let more = if names.len() > NAMES_SHOWN { ", ..." } else { "" };
+    names.truncate(NAMES_SHOWN);
+    Err(format!("no stream {text}: there are {}{more}", names.join(", ")))
+}
+
+/// Streams that an error lists.
+const NAMES_SHOWN: usize = 16;
+
+fn value(report: impl Serialize) -> Result<Value, String> {
+    serde_json::to_value(report).map_err(|e| format!("the answer cannot be written: {e}"))
+}

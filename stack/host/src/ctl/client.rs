@@ -1,0 +1,172 @@
+//! client: the other side of the control socket. One request at a time, one answer each.
+
+use super::line::{Line, Lines};
+use super::path::{self, Places};
+use super::{CtlError, Request};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::io::{ErrorKind, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A connection to a running stack.
+#[derive(Debug)]
+pub struct Client {
+    name: String,
+    stream: UnixStream,
+    lines: Lines<UnixStream>,
+}
+
+/// Names of the running stacks of this user, sorted.
+pub fn running() -> Vec<String> {
+    let mut names: Vec<String> =
+        sockets().into_iter().filter(|(_, path)| is_live(path)).map(|(name, _)| name).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The stack to talk to: the one named, or the only one that runs.
+///
+/// # Errors
+/// [`CtlError::NoneRuns`], [`CtlError::Ambiguous`].
+pub fn pick(name: Option<&str>) -> Result<String, CtlError> {
+    if let Some(name) = name {
+        return Ok(name.to_owned());
+    }
+    let mut names = running();
+    match (names.pop(), names.is_empty()) {
+        (None, _) => Err(CtlError::NoneRuns),
+        (Some(only), true) => Ok(only),
+        (Some(last), false) => {
+            names.push(last);
+            Err(CtlError::Ambiguous { names })
+        }
+    }
+}
+
+impl Client {
+    /// Connects to the stack with this name.
+    ///
+    /// # Errors
+    /// [`CtlError::NoStack`] when none has it.
+    pub fn connect(name: &str) -> Result<Self, CtlError> {
+        for folder in Places::of_process().existing() {
+            let path = path::socket(&folder, name)?;
+            match UnixStream::connect(&path) {
+                Ok(stream) => return Self::new(name, stream, path),
+                Err(e) if is_dead(e.kind()) => {}
+                Err(cause) => return Err(CtlError::Io { what: "reach the stack at", path, cause }),
+            }
+        }
+        Err(CtlError::NoStack { name: name.to_owned(), others: running() })
+    }
+
+    fn new(name: &str, stream: UnixStream, path: PathBuf) -> Result<Self, CtlError> {
+        let prepare = || {
+            stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+            stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
+            stream.try_clone()
+        };
+        let reader = prepare().map_err(|cause| CtlError::Io { what: "use", path, cause })?;
+        let lines = Lines::new(reader, ANSWER_MAX);
+        Ok(Self { name: name.to_owned(), stream, lines })
+    }
+
+    /// Name of the stack.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Asks, and reads the answer as it is.
+    ///
+    /// # Errors
+    /// [`CtlError::Refused`] with the stack's sentence; [`CtlError::Silent`] without an answer.
+    pub fn ask(&mut self, request: &Request) -> Result<Value, CtlError> {
+        let mut line = serde_json::to_vec(request).map_err(|e| self.silent(e.to_string()))?;
+        line.push(b'\n');
+        // A stack that refuses the connection has closed it and left its sentence behind.
+        let written = self.stream.write_all(&line);
+        let answer = match (self.lines.next(), written) {
+            (Ok(Line::Text(answer)), _) => answer,
+            (Ok(Line::TooLong), _) => return Err(self.silent("its answer is too long".into())),
+            (_, Err(e)) => return Err(self.silent(e.to_string())),
+            (Ok(Line::End), _) => return Err(self.silent("it has closed the connection".into())),
+            (Err(e), _) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                let s = ANSWER_TIME_MAX.as_secs();
+                return Err(self.silent(format!("nothing came within {s} s")));
+            }
+            (Err(e), _) => return Err(self.silent(e.to_string())),
+        };
+        let strange = |_| self.silent("its answer is no JSON; is it another version?".into());
+        let mut answer: Value = serde_json::from_slice(&answer).map_err(strange)?;
+        match (answer.get_mut("ok").map(Value::take), answer.get("error").and_then(Value::as_str)) {
+            (Some(ok), None) => Ok(ok),
+            (_, Some(sentence)) => Err(CtlError::Refused(sentence.to_owned())),
+            (None, None) => Err(self.silent("its answer is neither ok nor an error".into())),
+        }
+    }
+
+    /// Asks, and reads the answer as what it should be.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn ask_for<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, CtlError> {
+        let answer = self.ask(request)?;
+        serde_json::from_value(answer)
+            .map_err(|e| self.silent(format!("its answer does not fit ({e}); another version?")))
+    }
+
+    /// Waits until the stack has gone, after [`Request::Down`]; false when it has not in time.
+    pub fn wait_gone(self, time: Duration) -> bool {
+        // The stack closes its connections when it is gone.
+        let Self { mut lines, stream, .. } = self;
+        let end = std::time::Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+                return false;
+            }
+            match lines.next() {
+                Ok(Line::End) => return true,
+                Ok(_) => {}
+                Err(e) => return !matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            }
+        }
+    }
+
+    fn silent(&self, what: String) -> CtlError {
+        CtlError::Silent { name: self.name.clone(), what }
+    }
+}
+
+/// Files that are or were sockets of stacks.
+fn sockets() -> Vec<(String, PathBuf)> {
+    let mut all = Vec::new();
+    for folder in Places::of_process().existing() {
+        let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if let Some(name) = path::name_of(&path) {
+                all.push((name.to_owned(), path.clone()));
+            }
+        }
+    }
+    all
+}
+
+pub(super) fn is_live(path: &std::path::Path) -> bool {
+    UnixStream::connect(path).is_ok()
+}
+
+/// Nobody listens there, or nothing is there.
+fn is_dead(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ConnectionRefused | ErrorKind::NotFound)
+}
+
+/// The stack answers between two turns, so at once; a ping waits up to 30 s.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(35);
+
+/// Longest answer: `stat` of the streams that are listed at most, some KiB each. Bytes.
+const ANSWER_MAX: usize = 32 << 20;
