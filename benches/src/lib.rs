@@ -1,1 +1,33 @@
-//! Benches: criterion, end-to-end harness, daemon baseline.
+//! The end-to-end harness: the stack on TAPs against bare programs and the kernel.
+//!
+//! Every experiment runs its lines in turn (A B A B), so that what disturbs the machine disturbs
+//! all; ratios are taken run by run, and what is reported is the median with its spread.
+#![forbid(unsafe_code)]
+
+pub mod bare;
+pub mod client;
+pub mod daemon;
+pub mod echo;
+pub mod experiments;
+pub mod kernel;
+pub mod lab;
+pub mod report;
+pub mod stack;
+
+use report::{Options, Report};
+
+/// An experiment: a report, or why it could not be done here.
+pub type Experiment = fn(&Options) -> Result<Report, Trouble>;
+
+/// Why something could not be done, for people. Experiments decide nothing from it.
+pub type Trouble = Box<dyn std::error::Error + Send + Sync>;
+
+/// All experiments, in the order of `all`.
+pub const EXPERIMENTS: &[(&str, Experiment)] = &[
+    ("udp_echo", experiments::udp_echo::run),
+    ("udp_echo_super", experiments::udp_echo_super::run),
+    ("forward", experiments::forward::run),
+    ("structure", experiments::structure::run),
+    ("flood", experiments::flood::run),
+    ("rr", experiments::rr::run),
+];

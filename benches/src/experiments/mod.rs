@@ -1,0 +1,8 @@
+//! One file per experiment: what its lines are, and what is compared with what.
+
+pub mod flood;
+pub mod forward;
+pub mod rr;
+pub mod structure;
+pub mod udp_echo;
+pub mod udp_echo_super;

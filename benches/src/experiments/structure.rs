@@ -1,0 +1,85 @@
+//! The same UDP echo in three structures: a service inside the shard, an application's thread in
+//! the stack's process, an application in another process behind a Unix socket.
+
+use crate::Trouble;
+use crate::client::{Load, OUTSTANDING_MAX, echo};
+use crate::daemon::Daemon;
+use crate::lab::{Lab, Mode, Pinning, on_core};
+use crate::report::{Options, Report, Side};
+use crate::stack;
+
+const ABOUT: &str = "UDP echo of 64-byte datagrams by structure: answers per second, and \
+    microseconds from sending to answer";
+
+const FIGURES: &[(&str, &str)] =
+    &[("rate", "/s"), ("p50", "us"), ("p99", "us"), ("lost", "datagrams")];
+
+/// Runs the experiment.
+///
+/// # Errors
+/// Without the right to make a namespace.
+pub fn run(options: &Options) -> Result<Report, Trouble> {
+    drop(Lab::new(0)?);
+    let mut report = Report::new("structure", ABOUT, options);
+    for mode in [Mode::Sleeping, Mode::Polling] {
+        for outstanding in [1, OUTSTANDING_MAX] {
+            compare(&mut report, options, mode, outstanding);
+        }
+    }
+    report.note(
+        "client core 0, shard core 1; the application is on core 1 too when all sleep, on core 0 \
+         when the shard polls (two cores; a polling shard leaves no time on its own)",
+    );
+    Ok(report)
+}
+
+fn compare(report: &mut Report, options: &Options, mode: Mode, outstanding: usize) {
+    let name = |what: &str| format!("{what}, {outstanding} outstanding, {mode}");
+    let [client, shard] = [Pinning::Two.client(), Pinning::Two.server()];
+    let application = match mode {
+        Mode::Sleeping => shard,
+        Mode::Polling => client,
+    };
+    let cores = [Some(shard), Some(application)];
+    let load = Load { outstanding, seconds: options.seconds, mode: Mode::Sleeping };
+    let sample = |lab: &Lab| {
+        let socket = lab.client()?;
+        let seen = on_core(Some(client), || echo(&socket, load))?;
+        Ok(vec![seen.per_second, seen.p50_us, seen.p99_us, seen.lost as f64])
+    };
+    let side = |what: &str, sample| Side { name: name(what), figures: FIGURES, sample };
+    let sides = [
+        side(
+            "in the shard",
+            Box::new(|| {
+                let lab = Lab::new(1)?;
+                let _running = stack::echo(&lab, cores[0], mode)?;
+                sample(&lab)
+            }) as Box<dyn Fn() -> Result<Vec<f64>, Trouble>>,
+        ),
+        side(
+            "thread, ring",
+            Box::new(|| {
+                let lab = Lab::new(2)?;
+                let (running, application) = stack::application(&lab, cores, mode)?;
+                let seen = sample(&lab);
+                drop(application);
+                drop(running);
+                seen
+            }),
+        ),
+        side(
+            "process, Unix socket",
+            Box::new(|| {
+                let lab = Lab::new(3)?;
+                let _daemon = Daemon::start(&lab, cores, mode)?;
+                sample(&lab)
+            }),
+        ),
+    ];
+    report.measure(options, &sides);
+    drop(sides);
+    report.ratio("rate", &name("thread, ring"), &name("process, Unix socket"), None);
+    report.ratio("rate", &name("in the shard"), &name("process, Unix socket"), None);
+    report.ratio("p50", &name("process, Unix socket"), &name("thread, ring"), None);
+}
