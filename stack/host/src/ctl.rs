@@ -28,8 +28,9 @@ mod ping;
 mod report;
 mod request;
 mod server;
+mod sink;
 
-pub use catalog::{About, modules};
+pub use catalog::{About, make, modules};
 pub use client::{Client, pick, running};
 pub use error::CtlError;
 pub use ping::Echo;
@@ -39,6 +40,7 @@ pub use report::{
 };
 pub use request::{Param, Request};
 pub use server::{Listener, Server};
+pub use sink::Writers;
 
 #[cfg(test)]
 mod tests;

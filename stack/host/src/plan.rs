@@ -11,6 +11,10 @@ use millstream_modules::udp::Udp;
 use millstream_msg::PoolConfig;
 use std::net::IpAddr;
 
+mod service;
+
+pub use service::{Service, known as known_services};
+
 /// What a stack is made of. Interfaces are opened in the network namespace of the thread that
 /// calls [`Plan::build`], unless they were opened before.
 #[derive(Debug, Default)]
@@ -21,6 +25,8 @@ pub struct Plan {
     pub gateway: Option<IpAddr>,
     /// Packets between interfaces are forwarded.
     pub forward: bool,
+    /// Services over UDP, by their names in the table of modules: echo, discard and so on.
+    pub services: Vec<String>,
     /// Poll instead of sleeping.
     pub polling: bool,
     /// Seed of the modules' random numbers; keys of tables come from the system.
@@ -65,6 +71,8 @@ pub struct Stack {
     pub udp: NodeId,
     /// Streams of the interfaces, in order.
     pub interfaces: Vec<StreamId>,
+    /// Services, in order.
+    pub services: Vec<Service>,
 }
 
 /// Why a stack could not be brought up. What was made before is gone again.
@@ -84,6 +92,22 @@ pub enum PlanError {
         what: &'static str,
         /// The kernel's answer.
         cause: std::io::Error,
+    },
+    /// No service has the name.
+    #[error("no service {name}: there are {known}")]
+    UnknownService {
+        /// The name.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// A service could not be made.
+    #[error("the service {name}: {why}")]
+    Service {
+        /// Its name.
+        name: String,
+        /// A sentence.
+        why: String,
     },
     /// The modules did not fit together.
     #[error("{what}: {cause}")]
@@ -137,7 +161,9 @@ impl Plan {
         let udp = core.add_mux(Box::new(Udp::new(random_key())));
         let below = core.open_mux(ip, "udp").map_err(|e| plumb("open a stream on ip", e))?;
         core.link(udp, below).map_err(|e| plumb("link a stream of ip below udp", e))?;
-        Ok(Stack { shard, ip, udp, interfaces })
+        let open = |name: &String| service::open(core, udp, name);
+        let services = self.services.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Stack { shard, ip, udp, interfaces, services })
     }
 }
 

@@ -4,9 +4,10 @@ use super::catalog;
 use super::ping::Pinger;
 use super::report::{self, Version};
 use super::request::{Param, Request};
+use super::sink::Writers;
 use crate::inlet::Handle;
 use crate::shard::Shard;
-use millstream_core::{Perimeter, PlumbError, StreamId};
+use millstream_core::{Module, Perimeter, PlumbError, StreamId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -17,6 +18,7 @@ pub(super) struct Asked {
     pub(super) name: String,
     pub(super) handle: Handle,
     pub(super) since: Instant,
+    pub(super) writers: Writers,
 }
 
 /// What one connection keeps between requests.
@@ -47,10 +49,10 @@ impl Session {
                 value(asked.call(move |shard| report::stat(shard, &name, uptime_ms))?)
             }
             Request::Push { stream, module, params } => {
-                asked.change(move |core| put_in(core, &stream, None, &module, &params))
+                asked.put_in(stream, None, &module, params)
             }
             Request::Insert { stream, pos, module, params } => {
-                asked.change(move |core| put_in(core, &stream, Some(pos), &module, &params))
+                asked.put_in(stream, Some(pos), &module, params)
             }
             Request::Pop { stream } => asked.change(move |core| {
                 let id = resolve(core, &stream)?;
@@ -103,18 +105,33 @@ impl Asked {
     ) -> Result<Value, String> {
         self.call(|shard| work(shard.core()))?
     }
+
+    /// Makes a module here, where a file may be opened, and puts it in there.
+    fn put_in(
+        &self,
+        stream: String,
+        pos: Option<usize>,
+        name: &str,
+        params: Vec<Param>,
+    ) -> Result<Value, String> {
+        let wanted = stream.clone();
+        // First, so that a file is not emptied for a stream that is not there.
+        self.change(move |core| resolve(core, &wanted).map(|_| Value::Null))?;
+        let module = catalog::make(name, &params, &stream, &self.writers)?;
+        self.change(move |core| put_in(core, &stream, pos, module, &params))
+    }
 }
 
-/// Makes a module, puts it in and sets its parameters; all of it or nothing.
+/// Puts a module in and sets its parameters; all of it or nothing.
 fn put_in(
     core: &mut Perimeter,
     stream: &str,
     pos: Option<usize>,
-    name: &str,
+    module: Box<dyn Module>,
     params: &[Param],
 ) -> Result<Value, String> {
+    let name = module.info().name;
     let id = resolve(core, stream)?;
-    let module = catalog::make(name)?;
     let modules = core.chain(id).map_err(|e| e.to_string())?;
     let count = modules.iter().filter(|view| view.kind == "module").count();
     let pos = pos.unwrap_or(count);

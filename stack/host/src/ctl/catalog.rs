@@ -1,40 +1,45 @@
-//! catalog: the name of a module becomes a module for a running stack.
+//! catalog: the name of a module becomes a module for a running stack, with files where it needs
+//! them.
 
+use super::request::Param;
+use super::sink::Writers;
 use millstream_core::Module;
-use millstream_modules::{count::Count, impair::Impair, null::Null};
+use millstream_modules::table::{self, Env};
+use serde::{Deserialize, Serialize};
 
 /// What the table says of a module.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// Its name.
     pub name: String,
     /// One sentence.
     pub about: String,
+    /// The UDP port at which it serves, for one that is a service.
+    pub port: Option<u16>,
 }
 
-/// The modules that can be pushed, in order of their names.
+/// The modules that can be pushed, in the order of the table.
 pub fn modules() -> Vec<About> {
-    let names = ["count", "impair", "null"];
-    let made = names.iter().filter_map(|name| make(name).ok());
-    let about = |module: Box<dyn Module>| About {
-        name: module.info().name.to_owned(),
-        about: module.info().about.to_owned(),
+    let about = |info: &millstream_core::ModInfo| About {
+        name: info.name.to_owned(),
+        about: info.about.to_owned(),
+        port: table::service_port(info.name),
     };
-    made.map(about).collect()
+    table::names().map(about).collect()
 }
 
-/// A module by its name.
+/// A module by its name, for a stream. It may open files: not on the shard's thread.
 ///
 /// # Errors
-/// A sentence that lists the names there are.
-pub(super) fn make(name: &str) -> Result<Box<dyn Module>, String> {
-    Ok(match name {
-        "null" => Box::new(Null),
-        "count" => Box::new(Count::default()),
-        "impair" => Box::new(Impair::default()),
-        _ => {
-            let names: Vec<String> = modules().into_iter().map(|about| about.name).collect();
-            return Err(format!("no module {name}: there are {}", names.join(", ")));
-        }
-    })
+/// A sentence.
+pub fn make(
+    name: &str,
+    params: &[Param],
+    stream: &str,
+    writers: &Writers,
+) -> Result<Box<dyn Module>, String> {
+    let params: Vec<(&str, &str)> = params.iter().map(|Param(k, v)| (&**k, &**v)).collect();
+    let mut open = |path: &str| writers.open(path);
+    let mut env = Env { place: stream, sink: &mut open };
+    table::make(name, &params, &mut env).map_err(|e| e.to_string())
 }

@@ -4,6 +4,7 @@ use super::answer::{Asked, Session};
 use super::client::is_live;
 use super::line::{LINE_MAX, Line, Lines};
 use super::path::{self, Places};
+use super::sink::Writers;
 use super::{CtlError, Request};
 use crate::inlet::Handle;
 use rustix::fs::{FlockOperation, flock};
@@ -105,13 +106,14 @@ impl Listener {
         &self.file.path
     }
 
-    /// Answers for this stack from now on; who came before has waited.
+    /// Answers for this stack from now on; who came before has waited. Recordings asked for are
+    /// made with `writers`.
     ///
     /// # Errors
     /// The kernel's, when no thread can be made.
-    pub fn serve(self, handle: Handle) -> io::Result<Server> {
+    pub fn serve(self, handle: Handle, writers: Writers) -> io::Result<Server> {
         let Self { name, socket, file } = self;
-        let asked = Asked { name, handle, since: Instant::now() };
+        let asked = Asked { name, handle, since: Instant::now(), writers };
         let (stop, open) = (AtomicBool::new(false), Mutex::default());
         let shared = Arc::new(Shared { asked, socket, stop, open });
         let theirs = shared.clone();

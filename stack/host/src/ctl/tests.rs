@@ -1,7 +1,7 @@
 //! A stack on a pair, asked over its socket by clients of all sorts.
 
 use super::request::{Param, Request};
-use super::{Conf, CtlError, Echo, Found, Listener, Server, Stat};
+use super::{Conf, CtlError, Echo, Found, Listener, Server, Stat, Writers};
 use crate::plan::{Interface, Line, Plan};
 use millstream_core::Rng;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ impl Lab {
             lab.threads.push(std::thread::spawn(move || stack.shard.run(|_| ()).unwrap()));
         }
         let listener = Listener::claim_in(&lab.folder, "lab").unwrap();
-        lab.server = Some(listener.serve(lab.handles[0].clone()).unwrap());
+        lab.server = Some(listener.serve(lab.handles[0].clone(), Writers::new(|_| ())).unwrap());
         lab
     }
 
@@ -208,6 +208,25 @@ fn the_stack_pings_its_neighbour_and_says_when_nobody_answers() {
         }
         assert!(std::time::Instant::now() < deadline, "{conf:?}");
     }
+}
+
+#[test]
+fn a_capture_is_put_in_records_to_its_file_and_is_refused_without_one() {
+    let lab = Lab::new("capture");
+    let mut talk = lab.connect();
+    assert!(talk.ask(&insert(0, "capture", &[])).unwrap_err().contains("file=PATH"));
+    let path = lab.folder.join("left.pcapng");
+    let file = path.to_str().unwrap();
+    talk.ask(&insert(0, "capture", &[("file", file), ("direction", "down")])).unwrap();
+    let ping = Request::Ping { addr: [10, 0, 0, 2].into(), seq: 0, size: 8, timeout_ms: 10_000 };
+    assert!(talk.ask_for::<Echo>(&ping).rtt_ns.is_some());
+    talk.ask(&Request::Remove { stream: "left".to_owned(), pos: 0 }).unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    // Section header block, then the packets.
+    while std::fs::read(&path).map_or(0, |bytes| bytes.len()) < 300 {
+        assert!(std::time::Instant::now() < deadline, "{:?}", std::fs::read(&path));
+    }
+    assert_eq!(std::fs::read(&path).unwrap()[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
 }
 
 #[test]
