@@ -1,14 +1,14 @@
 //! hop: nanoseconds per message over 0 to 16 null modules, and the line fitted through them.
 //!
-//! One iteration is one message (a cycle divided by its batch). Included: the driver's poll, the
-//! turn, the hops, the put to the sink, flow accounting and counters. Excluded: allocation, the
-//! device. Against: a chain of nested calls that can carry a reply, with the same accounting.
+//! One iteration is a cycle of 32 messages. Included: the driver's poll, the turn, the hops, the
+//! put to the sink, flow accounting and counters. Excluded: allocation, the device. Against: a
+//! chain of nested calls that can carry a reply, with the same accounting.
 //!
 //! `HOP_CLOCK=1` samples the clock as a stack does (one dispatch in 64).
 
 mod common;
 
-use common::{Chain, Nested, Style};
+use common::{Chain, Nested, Style, TRIPS};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn hops(c: &mut Criterion) {
     for style in [Style::Nothing, Style::PerMessage, Style::Service] {
         for batch in BATCHES {
             let mut group = c.benchmark_group(format!("hop/{style:?}/batch_{batch}"));
-            group.throughput(Throughput::Elements(batch as u64));
+            group.throughput(Throughput::Elements(TRIPS as u64));
             for modules in MODULES {
                 let mut chain = Chain::new(modules, style, batch, clock());
                 group.bench_function(BenchmarkId::from_parameter(modules), |b| {
@@ -38,34 +38,32 @@ fn hops(c: &mut Criterion) {
             group.finish();
         }
     }
-    for batch in BATCHES {
-        let mut group = c.benchmark_group(format!("hop/nested_with_reply/batch_{batch}"));
-        group.throughput(Throughput::Elements(batch as u64));
-        for modules in MODULES {
-            let mut nested = Nested::new(modules, batch);
-            group.bench_function(BenchmarkId::from_parameter(modules), |b| {
-                b.iter(|| black_box(&mut nested).cycle());
-            });
-        }
-        group.finish();
+    let mut group = c.benchmark_group("hop/nested_with_reply");
+    group.throughput(Throughput::Elements(TRIPS as u64));
+    for modules in MODULES {
+        let mut nested = Nested::new(modules);
+        group.bench_function(BenchmarkId::from_parameter(modules), |b| {
+            b.iter(|| black_box(&mut nested).cycle());
+        });
     }
+    group.finish();
 }
 
-/// Nanoseconds per message: the median of the fastest quarter of short runs, so that what else
-/// runs on the machine counts little.
-fn measure(batch: usize, mut cycle: impl FnMut()) -> f64 {
-    let cycles = 20_000 / batch;
-    let mut runs: Vec<f64> = (0..400)
+/// Nanoseconds per message: the lower twentieth of short runs, so that what else runs on the
+/// machine counts little.
+fn measure(mut cycle: impl FnMut()) -> f64 {
+    const CYCLES: usize = 100;
+    let mut runs: Vec<f64> = (0..2000)
         .map(|_| {
             let start = Instant::now();
-            for _ in 0..cycles {
+            for _ in 0..CYCLES {
                 cycle();
             }
-            start.elapsed().as_nanos() as f64 / (cycles * batch) as f64
+            start.elapsed().as_nanos() as f64 / (CYCLES * TRIPS) as f64
         })
         .collect();
     runs.sort_by(f64::total_cmp);
-    runs[runs.len() / 8]
+    runs[runs.len() / 20]
 }
 
 /// Slope and intercept by least squares.
@@ -77,12 +75,12 @@ fn fit(points: &[(f64, f64)]) -> (f64, f64) {
     (above / below, y - above / below * x)
 }
 
-fn line(name: &str, batch: usize, mut at: impl FnMut(usize) -> f64) {
+fn line(name: &str, mut at: impl FnMut(usize) -> f64) {
     let points = MODULES.map(|modules| (modules as f64, at(modules)));
     let (slope, intercept) = fit(&points);
     let values: Vec<String> = points.iter().map(|p| format!("{:6.1}", p.1)).collect();
     println!(
-        "{name:<18} batch {batch:>2}: {} ns/msg at {MODULES:?} modules; \
+        "{name:<20} {} ns/msg at {MODULES:?} modules; \
          slope {slope:.2} ns/module, intercept {intercept:.1} ns",
         values.join(" "),
     );
@@ -91,16 +89,16 @@ fn line(name: &str, batch: usize, mut at: impl FnMut(usize) -> f64) {
 fn lines() {
     for batch in BATCHES {
         for style in [Style::Nothing, Style::PerMessage, Style::Service] {
-            line(&format!("{style:?}"), batch, |modules| {
+            line(&format!("{style:?}/batch_{batch}"), |modules| {
                 let mut chain = Chain::new(modules, style, batch, clock());
-                measure(batch, || black_box(&mut chain).cycle())
+                measure(|| black_box(&mut chain).cycle())
             });
         }
-        line("nested with reply", batch, |modules| {
-            let mut nested = Nested::new(modules, batch);
-            measure(batch, || black_box(&mut nested).cycle())
-        });
     }
+    line("nested_with_reply", |modules| {
+        let mut nested = Nested::new(modules);
+        measure(|| black_box(&mut nested).cycle())
+    });
 }
 
 criterion_group! {

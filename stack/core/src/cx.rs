@@ -19,15 +19,12 @@ pub struct Cx<'a> {
     pub(crate) node: u32,
     pub(crate) pair: u32,
     pub(crate) side: Side,
-    /// Outputs in the own direction wait in `out` for the end of the dispatch.
+    /// Outputs in the own direction wait in the net's `out` for the end of the dispatch.
     gather: bool,
-    /// One of `out` has a band above 0.
-    banded: bool,
     /// The neighbour's queue in the own direction.
     next: QueueNo,
-    out: MsgList,
     due: Due,
-    /// A part of `due` was discharged before the end: writers may wait.
+    /// A part of `due` was discharged before the end: writers of this queue may wait.
     eased: QueueNo,
 }
 
@@ -37,30 +34,30 @@ impl<'a> Cx<'a> {
     #[inline]
     pub(crate) fn new(net: &'a mut Net, node: u32, pair: u32, side: Side) -> Self {
         let next = net.next_of(queue_no(pair, side));
-        let (out, due) = (MsgList::new(), Due::NOTHING);
-        Self { net, node, pair, side, gather: false, banded: false, next, out, due, eased: NONE }
+        Self { net, node, pair, side, gather: false, next, due: Due::NOTHING, eased: NONE }
     }
 
-    /// A context for a put of one message, whose charge is still in `due`.
+    /// A context for the put of one message, whose charge is still in `due`.
     #[inline]
     pub(crate) fn one(net: &'a mut Net, node: u32, queue: QueueNo, next: u32, due: Due) -> Self {
-        let (pair, side, out) = (queue >> 1, side_of(queue), MsgList::new());
-        Self { net, node, pair, side, gather: false, banded: false, next, out, due, eased: NONE }
+        let (pair, side) = (queue >> 1, side_of(queue));
+        Self { net, node, pair, side, gather: false, next, due, eased: NONE }
     }
 
     /// A context for puts of many messages or for a service procedure: it gathers the outputs.
     #[inline]
     pub(crate) fn many(net: &'a mut Net, node: u32, queue: QueueNo, next: u32, due: Due) -> Self {
+        debug_assert!(net.out.is_empty(), "one dispatch at a time");
         Self { gather: true, ..Self::one(net, node, queue, next, due) }
     }
 
     /// The dispatch is over: posts what was gathered and settles flow control.
     #[inline]
-    pub(crate) fn end(mut self) {
-        if !self.out.is_empty() {
+    pub(crate) fn end(&mut self) {
+        if self.gather && !self.net.out.is_empty() {
             self.post_out();
         }
-        if self.due.msgs != 0 || self.due.bytes != 0 {
+        if self.due.msgs | self.due.bytes != 0 {
             self.ease();
         }
         if self.eased != NONE {
@@ -75,9 +72,9 @@ impl<'a> Cx<'a> {
     }
 
     fn post_out(&mut self) {
-        let out = core::mem::take(&mut self.out);
+        let out = core::mem::take(&mut self.net.out);
         self.net.stats[self.node as usize].msgs_out[self.side as usize] += out.len() as u64;
-        if core::mem::take(&mut self.banded) {
+        if core::mem::take(&mut self.net.out_banded) {
             self.net.post_batch(self.next, out);
         } else {
             self.net.post_moved(self.next, out, &mut self.due);
@@ -92,8 +89,8 @@ impl Cx<'_> {
     #[inline]
     pub fn putnext(&mut self, msg: Msg) {
         if self.gather {
-            self.banded |= msg.band().0 != 0;
-            return self.out.push(msg);
+            self.net.out_banded |= msg.band().0 != 0;
+            return self.net.out.push(msg);
         }
         self.net.stats[self.node as usize].msgs_out[self.side as usize] += 1;
         // Still charged to the same queue, as it is most of the time: nothing to do.
@@ -123,8 +120,8 @@ impl Cx<'_> {
     /// Passes messages on together, in order.
     pub fn put_batch(&mut self, side: Side, mut batch: MsgList) {
         if side == self.side && self.gather {
-            self.banded |= batch.iter().any(|msg| msg.band().0 != 0);
-            return self.out.append(&mut batch);
+            self.net.out_banded |= batch.iter().any(|msg| msg.band().0 != 0);
+            return self.net.out.append(&mut batch);
         }
         let next = self.net.next_of(queue_no(self.pair, side));
         self.net.stats[self.node as usize].msgs_out[side as usize] += batch.len() as u64;
@@ -153,8 +150,8 @@ impl Cx<'_> {
         }
         let Some(target) = self.net.queue(self.next).map(|q| q.target) else { return true };
         // With what was gathered there is room even while the input is charged too.
-        let (bytes, msgs) = (self.out.bytes(), self.out.len() as u32);
-        if band.0 == 0 && !self.banded && self.net.has_room(target, bytes, msgs) {
+        let (bytes, msgs) = (self.net.out.bytes(), self.net.out.len() as u32);
+        if band.0 == 0 && !self.net.out_banded && self.net.has_room(target, bytes, msgs) {
             return true;
         }
         self.canput_exactly(target, band)
@@ -162,7 +159,7 @@ impl Cx<'_> {
 
     #[cold]
     fn canput_exactly(&mut self, target: QueueNo, band: Band) -> bool {
-        if !self.out.is_empty() {
+        if self.gather && !self.net.out.is_empty() {
             self.post_out();
         }
         if self.due.target == target {

@@ -157,9 +157,9 @@ impl Net {
     #[inline]
     pub(crate) fn has_room(&self, target: QueueNo, bytes: u32, msgs: u32) -> bool {
         let Some(q) = self.queue(target) else { return true };
-        let hiwat = self.marks[q.marks as usize].hiwat;
+        let marks = &self.marks[q.marks as usize];
         let (bytes, msgs) = (q.bytes.wrapping_add(bytes), q.msgs + msgs);
-        (bytes < hiwat && msgs < hiwat) || msgs == 0
+        (marks.weight(bytes, msgs) < marks.hiwat && msgs < marks.hiwat) || msgs == 0
     }
 
     #[cold]
@@ -184,8 +184,9 @@ impl Net {
         let side = (target & 1) as usize;
         let Some(pair) = self.pairs.at_mut(target >> 1) else { return };
         let q = &mut pair.queues[side];
-        let lowat = self.marks[q.marks as usize].lowat;
-        let low = |bytes, msgs| lowat == 0 || (bytes < lowat && msgs < lowat);
+        let marks = self.marks[q.marks as usize];
+        let lowat = marks.lowat;
+        let low = |bytes, msgs| lowat == 0 || (marks.weight(bytes, msgs) < lowat && msgs < lowat);
         let mut relieved = false;
         if q.has(WANT_WRITE) && low(q.bytes, q.msgs) {
             q.clear(WANT_WRITE);
@@ -262,10 +263,11 @@ impl Net {
         if !q.has(BANDED) {
             return true;
         }
-        let hiwat = self.marks[q.marks as usize].hiwat;
+        let marks = self.marks[q.marks as usize];
         let Some(bands) = self.bands_of(target) else { return true };
         let record = bands.record((target & 1) as usize, band);
-        if (record.bytes < hiwat && record.msgs < hiwat) || record.msgs == 0 {
+        let weight = marks.weight(record.bytes, record.msgs);
+        if (weight < marks.hiwat && record.msgs < marks.hiwat) || record.msgs == 0 {
             return true;
         }
         record.want_write = true;

@@ -108,7 +108,7 @@ fn run(seed: u64) {
     let mut rng = Rng::new(seed);
     let lowat = rng.below(60) as u32;
     let hiwat = lowat + rng.below(60) as u32;
-    let marks = Marks { hiwat, lowat, minpsz: 0, maxpsz: 100 };
+    let marks = Marks { hiwat, lowat, minpsz: 0, maxpsz: 100, per_msg: 0 };
     let mut bench = bench(marks);
     let mut model = Model { want_read: true, hiwat, lowat, ..Model::default() };
     let bands = [0, 0, 0, 1, 3, 255];

@@ -141,11 +141,25 @@ pub struct Marks {
     pub minpsz: u32,
     /// Largest message that a write makes. Bytes.
     pub maxpsz: u32,
+    /// Counted for each message besides its bytes: what a cell costs that is hardly used. Bytes.
+    pub per_msg: u32,
 }
 
 impl Marks {
     /// 1 MiB and 256 KiB: a few dozen super-frames; any message size.
-    pub const DEFAULT: Self = Self { hiwat: 1 << 20, lowat: 1 << 18, minpsz: 0, maxpsz: 1 << 16 };
+    pub const DEFAULT: Self =
+        Self { hiwat: 1 << 20, lowat: 1 << 18, minpsz: 0, maxpsz: 1 << 16, per_msg: 0 };
+
+    /// The same for queues that messages rest in because somebody does not read or a line does not
+    /// take them: half of the cell of a frame is counted for each message, so that a flood of tiny
+    /// ones cannot hold all cells. A full queue of them holds 2 MiB, one of frames 1 MiB.
+    pub const RESTING: Self = Self { per_msg: 1024, ..Self::DEFAULT };
+
+    /// What flow control counts for so many bytes and messages.
+    #[inline]
+    pub(crate) const fn weight(&self, bytes: u32, msgs: u32) -> u32 {
+        bytes.saturating_add(msgs.saturating_mul(self.per_msg))
+    }
 }
 
 /// How far an operation of a module has come.

@@ -50,14 +50,11 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// The neighbour's queue in a direction, or `NONE`.
+    /// The neighbour's queue in a direction; one that does not exist at the end.
     #[inline]
     pub(crate) fn next(&self, side: Side) -> QueueNo {
-        match side {
-            Side::Read if self.up != NONE => queue_no(self.up, side),
-            Side::Write if self.down != NONE => queue_no(self.down, side),
-            _ => NONE,
-        }
+        // Of no pair: a queue that no pair has.
+        queue_no(if side as u8 == 0 { self.up } else { self.down }, side)
     }
 }
 
@@ -100,6 +97,10 @@ pub(crate) struct Net {
     pub(crate) slot: Option<(QueueNo, Msg)>,
     /// False while a batch runs: its outputs go to inboxes.
     pub(crate) slot_open: bool,
+    /// Outputs that a dispatch has gathered; empty between dispatches.
+    pub(crate) out: MsgList,
+    /// One of them has a band above 0.
+    pub(crate) out_banded: bool,
     /// Queues with something in their inbox, each once.
     pub(crate) run: VecDeque<QueueNo>,
     /// Queues to serve, each once.
@@ -138,12 +139,10 @@ impl Net {
         Some(&mut self.pairs.at_mut(queue >> 1)?.queues[(queue & 1) as usize])
     }
 
-    /// The queue after `queue` in its direction, or `NONE`.
+    /// The queue after `queue` in its direction; one that does not exist at the end.
     #[inline]
     pub(crate) fn next_of(&self, queue: QueueNo) -> QueueNo {
-        let Some(pair) = self.pairs.at(queue >> 1) else { return NONE };
-        let next = if queue & 1 == 0 { pair.up } else { pair.down };
-        if next == NONE { NONE } else { next * 2 + (queue & 1) }
+        self.pairs.at(queue >> 1).map_or(NONE, |pair| pair.next(side_of(queue)))
     }
 
     /// The queue before `queue` in its direction, or `NONE`.
@@ -165,14 +164,16 @@ impl Net {
     /// Hands a charged message over: to the slot when nothing else is in flight, or to the inbox.
     #[inline]
     pub(crate) fn deliver(&mut self, queue: QueueNo, msg: Msg) {
-        if self.slot_open && self.run.is_empty() {
-            match self.slot.take() {
-                None => {
-                    self.slot = Some((queue, msg));
-                    return;
-                }
-                Some((first_queue, first)) => self.enter_inbox(first_queue, first),
-            }
+        if self.slot_open && self.run.is_empty() && self.slot.is_none() {
+            self.slot = Some((queue, msg));
+            return;
+        }
+        self.deliver_to_inbox(queue, msg);
+    }
+
+    fn deliver_to_inbox(&mut self, queue: QueueNo, msg: Msg) {
+        if let Some((first_queue, first)) = self.slot.take() {
+            self.enter_inbox(first_queue, first);
         }
         self.enter_inbox(queue, msg);
     }

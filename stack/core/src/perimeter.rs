@@ -99,6 +99,8 @@ impl Perimeter {
                 caps: Vec::new(),
                 slot: None,
                 slot_open: true,
+                out: MsgList::new(),
+                out_banded: false,
                 run: VecDeque::with_capacity(64),
                 serve: VecDeque::with_capacity(64),
                 timers: Timers::new(0),
@@ -364,30 +366,27 @@ impl Perimeter {
         stat.bytes_in[side as usize] += len as u64;
         let timed = self.start_timing();
         let mut cx = Cx::one(&mut self.net, node, queue, next, due);
-        match self.nodes.at_mut(node) {
-            Some(Node::Module(module, _)) => match side {
+        if let Some(Node::Module(module, _)) = self.nodes.at_mut(node) {
+            match side {
                 Side::Read => module.rput(&mut cx, msg),
                 Side::Write => module.wput(&mut cx, msg),
-            },
-            Some(Node::Mux(mux)) => {
-                let pair = cx.net.pairs.key_at(queue >> 1).expect("the pair was just read");
-                match role {
-                    Role::Lower => mux.lrput(&mut cx, Lower { pair, cookie }, msg),
-                    _ => mux.uwput(&mut cx, Upper { pair, cookie }, msg),
-                }
             }
-            Some(other) => {
-                let mut batch = MsgList::new();
-                batch.push(msg);
-                put_end(other, cx.net, node, queue >> 1, batch);
+        } else if let Some(Node::Mux(mux)) = self.nodes.at_mut(node) {
+            let pair = cx.net.pairs.key_at(queue >> 1).expect("the pair was just read");
+            match role {
+                Role::Lower => mux.lrput(&mut cx, Lower { pair, cookie }, msg),
+                _ => mux.uwput(&mut cx, Upper { pair, cookie }, msg),
             }
-            None => cx.net.lose(msg),
+        } else {
+            put_end(self.nodes.at_mut(node), cx.net, node, queue >> 1, single(msg));
         }
         cx.end();
         if due.msgs == 0 {
             self.net.relief(target);
         }
-        self.stop_timing(timed, node, 1);
+        if timed.is_some() {
+            self.stop_timing(timed, node, 1);
+        }
     }
 
     fn put_batch(&mut self, queue: QueueNo, batch: MsgList) {
@@ -422,8 +421,7 @@ impl Perimeter {
                     _ => mux.uwput_batch(&mut cx, Upper { pair, cookie }, batch),
                 }
             }
-            Some(other) => put_end(other, cx.net, node, queue >> 1, batch),
-            None => batch.into_iter().for_each(|msg| cx.net.lose(msg)),
+            other => put_end(other, cx.net, node, queue >> 1, batch),
         }
         cx.end();
         if banded {
@@ -545,8 +543,15 @@ impl Perimeter {
     }
 }
 
+fn single(msg: Msg) -> MsgList {
+    let mut list = MsgList::new();
+    list.push(msg);
+    list
+}
+
 /// Puts at the ends of a stream that are neither modules nor multiplexors.
-fn put_end(end: &mut Node, net: &mut Net, node: u32, pair: u32, batch: MsgList) {
+fn put_end(end: Option<&mut Node>, net: &mut Net, node: u32, pair: u32, batch: MsgList) {
+    let Some(end) = end else { return batch.into_iter().for_each(|msg| net.lose(msg)) };
     match end {
         Node::Head(head) => head.put(net, node, pair, batch),
         Node::Driver(driver, _) => {

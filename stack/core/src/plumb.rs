@@ -106,7 +106,7 @@ impl Perimeter {
     /// Opens a stream on a device: a head directly above its driver.
     pub fn open_device(&mut self, name: &str, device: Box<dyn Device>) -> (StreamId, NodeId) {
         let driver = self.add_driver(name, device);
-        let bottom = self.new_pair(driver.0.index, Role::Sole, [Marks::DEFAULT; 2], [0, ENDS]);
+        let bottom = self.new_pair(driver.0.index, Role::Sole, [Marks::RESTING; 2], [0, ENDS]);
         if let Some(Node::Driver(d, pair)) = self.nodes.get_mut(driver.0) {
             *pair = bottom;
             d.generation = driver.0.generation;
@@ -311,7 +311,7 @@ impl Perimeter {
         if let Some(Node::Mux(m)) = self.nodes.at_mut(mux) {
             m.unlink(&mut cx, Lower { pair: key, cookie });
         }
-        let marks = self.net.intern(Marks::DEFAULT);
+        let marks = self.net.intern(Marks::RESTING);
         if let Some(pair) = self.net.pairs.at_mut(top) {
             (pair.node, pair.role, pair.cookie) = (head.0.index, Role::Sole, 0);
             pair.queues[0].set(SERVICE | NO_ENABLE);
@@ -526,7 +526,7 @@ impl Perimeter {
         let stream = Stream { name: name.into(), top: NONE, bottom, head: None, headroom: 0 };
         let id = StreamId(self.streams.insert(stream));
         let head = self.add_node(Node::Head(Head::new(id)));
-        let top = self.new_pair(head.0.index, Role::Sole, [Marks::DEFAULT; 2], [ENDS, 0]);
+        let top = self.new_pair(head.0.index, Role::Sole, [Marks::RESTING; 2], [ENDS, 0]);
         for (pair, up, down) in [(top, NONE, bottom), (bottom, top, NONE)] {
             if let Some(p) = self.net.pairs.at_mut(pair) {
                 (p.stream, p.up, p.down) = (id.0.index, up, down);

@@ -1,11 +1,13 @@
 //! Chains of null modules to measure: the framework's, and a nested one for comparison.
 //!
-//! One cycle moves the messages of a belt from a device, through the modules, to a sink that has
-//! a service procedure (so that flow control charges it). Nothing is allocated in a cycle.
+//! A cycle is [`TRIPS`] messages once through the modules. In batches of 32 they come from a device
+//! and end in a sink with a service procedure (which flow control charges). Single, one message
+//! runs up and down between two modules that send it back, so that it is alone in every hop and
+//! the turn around it counts little. Nothing is allocated in a cycle.
 #![allow(dead_code)]
 
 use millstream_core::{
-    Caps, Config, Cx, Device, Errno, ModInfo, Module, NodeId, Perimeter, StreamId,
+    Caps, Config, Cx, Device, Errno, ModInfo, Module, NodeId, Perimeter, Side, StreamId,
 };
 use millstream_msg::offload::Can;
 use millstream_msg::{Msg, MsgList, Pool, PoolConfig};
@@ -79,6 +81,24 @@ impl Module for Sink {
     }
 }
 
+/// Sends back what goes in this direction.
+struct Bounce(Side);
+
+impl Module for Bounce {
+    fn info(&self) -> &'static ModInfo {
+        const INFO: ModInfo = ModInfo::new("bounce", "sends back");
+        &INFO
+    }
+
+    fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        if self.0 == Side::Read { cx.qreply(msg) } else { cx.putnext(msg) }
+    }
+
+    fn wput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        if self.0 == Side::Write { cx.qreply(msg) } else { cx.putnext(msg) }
+    }
+}
+
 struct Nothing;
 
 impl Module for Nothing {
@@ -102,26 +122,40 @@ impl Module for PerMessage {
         self.bytes += msg.len() as u64;
         cx.putnext(msg);
     }
+
+    fn wput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        self.bytes += msg.len() as u64;
+        cx.putnext(msg);
+    }
 }
 
 struct Service;
 
 impl Module for Service {
     fn info(&self) -> &'static ModInfo {
-        const INFO: ModInfo = ModInfo { rsrv: true, ..ModInfo::new("service", "queues all") };
+        const INFO: ModInfo =
+            ModInfo { rsrv: true, wsrv: true, ..ModInfo::new("service", "queues all") };
         &INFO
     }
 
     fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
         cx.putq(msg);
     }
+
+    fn wput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        cx.putq(msg);
+    }
 }
 
-/// A perimeter with a device, modules and a sink.
+/// Messages that go once through the modules in a cycle.
+pub(crate) const TRIPS: usize = 32;
+
+/// A perimeter with a device, modules and a sink, or two modules that send back.
 pub(crate) struct Chain {
-    pub(crate) perimeter: Perimeter,
+    perimeter: Perimeter,
     driver: NodeId,
-    batch: usize,
+    /// Dispatches of [`TRIPS`] trips of a single message; `None`: batches.
+    single: Option<usize>,
 }
 
 impl Chain {
@@ -131,31 +165,43 @@ impl Chain {
         batch: usize,
         clock: Option<fn() -> u64>,
     ) -> Self {
-        let mut perimeter = Perimeter::new(Config { pool: pool(), seed: 1, clock });
-        let (stream, driver): (StreamId, _) = perimeter.open_device("source", Box::new(Source));
+        let mut p = Perimeter::new(Config { pool: pool(), seed: 1, clock });
+        let (stream, driver): (StreamId, _) = p.open_device("source", Box::new(Source));
+        if batch == 1 {
+            p.push(stream, Box::new(Bounce(Side::Write))).expect("a module");
+        }
         for _ in 0..modules {
             let module: Box<dyn Module> = match style {
                 Style::Nothing => Box::new(Nothing),
                 Style::PerMessage => Box::new(PerMessage { bytes: 0 }),
                 Style::Service => Box::new(Service),
             };
-            perimeter.push(stream, module).expect("a module");
+            p.push(stream, module).expect("a module");
         }
-        perimeter.push(stream, Box::new(Sink)).expect("the sink");
-        perimeter.turn(0, 1000);
-        fill_belt(perimeter.pool(), batch);
-        Self { perimeter, driver, batch }
+        if batch > 1 {
+            assert_eq!(batch, TRIPS);
+            p.push(stream, Box::new(Sink)).expect("the sink");
+            p.turn(0, 1000);
+            fill_belt(p.pool(), batch);
+            return Self { perimeter: p, driver, single: None };
+        }
+        p.push(stream, Box::new(Bounce(Side::Read))).expect("a module");
+        p.turn(0, 1000);
+        let msg = p.pool().copy_from(64, &[7; 64]).expect("memory");
+        p.putmsg(stream, msg).expect("room");
+        let per_module = if style == Style::Service { 2 } else { 1 };
+        Self { perimeter: p, driver, single: Some(TRIPS * (modules * per_module + 1)) }
     }
 
-    /// All messages of the belt once through the chain.
+    /// [`TRIPS`] messages once through the chain.
     #[inline(never)]
     pub(crate) fn cycle(&mut self) {
-        self.perimeter.poll(self.driver, self.batch);
-        self.perimeter.turn(0, 10_000);
-    }
-
-    pub(crate) fn batch(&self) -> usize {
-        self.batch
+        if let Some(dispatches) = self.single {
+            self.perimeter.turn(0, dispatches);
+        } else {
+            self.perimeter.poll(self.driver, TRIPS);
+            self.perimeter.turn(0, 10_000);
+        }
     }
 }
 
@@ -268,7 +314,7 @@ impl NestedModule for NestedSink {
 }
 
 impl Nested {
-    pub(crate) fn new(modules: usize, batch: usize) -> Self {
+    pub(crate) fn new(modules: usize) -> Self {
         let mut pool = pool();
         let node = |module: Box<dyn NestedModule>| NestedNode {
             module,
@@ -280,7 +326,7 @@ impl Nested {
         };
         let mut nodes: Vec<_> = (0..modules).map(|_| node(Box::new(NestedNull))).collect();
         nodes.push(node(Box::new(NestedSink)));
-        fill_belt(&mut pool, batch);
+        fill_belt(&mut pool, TRIPS);
         let net = NestedNet { charged: vec![(0, 0); modules + 1], belt: BELT.take() };
         Self { nodes, net, pool }
     }

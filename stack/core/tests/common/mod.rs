@@ -30,7 +30,7 @@ pub(crate) fn cells(p: &mut Perimeter) -> usize {
 }
 
 /// So small that every test meets them.
-pub(crate) const TIGHT: Marks = Marks { hiwat: 40, lowat: 12, minpsz: 0, maxpsz: 1 << 16 };
+pub(crate) const TIGHT: Marks = Marks { hiwat: 40, lowat: 12, ..Marks::DEFAULT };
 
 macro_rules! info {
     ($name:literal, $service:literal) => {{
