@@ -11,16 +11,17 @@
 //! A full or external cell returns when the count of its `Dblk` is 0, whichever Mblk went first.
 
 use crate::offload::Offload;
+use crate::refs::Refs;
 use crate::shared::Shared;
 use bytes::Bytes;
 use core::mem::size_of;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 /// A message block: a window of `len` bytes from `rptr` into the data block.
 ///
 /// `kind` is per block; `total_len`, `flow_hash`, `stamp`, `offload`, `band`, `flags` and `ctx`
 /// are valid in the first block of a message only.
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Mblk {
     /// Next message of a list (first block only), or next free cell.
@@ -55,7 +56,7 @@ pub(crate) struct Dblk {
     pub(crate) shared: *const Shared,
     /// Bytes from `base` to the limit.
     pub(crate) size: u32,
-    pub(crate) refs: AtomicU32,
+    pub(crate) refs: Refs,
     /// Bytes that the memory costs: the cell, or for an external block the cell and the memory.
     pub(crate) truesize: u32,
     pub(crate) class: Class,
@@ -63,10 +64,10 @@ pub(crate) struct Dblk {
     pub(crate) foreign: bool,
     /// May be written in place when the count is 1. False for memory lent read-only.
     pub(crate) writable: bool,
-    _pad: [u8; 33],
+    _pad: [u8; 29],
 }
 
-const _: () = assert!(size_of::<Dblk>() == 64);
+const _: () = assert!(size_of::<Dblk>() == 64 || crate::sync::MODELLED);
 
 /// What releases the memory of an external block.
 #[derive(Debug)]
@@ -75,8 +76,9 @@ pub enum Free {
     None,
     /// The memory is that of this `Bytes`.
     Bytes(Bytes),
-    /// `f(arg)` is called exactly once, after the last reference, on the thread that dropped it
-    /// or, where the pool's owner frees, between two dispatches.
+    /// `f(arg)` is called exactly once, after the last window is gone: at once on the thread that
+    /// drops the only one; by the pool's owner in [`crate::Pool::run_deferred`] when it freed one
+    /// of them, or several threads did.
     Fn(fn(*mut ()), *mut ()),
 }
 
@@ -178,32 +180,33 @@ impl Dblk {
             base,
             shared,
             size,
-            refs: AtomicU32::new(1),
+            refs: Refs::one(),
             truesize: class.stride() as u32,
             class,
             foreign: false,
             writable: true,
-            _pad: [0; 33],
+            _pad: [0; 29],
         }
     }
 
-    /// One window only: it may be written. Acquire pairs with the Release of `drop_ref`, so that
-    /// what the other holders read happened before what is written now.
+    /// One window only: it may be written.
     #[inline]
     pub(crate) fn is_unique(&self) -> bool {
-        self.refs.load(Ordering::Acquire) == 1
+        self.refs.is_sole()
     }
 
-    #[inline]
-    pub(crate) fn add_ref(&self) {
-        self.refs.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Drops one reference; true when it was the last. The sole owner pays no atomic
-    /// read-modify-write.
-    #[inline]
-    pub(crate) fn drop_ref(&self) -> bool {
-        self.is_unique() || self.refs.fetch_sub(1, Ordering::AcqRel) == 1
+    /// The free routine, taken out; [`Free::None`] when there is none.
+    ///
+    /// # Safety
+    /// Nobody else uses the data block.
+    pub(crate) unsafe fn take_free(this: *mut Self) -> Free {
+        // SAFETY: passed on from the caller; the slot of an external cell always holds a value.
+        unsafe {
+            match (*this).class {
+                Class::External => ptr::replace(Self::free_slot(this), Free::None),
+                _ => Free::None,
+            }
+        }
     }
 
     /// The free routine of an external cell, in the same cell behind the data block.

@@ -43,6 +43,7 @@ pub mod offload;
 mod ops;
 mod pool;
 mod pullup;
+mod refs;
 mod shared;
 mod sync;
 

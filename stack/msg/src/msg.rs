@@ -161,7 +161,8 @@ impl Msg {
     /// The first block's bytes, to write in place.
     ///
     /// `None` when another message looks into the same memory or the memory was lent read-only:
-    /// writable means unique. See [`Msg::make_writable`].
+    /// writable means unique. A window that another thread freed counts until the pool's owner
+    /// has collected it. See [`Msg::make_writable`].
     #[inline]
     pub fn first_mut(&mut self) -> Option<&mut [u8]> {
         let mblk = self.mblk_mut();

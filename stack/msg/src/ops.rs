@@ -24,7 +24,7 @@ impl Msg {
     #[inline]
     pub fn prepend(&mut self, pool: &mut Pool, n: usize) -> Result<&mut [u8], NoMem> {
         if self.headroom() < n {
-            self.link_front(pool, n)?;
+            self.make_headroom(pool, n)?;
         }
         let mblk = self.mblk_mut();
         mblk.rptr = mblk.rptr.wrapping_sub(n);
@@ -70,7 +70,22 @@ impl Msg {
     /// # Errors
     /// [`NoMem`]: nothing is left over, `self` is unchanged.
     pub fn dup(&self, pool: &mut Pool) -> Result<Self, NoMem> {
-        self.dup_range(pool, 0, self.len(), true)
+        // SAFETY: walks our own chain. The new windows are owned by `dup`, whose last is `end`;
+        // the first has all marks and the length of the message, being a copy of ours.
+        unsafe {
+            let head = self.head();
+            let dup = Self::from_raw(pool.window(head, 0, (*head).len as usize)?);
+            let (mut end, mut block) = (dup.head(), (*head).cont);
+            while !block.is_null() {
+                let Ok(window) = pool.window(block, 0, (*block).len as usize) else {
+                    pool.free(dup);
+                    return Err(NoMem);
+                };
+                (*end).cont = window;
+                (end, block) = (window, (*block).cont);
+            }
+            Ok(dup)
+        }
     }
 
     /// Cuts the message: `self` keeps `[0, at)`, the rest is returned.
@@ -128,7 +143,7 @@ impl Msg {
     pub fn slice(&self, pool: &mut Pool, from: usize, len: usize) -> Result<Self, NoMem> {
         let behind = self.len().checked_sub(from).and_then(|rest| rest.checked_sub(len));
         assert!(behind.is_some(), "slice beyond the end of the message");
-        let mut slice = self.dup_range(pool, from, len, false)?;
+        let mut slice = self.dup_range(pool, from, len)?;
         slice.set_offload(Offload::NONE);
         if behind != Some(0) {
             slice.set_flags(slice.flags().without(MsgFlags::OF_END));
@@ -253,11 +268,16 @@ impl Msg {
         rest
     }
 
-    /// Links an empty block with `n` bytes of headroom in front; it becomes the head.
+    /// Links an empty block with `n` bytes of headroom in front, which becomes the head; unless
+    /// the block is unique after all, once windows that others freed are off its count.
     #[cold]
-    fn link_front(&mut self, pool: &mut Pool, n: usize) -> Result<(), NoMem> {
+    fn make_headroom(&mut self, pool: &mut Pool, n: usize) -> Result<(), NoMem> {
         // Room for what modules further down will want too.
         const MORE: usize = 64;
+        pool.collect();
+        if self.headroom() >= n {
+            return Ok(());
+        }
         let mut front = pool.alloc(n.saturating_add(MORE), 0)?;
         if front.headroom() < n {
             pool.free(front);
@@ -271,13 +291,7 @@ impl Msg {
     }
 
     /// Windows on `[from, from + len)`, with the marks of the whole.
-    fn dup_range(
-        &self,
-        pool: &mut Pool,
-        from: usize,
-        len: usize,
-        keep_empty: bool,
-    ) -> Result<Self, NoMem> {
+    fn dup_range(&self, pool: &mut Pool, from: usize, len: usize) -> Result<Self, NoMem> {
         let (mut skip, mut left) = (from, len);
         let mut head: *mut Mblk = ptr::null_mut();
         let mut end: *mut *mut Mblk = &raw mut head;
@@ -285,13 +299,12 @@ impl Msg {
         // SAFETY: walks our own chain, which has `from + len` bytes; `end` is `head` or the link
         // of the last new window. What was built before a failure is owned by `head`.
         unsafe {
-            while !block.is_null() {
+            while left > 0 || head.is_null() {
                 let start = skip.min((*block).len as usize);
                 let n = ((*block).len as usize - start).min(left);
                 skip -= start;
                 left -= n;
-                let wanted = n > 0 || keep_empty || (left == 0 && head.is_null());
-                if wanted {
+                if n > 0 || left == 0 {
                     match pool.window(block, start, n) {
                         Ok(window) => *end = window,
                         Err(NoMem) => {
@@ -302,9 +315,6 @@ impl Msg {
                         }
                     }
                     end = &raw mut (**end).cont;
-                }
-                if left == 0 && !keep_empty {
-                    break;
                 }
                 block = (*block).cont;
             }

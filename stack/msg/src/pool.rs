@@ -150,14 +150,16 @@ impl Pool {
         }
     }
 
-    /// Runs the free routines of external blocks that [`Pool::free`] put off.
+    /// Runs the free routines of external blocks that were put off until the owner is between two
+    /// dispatches. Collects first.
     pub fn run_deferred(&mut self) {
+        self.collect();
         while !self.deferred.is_null() {
             let cell = self.deferred;
             // SAFETY: deferred cells are ours, whole, and linked by `next`.
             unsafe {
                 self.deferred = (*cell).next;
-                let routine = ptr::replace(Dblk::free_slot((*cell).dblk), Free::None);
+                let routine = Dblk::take_free((*cell).dblk);
                 self.put_home(cell, Class::External);
                 routine.run();
             }
@@ -213,10 +215,11 @@ impl Pool {
         }
     }
 
-    /// A second window on bytes `[start, start + len)` of `block`, of the same kind.
+    /// A second window on bytes `[start, start + len)` of `block`, with its kind and marks.
     ///
     /// # Safety
     /// `block` is live, unchanged meanwhile, and has `start + len` bytes.
+    #[inline]
     pub(crate) unsafe fn window(
         &mut self,
         block: *const Mblk,
@@ -228,10 +231,18 @@ impl Pool {
         // while the second one is taken.
         unsafe {
             let dblk = (*block).dblk;
-            (*dblk).add_ref();
-            Mblk::init(cell, dblk, (*block).rptr.add(start));
-            (*cell).len = len as u32;
-            (*cell).kind = (*block).kind;
+            if ptr::eq((*dblk).shared, self.shared) {
+                (*dblk).refs.add_home();
+            } else {
+                (*dblk).refs.add_away();
+            }
+            cell.write(Mblk {
+                next: ptr::null_mut(),
+                cont: ptr::null_mut(),
+                rptr: (*block).rptr.add(start),
+                len: len as u32,
+                ..*block
+            });
         }
         Ok(cell)
     }
@@ -252,12 +263,12 @@ impl Pool {
     #[inline]
     fn alloc_class(&mut self, class: Class, headroom: usize, reserve: bool) -> Result<Msg, NoMem> {
         let cell = self.take(class, reserve)?;
-        // SAFETY: a free full cell: its data block is initialised and nobody looks into it.
+        // SAFETY: a free full cell: its data block is initialised, has the count of one window,
+        // and nobody looks into it. It is not read, which saves a cache line.
         unsafe {
-            let dblk = (*cell).dblk;
-            *(*dblk).refs.get_mut() = 1;
-            let base = (*dblk).base;
-            Mblk::init(cell, dblk, base.add(headroom.min((*dblk).size as usize)));
+            let base = cell.cast::<u8>().add(HEADER);
+            let rptr = base.add(headroom.min(class.data()));
+            Mblk::init(cell, cell.add(1).cast::<Dblk>(), rptr);
             Ok(Msg::from_raw(cell))
         }
     }
@@ -335,40 +346,41 @@ impl Pool {
     /// The block is owned by the caller, who does not use it afterwards.
     #[inline]
     pub(crate) unsafe fn free_block(&mut self, mblk: *mut Mblk) {
-        // SAFETY: the block is live; its data block lives at least as long.
+        // SAFETY: the block is live; its data block lives at least as long. A primary block goes
+        // with the data block's cell, so it is not touched afterwards.
         unsafe {
             let dblk = (*mblk).dblk;
-            let class = (*dblk).class;
-            let primary = Mblk::is_primary(mblk, dblk);
             if !ptr::eq((*dblk).shared, self.shared) {
-                crate::shared::drop_dblk(dblk);
-            } else if (*dblk).drop_ref() {
-                self.retire(Mblk::primary_of(dblk), class);
+                return crate::shared::free_block(mblk);
             }
-            if !primary {
-                let owner = Shared::of_bare(mblk);
-                if ptr::eq(owner, self.shared) {
-                    self.put_home(mblk, Class::Bare);
-                } else {
-                    Shared::push_remote(owner, mblk);
-                }
+            let bare = !Mblk::is_primary(mblk, dblk);
+            if (*dblk).refs.drop_home() {
+                self.retire(Mblk::primary_of(dblk), dblk);
+            }
+            if !bare {
+            } else if ptr::eq(Shared::of_bare(mblk), self.shared) {
+                self.put_home(mblk, Class::Bare);
+            } else {
+                Shared::push_bare(mblk);
             }
         }
     }
 
-    /// A whole cell has no reference left: home, or first its free routine.
+    /// A whole cell has no window left: home, or first its free routine.
     ///
     /// # Safety
-    /// `cell` is a cell of this pool that nobody refers to.
+    /// `cell` is the cell of `dblk`, of this pool, and nobody refers to it.
     #[inline]
-    unsafe fn retire(&mut self, cell: *mut Mblk, class: Class) {
-        if class == Class::External {
-            // SAFETY: the cell is ours alone.
-            unsafe { (*cell).next = self.deferred };
-            self.deferred = cell;
-        } else {
-            // SAFETY: passed on from the caller.
-            unsafe { self.put_home(cell, class) };
+    unsafe fn retire(&mut self, cell: *mut Mblk, dblk: *mut Dblk) {
+        // SAFETY: the cell is ours alone.
+        unsafe {
+            let class = (*dblk).class;
+            if class == Class::External && !matches!(*Dblk::free_slot(dblk), Free::None) {
+                (*cell).next = self.deferred;
+                self.deferred = cell;
+            } else {
+                self.put_home(cell, class);
+            }
         }
     }
 
@@ -388,13 +400,14 @@ impl Pool {
     pub fn collect(&mut self) {
         let mut cell = self.shared().take_remote();
         while !cell.is_null() {
-            // SAFETY: cells of the remote list are whole, free and linked by `next`; a bare one
-            // is told from the others by where its data block was.
+            // SAFETY: what is on the remote list is ours since it was taken, linked by `next`.
             unsafe {
                 let next = (*cell).next;
-                let dblk = (*cell).dblk;
-                let class = if Mblk::is_primary(cell, dblk) { (*dblk).class } else { Class::Bare };
-                self.put_home(cell, class);
+                if (*cell).dblk.is_null() {
+                    self.put_home(cell, Class::Bare);
+                } else {
+                    self.free_block(cell);
+                }
                 cell = next;
             }
         }

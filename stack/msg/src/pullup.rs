@@ -50,6 +50,9 @@ impl Msg {
     #[inline]
     pub fn make_writable(&mut self, pool: &mut Pool, n: usize) -> Result<&mut [u8], PullupError> {
         if self.first_mut().is_none_or(|bytes| bytes.len() < n) {
+            pool.collect();
+        }
+        if self.first_mut().is_none_or(|bytes| bytes.len() < n) {
             self.gather(pool, n)?;
         }
         match self.first_mut() {

@@ -1,4 +1,4 @@
-//! The part of a pool that other threads reach: the stack of cells they freed, the copy
+//! The part of a pool that other threads reach: the stack of windows they freed, the copy
 //! counters, and the memory itself, which lives until the last cell is back. The protocol is
 //! checked by loom, see `sync`.
 #![allow(unexpected_cfgs, reason = "loom is set by hand")]
@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// One per pool. Freed by whoever brings the last cell home.
 pub(crate) struct Shared {
-    /// Cells freed by others, linked by `Mblk::next`. `CLOSED` once the pool is gone.
+    /// Windows and bare cells freed by others, linked by `Mblk::next`. `CLOSED` once the pool is gone.
     remote: AtomicPtr<Mblk>,
     /// Cells still out. Written once, when the pool closes; counted down from then on.
     outstanding: Count,
@@ -67,10 +67,11 @@ impl Shared {
         unsafe { (*self.chunks.get()).push((memory, layout)) };
     }
 
-    /// Gives a cell back from a thread that need not own the pool.
+    /// Sends a window (with its reference) or a bare cell (`dblk` is null) to the owner.
     ///
     /// # Safety
-    /// `this` is live; `cell` belongs to it and nobody else refers to the cell.
+    /// `this` is live and the pool of the data block, or of the bare cell; nobody else refers to
+    /// `cell`.
     pub(crate) unsafe fn push_remote(this: *const Self, cell: *mut Mblk) {
         // SAFETY: a cell is out, so the pool's shared part is alive until `outstanding` is
         // counted down for that cell, which is the last thing done here.
@@ -79,8 +80,8 @@ impl Shared {
         let mut head = shared.remote.load(Ordering::Acquire);
         loop {
             if head == CLOSED {
-                // SAFETY: the pool is closed and this cell is one of those counted as out.
-                return unsafe { Self::count_down(this.cast_mut(), 1) };
+                // SAFETY: the pool is closed and the window is ours.
+                return unsafe { Self::free_closed(this.cast_mut(), cell) };
             }
             // SAFETY: the cell is ours until the exchange below succeeds.
             unsafe { (*cell).next = head };
@@ -97,7 +98,7 @@ impl Shared {
         }
     }
 
-    /// Takes all cells that others freed, linked by `next`. Owner only.
+    /// Takes all that others freed, linked by `next`. Owner only.
     pub(crate) fn take_remote(&self) -> *mut Mblk {
         if self.remote.load(Ordering::Relaxed).is_null() {
             return ptr::null_mut();
@@ -116,14 +117,52 @@ impl Shared {
         // One more than is out, held by this call until the remote list has been counted.
         shared.outstanding.store(out + 1, Ordering::Relaxed);
         let mut cell = shared.remote.swap(CLOSED, Ordering::AcqRel);
-        let mut back = 1;
         while !cell.is_null() {
-            back += 1;
-            // SAFETY: cells on the list are free and linked by their last owner.
-            cell = unsafe { (*cell).next };
+            // SAFETY: windows on the list are ours since it was taken.
+            unsafe {
+                let next = (*cell).next;
+                Self::free_closed(this, cell);
+                cell = next;
+            }
         }
-        // SAFETY: `back` cells are at home, and the one extra is ours.
-        unsafe { Self::count_down(this, back) };
+        // SAFETY: the one extra is ours.
+        unsafe { Self::count_down(this, 1) };
+    }
+
+    /// Frees a window, or a bare cell, of a pool that has no owner any more.
+    ///
+    /// # Safety
+    /// The pool is closed; `cell` is as for `push_remote`.
+    unsafe fn free_closed(this: *mut Self, cell: *mut Mblk) {
+        // SAFETY: the window is the caller's; what it refers to is alive until it is counted.
+        unsafe {
+            let dblk = (*cell).dblk;
+            if dblk.is_null() {
+                return Self::count_down(this, 1);
+            }
+            // A primary block goes with the data block's cell, so look at it before.
+            let bare = !Mblk::is_primary(cell, dblk);
+            if (*dblk).refs.drop_closed() {
+                let routine = Dblk::take_free(dblk);
+                Self::count_down(this, 1);
+                routine.run();
+            }
+            if bare {
+                Self::push_bare(cell);
+            }
+        }
+    }
+
+    /// Sends a bare cell home whose reference is gone.
+    ///
+    /// # Safety
+    /// `cell` lies in a chunk of bare cells and nobody else refers to it.
+    pub(crate) unsafe fn push_bare(cell: *mut Mblk) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            (*cell).dblk = ptr::null_mut();
+            Self::push_remote(Self::of_bare(cell), cell);
+        }
     }
 
     /// # Safety
@@ -154,48 +193,19 @@ impl Shared {
     }
 }
 
-/// Sends a whole cell home whose last reference is gone, and runs its free routine.
-///
-/// # Safety
-/// Nobody refers to the cell of `dblk`.
-unsafe fn release_cell(dblk: *mut Dblk) {
-    // SAFETY: the cell is the caller's alone until it is pushed.
-    unsafe {
-        let routine = ((*dblk).class == Class::External)
-            .then(|| ptr::replace(Dblk::free_slot(dblk), crate::Free::None));
-        Shared::push_remote((*dblk).shared, Mblk::primary_of(dblk));
-        if let Some(routine) = routine {
-            routine.run();
-        }
-    }
-}
-
-/// Drops one reference to a data block; sends the cell home if it was the last.
-///
-/// # Safety
-/// The caller holds a reference, which is gone afterwards.
-pub(crate) unsafe fn drop_dblk(dblk: *mut Dblk) {
-    // SAFETY: the caller holds a reference.
-    unsafe {
-        if (*dblk).drop_ref() {
-            release_cell(dblk);
-        }
-    }
-}
-
-/// Frees one block: its window, and the memory if no other window is left. Any thread.
+/// Frees one block on any thread: its window goes to the owner of the memory, who takes it off
+/// the count. If it is the only one, a free routine is run here and now.
 ///
 /// # Safety
 /// `mblk` is a block that the caller owns and does not use afterwards.
 pub(crate) unsafe fn free_block(mblk: *mut Mblk) {
-    // SAFETY: the block is owned by the caller; its data block is alive as long as it is. A
-    // primary block goes with its cell, so it is not touched after the reference is dropped.
+    // SAFETY: the block is owned by the caller; its data block is alive as long as it is. Who
+    // holds the only window has the data block alone, with its free routine.
     unsafe {
         let dblk = (*mblk).dblk;
-        let primary = Mblk::is_primary(mblk, dblk);
-        drop_dblk(dblk);
-        if !primary {
-            Shared::push_remote(Shared::of_bare(mblk), mblk);
+        if (*dblk).class == Class::External && (*dblk).is_unique() {
+            Dblk::take_free(dblk).run();
         }
+        Shared::push_remote((*dblk).shared, mblk);
     }
 }

@@ -62,6 +62,40 @@ fn free_routine_runs_once_and_a_message_outlives_its_pool() {
 }
 
 #[test]
+fn window_dropped_elsewhere_counts_until_the_owner_collects() {
+    let mut pool = Pool::new(PoolConfig::TINY);
+    let mut msg = pool.copy_from(32, b"shared").unwrap();
+    drop(msg.dup(&mut pool).unwrap());
+    assert!(msg.first_mut().is_none());
+    pool.collect();
+    assert!(msg.first_mut().is_some());
+    drop(msg.dup(&mut pool).unwrap());
+    msg.prepend(&mut pool, 4).unwrap();
+    assert_eq!(msg.blocks().count(), 1, "prepend collects before it links a block");
+    drop(msg.dup(&mut pool).unwrap());
+    msg.make_writable(&mut pool, 10).unwrap();
+    assert_eq!(pool.stats().pulled_bytes, 0, "make_writable collects before it copies");
+    pool.free(msg);
+}
+
+#[test]
+fn cell_is_used_again_after_windows_of_another_pool_were_on_it() {
+    let (mut ours, mut theirs) = (Pool::new(PoolConfig::TINY), Pool::new(PoolConfig::TINY));
+    for _ in 0..3 {
+        let msg = ours.copy_from(0, b"ours").unwrap();
+        let dup = msg.dup(&mut theirs).unwrap();
+        let again = dup.dup(&mut theirs).unwrap();
+        ours.free(msg);
+        theirs.free(dup);
+        ours.collect();
+        assert!(again.is_unique());
+        drop(again);
+        assert_eq!(ours.stats().small.out, 0);
+        assert_eq!(theirs.stats().bare.out, 0);
+    }
+}
+
+#[test]
 fn superframe_of_udp_is_cut_into_datagrams_that_share_the_payload() {
     let mut pool = Pool::new(PoolConfig::TINY);
     let mut frame = vec![0_u8; 14 + 20 + 8];

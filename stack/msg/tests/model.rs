@@ -125,9 +125,10 @@ impl World {
 
     fn copy(&mut self, at: usize) {
         let p = &self.pairs[at];
+        let (headroom, tailroom) = (p.msg.headroom(), p.msg.tailroom());
         let Ok(copy) = p.msg.copy(&mut self.pool) else { return };
         assert!(copy.is_unique());
-        assert!(copy.headroom() >= p.msg.headroom() && copy.tailroom() >= p.msg.tailroom());
+        assert!(copy.headroom() >= headroom && copy.tailroom() >= tailroom);
         self.push(copy, p.blocks.clone(), p.band, p.flags, p.csum_start);
     }
 
