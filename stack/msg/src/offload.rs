@@ -1,5 +1,5 @@
 //! What is left to do to a packet before it is on the wire, with the meaning of
-//! `struct virtio_net_hdr`, and [`finish`] which does it in software.
+//! `struct virtio_net_hdr`, and [`finish()`] which does it in software.
 
 mod finish;
 
