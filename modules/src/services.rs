@@ -7,7 +7,7 @@
 //!
 //! None answers a datagram to many, none answers port 0 or a port where such a service answers back
 //! (two of them would talk for ever), and an answer for which there is no room below is dropped:
-//! UDP may.
+//! UDP may. Word of an answer that could not be delivered ends here.
 
 mod answers;
 
@@ -15,7 +15,7 @@ pub use answers::{ANSWER_MAX, chargen, daytime, time};
 
 use crate::actions::reasons;
 use core::net::SocketAddr;
-use millstream_core::tpi::{self, T_UNITDATA_IND, T_UNITDATA_REQ};
+use millstream_core::tpi::{self, T_UDERROR_IND, T_UNITDATA_IND, T_UNITDATA_REQ};
 use millstream_core::{Cx, Drop, Fields, ModInfo, Module, Side};
 use millstream_msg::{Kind, Msg, MsgFlags, NoMem, Offload, Pool};
 
@@ -28,6 +28,8 @@ reasons! {
         LoopPort => "service: from a port that answers",
         /// Its source is missing, a group or no host.
         Source => "service: no host as source",
+        /// Word that an answer could not be delivered.
+        Undelivered => "service: answer not delivered",
         /// There is no room for the answer.
         Blocked => "service: reply blocked",
         /// No message cell was left.
@@ -156,8 +158,14 @@ impl Module for Service {
     }
 
     fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
-        if msg.kind() != Kind::Proto || tpi::primitive(msg.first()) != Some(T_UNITDATA_IND) {
-            return cx.putnext(msg);
+        match tpi::primitive(msg.first()) {
+            Some(T_UNITDATA_IND) if msg.kind() == Kind::Proto => {}
+            // An answer was not taken. Nobody reads this stream: errors that anybody can send must
+            // not fill its head until the service gets nothing any more.
+            Some(T_UDERROR_IND) if msg.kind() == Kind::Proto => {
+                return cx.discard(msg, ServiceDrop::Undelivered);
+            }
+            _ => return cx.putnext(msg),
         }
         self.requests += 1;
         match self.kind {

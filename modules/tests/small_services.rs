@@ -201,12 +201,22 @@ fn an_answer_without_room_is_dropped_with_a_reason() {
 #[test]
 fn other_messages_pass_to_the_head() {
     let mut udp = Udp::with(Kinds::Echo);
+    let mut msg = udp.0.msg(Primitive::ok_ack(tpi::T_BIND_REQ).as_bytes());
+    msg.set_kind(Kind::Proto);
+    assert!(udp.ask(msg).is_empty());
+    assert_eq!(udp.0.received().len(), 1);
+}
+
+#[test]
+fn word_of_an_undelivered_answer_does_not_wait_at_a_head_that_nobody_reads() {
+    let mut udp = Udp::with(Kinds::Echo);
     let peer = "10.0.0.2:5000".parse().unwrap();
     let error = Primitive::uderror_ind(peer, millstream_core::Errno::EIO);
     let mut msg = udp.0.msg(error.as_bytes());
     msg.set_kind(Kind::Proto);
     assert!(udp.ask(msg).is_empty());
-    assert_eq!(udp.0.received().len(), 1);
+    assert_eq!(udp.0.received().len(), 0);
+    assert_eq!(udp.drops("service: answer not delivered"), 1);
 }
 
 #[test]

@@ -78,6 +78,24 @@ impl Engine {
             Ok(view) => view,
             Err(reason) => return self.out.act.discard(msg, reason),
         };
+        // Whom it is for comes first: what is wrong with the options is told only to those who sent
+        // to us, or through us (RFC 1122 section 3.2.2).
+        let flags = msg.flags();
+        let decision = forward::decide(&view, flags, interface, &self.net, self.forwarding);
+        match decision {
+            Decision::Drop(reason) => {
+                let cause = Cause::of(reason, 0);
+                return self.refuse(msg, &view, reason, cause, false, now, pool);
+            }
+            Decision::Multicast if !self.groups.is_member(interface, view.dst) => {
+                return self.out.act.discard(msg, IpDrop::NotMember);
+            }
+            // However the frame was addressed: nobody above answers for an address of many.
+            Decision::Broadcast => msg.set_flags(flags.with(MsgFlags::LINK_BROADCAST)),
+            Decision::Multicast => msg.set_flags(flags.with(MsgFlags::LINK_MULTICAST)),
+            Decision::Local | Decision::Forward(_) => {}
+        }
+        let to_many = matches!(decision, Decision::Broadcast | Decision::Multicast);
         let mut router_alert = false;
         if let Some(bytes) = msg.first().get(super::view::MIN_HEADER_LEN..view.header())
             && !bytes.is_empty()
@@ -87,24 +105,13 @@ impl Engine {
                 Err(bad) => {
                     let cause = Cause::ParameterProblem(bad.pointer);
                     let told = (bad.reason == IpDrop::BadOption).then_some(cause);
-                    return self.refuse(msg, &view, bad.reason, told, false, now, pool);
+                    return self.refuse(msg, &view, bad.reason, told, to_many, now, pool);
                 }
             }
         }
-        match forward::decide(&view, msg.flags(), interface, &self.net, self.forwarding) {
-            Decision::Local => self.deliver(msg, view, false, router_alert, now, random, pool, 0),
-            Decision::Broadcast => {
-                self.deliver(msg, view, true, router_alert, now, random, pool, 0);
-            }
-            Decision::Multicast if self.groups.is_member(interface, view.dst) => {
-                self.deliver(msg, view, true, router_alert, now, random, pool, 0);
-            }
-            Decision::Multicast => self.out.act.discard(msg, IpDrop::NotMember),
+        match decision {
             Decision::Forward(hop) => self.forward(msg, &view, hop, now, pool),
-            Decision::Drop(reason) => {
-                let cause = Cause::of(reason, 0);
-                self.refuse(msg, &view, reason, cause, false, now, pool);
-            }
+            _ => self.deliver(msg, view, to_many, router_alert, now, random, pool, 0),
         }
     }
 
@@ -362,8 +369,9 @@ impl Engine {
             return self.out.act.discard(msg, IpDrop::OwnSource);
         }
         msg.set_ctx(interface);
-        msg.set_flags(msg.flags().with(MsgFlags::CSUM_OK));
         let to_many = view.dst.is_multicast();
+        let many = if to_many { MsgFlags::LINK_MULTICAST } else { MsgFlags::empty() };
+        msg.set_flags(msg.flags().with(MsgFlags::CSUM_OK).with(many));
         self.deliver(msg, view, to_many, false, now, random, pool, depth + 1);
     }
 

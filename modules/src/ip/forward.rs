@@ -157,7 +157,9 @@ pub fn resolve(request: &Request, net: &Net) -> Result<Path, IpDrop> {
         Target::Unicast(hop.next_hop)
     };
     let src = match named_src {
-        Some(src) => src,
+        // Without an address yet (IGMP, DHCP), or one of ours: others' are not lent to anybody.
+        Some(src) if src.is_unspecified() || net.owner(src).is_some() => src,
+        Some(_) => return Err(IpDrop::NoSource),
         None if local => dst,
         None => interface.source_for(hop.next_hop).ok_or(IpDrop::NoSource)?,
     };

@@ -48,8 +48,13 @@ impl Ip {
         Self { engine, lowers: Vec::new(), uppers: Vec::new() }
     }
 
-    /// Sends what the engine has left: frames down, packets up, errors up, drops counted.
+    /// Sends what the engine has left: packets up, frames down, errors up, drops counted. Up comes
+    /// first: what no transport takes becomes a frame.
     fn settle(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        while !self.engine.out.up.is_empty() {
+            self.deliver(cx, now);
+        }
         for index in 0..self.lowers.len() {
             if self.engine.out.frames[index].is_empty() {
                 continue;
@@ -70,10 +75,6 @@ impl Ip {
                     }
                 }
             }
-        }
-        let now = cx.now();
-        while !self.engine.out.up.is_empty() {
-            self.deliver(cx, now);
         }
         for error in core::mem::take(&mut self.engine.out.errors) {
             self.tell(cx, error);

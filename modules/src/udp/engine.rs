@@ -126,16 +126,12 @@ impl Engine {
         }
         match tpi::primitive(msg.first()) {
             Some(tpi::T_UNITDATA_REQ) => {
-                let to = tpi::address_at(msg.first(), 4);
+                let Some(to) = tpi::address_at(msg.first(), 4) else {
+                    return self.out.act.discard(msg, UdpDrop::BadRequest);
+                };
                 let from = tpi::address_at(msg.first(), 12).map(|a| a.ip());
                 let (control, data) = msg.unlink();
                 self.out.act.consume(control, pool);
-                let Some(to) = to else {
-                    return match data {
-                        Some(data) => self.out.act.discard(data, UdpDrop::BadRequest),
-                        None => self.fail(user, pool),
-                    };
-                };
                 match data.map_or_else(|| pool.alloc(HEADROOM, 0), Ok) {
                     Ok(data) => self.send(user, data, to, from, random, pool),
                     Err(_) => self.uderror(user, to, Errno::ENOSR, pool),
@@ -390,17 +386,25 @@ impl Engine {
         };
         if matches!(name, option::JOIN | option::LEAVE) {
             let group = tpi::address_at(bytes, 12).ok_or(Refusal::BadAddress)?.ip();
-            let endpoint = self.bound(user, group, random)?;
             // Which interface `None` means is decided by `ip`; here it is the first one.
-            let interface = u16::try_from(value - 1).unwrap_or(0);
-            let word = if name == option::JOIN {
-                self.table.join(endpoint, interface, group)?;
-                Ctl::Join(group, named(interface))
+            let number = if value == 0 { Some(0) } else { value.checked_sub(1) };
+            let interface =
+                number.and_then(|n| u16::try_from(n).ok()).ok_or(Refusal::BadAddress)?;
+            let endpoint = self.bound(user, group, random)?;
+            let join = name == option::JOIN;
+            let word = if join { Ctl::Join } else { Ctl::Leave }(group, named(interface));
+            // The word first: without a cell for it nothing changes.
+            let word = word.to_msg(pool).map_err(|_| Refusal::NoMemory)?;
+            let done = if join {
+                self.table.join(endpoint, interface, group)
             } else {
-                self.table.leave(endpoint, interface, group)?;
-                Ctl::Leave(group, named(interface))
+                self.table.leave(endpoint, interface, group)
             };
-            self.out.down.push(word.to_msg(pool).map_err(|_| Refusal::NoMemory)?);
+            if let Err(refused) = done {
+                pool.free(word);
+                return Err(refused.into());
+            }
+            self.out.down.push(word);
             return Ok(Primitive::ok_ack(tpi::T_OPTMGMT_REQ));
         }
         let Some(Some(u)) = self.users.get_mut(user as usize) else {
