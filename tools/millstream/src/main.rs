@@ -1,3 +1,8 @@
-//! The millstream command.
+//! The millstream command: brings stacks up, and reads and changes those that run.
 
-fn main() {}
+mod cmd;
+mod render;
+
+fn main() -> std::process::ExitCode {
+    cmd::run()
+}

@@ -48,9 +48,7 @@ impl Session {
             Request::Stat {} => {
                 value(asked.call(move |shard| report::stat(shard, &name, uptime_ms))?)
             }
-            Request::Push { stream, module, params } => {
-                asked.put_in(stream, None, &module, params)
-            }
+            Request::Push { stream, module, params } => asked.put_in(stream, None, &module, params),
             Request::Insert { stream, pos, module, params } => {
                 asked.put_in(stream, Some(pos), &module, params)
             }

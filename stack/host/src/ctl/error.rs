@@ -45,7 +45,9 @@ pub enum CtlError {
         others: Vec<String>,
     },
     /// No stack runs at all.
-    #[error("no stack of yours runs: start one with: millstream up --name NAME --tap IF --addr ADDR/LEN")]
+    #[error(
+        "no stack of yours runs: start one with: millstream up --name NAME --tap IF --addr ADDR/LEN"
+    )]
     NoneRuns,
     /// Several stacks run and none was named.
     #[error("several stacks run: choose one with --name: {}", .names.join(", "))]
@@ -73,7 +75,9 @@ pub enum CtlError {
         cause: io::Error,
     },
     /// The stack did not answer.
-    #[error("the stack {name} does not answer: {what}; if it hangs, end its process and start it again")]
+    #[error(
+        "the stack {name} does not answer: {what}; if it hangs, end its process and start it again"
+    )]
     Silent {
         /// Its name.
         name: String,

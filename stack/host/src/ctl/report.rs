@@ -108,6 +108,8 @@ pub struct NodeStat {
     pub ns_per_msg: Option<u64>,
     /// Messages in the dispatches that were timed.
     pub sampled_msgs: u64,
+    /// Time in those dispatches. Nanoseconds.
+    pub sampled_ns: u64,
     /// Messages dropped.
     pub dropped: u64,
     /// Messages dropped, by reason.
@@ -276,6 +278,7 @@ fn node_stat(view: NodeView, whole: bool) -> NodeStat {
         consumed: stat.consumed,
         ns_per_msg: stat.ns_per_msg(),
         sampled_msgs: stat.sampled_msgs,
+        sampled_ns: stat.sampled_ns,
         dropped: stat.dropped(),
         drops: stat.drops.iter().map(|(reason, n)| (reason.0.to_owned(), *n)).collect(),
         fields,

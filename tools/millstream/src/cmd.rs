@@ -1,0 +1,130 @@
+//! cmd: the command line becomes a command. A new command is a file in `cmd/`, a variant of
+//! [`Command`], and a line in [`Command::run`].
+
+mod completions;
+mod conf;
+mod down;
+mod find;
+mod insert;
+mod man;
+mod modules;
+mod params;
+mod ping;
+mod pop;
+mod push;
+mod remove;
+mod set;
+mod stat;
+mod up;
+
+use crate::render;
+use clap::{Parser, Subcommand};
+use millstream_host::ctl::{self, Client, CtlError};
+use std::process::ExitCode;
+
+/// A stack of STREAMS modules in userspace, on TAP interfaces.
+#[derive(Debug, Parser)]
+#[command(name = "millstream", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Common {
+    /// Name of the stack; may be left out where only one runs
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong usage, \
+    3 no such stack runs.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Up),
+    Down(down::Down),
+    Conf(conf::Conf),
+    Stat(stat::Stat),
+    Push(push::Push),
+    Pop(pop::Pop),
+    Insert(insert::Insert),
+    Remove(remove::Remove),
+    Set(set::Set),
+    Find(find::Find),
+    Ping(ping::Ping),
+    Modules(modules::Modules),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+impl Command {
+    fn run(self, common: &Common) -> Result<(), Failure> {
+        match self {
+            Self::Up(command) => command.run(common),
+            Self::Down(command) => command.run(common),
+            Self::Conf(command) => command.run(common),
+            Self::Stat(command) => command.run(common),
+            Self::Push(command) => command.run(common),
+            Self::Pop(command) => command.run(common),
+            Self::Insert(command) => command.run(common),
+            Self::Remove(command) => command.run(common),
+            Self::Set(command) => command.run(common),
+            Self::Find(command) => command.run(common),
+            Self::Ping(command) => command.run(common),
+            Self::Modules(command) => command.run(common),
+            Self::Completions(command) => command.run(),
+            Self::Man(command) => command.run(),
+        }
+    }
+}
+
+impl Common {
+    /// Connects to the stack that is meant.
+    pub(crate) fn connect(&self) -> Result<Client, Failure> {
+        Ok(Client::connect(&ctl::pick(self.name.as_deref())?)?)
+    }
+}
+
+/// Why a command failed: a sentence for stderr and an exit code.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It could not be done.
+    Failed(String),
+    /// It was asked for in a wrong way.
+    Usage(String),
+    /// The stack does not run.
+    NoStack(String),
+    /// It was said already.
+    Said,
+}
+
+impl From<CtlError> for Failure {
+    fn from(error: CtlError) -> Self {
+        match error {
+            error if error.is_no_stack() => Self::NoStack(error.to_string()),
+            CtlError::Ambiguous { .. } | CtlError::BadName { .. } => Self::Usage(error.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Runs the command of the process.
+pub(crate) fn run() -> ExitCode {
+    let Cli { common, command } = Cli::parse();
+    let (sentence, code) = match command.run(&common) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Failed(sentence)) => (sentence, 1),
+        Err(Failure::Usage(sentence)) => (sentence, 2),
+        Err(Failure::NoStack(sentence)) => (sentence, 3),
+        Err(Failure::Said) => return ExitCode::FAILURE,
+    };
+    render::complain(&sentence);
+    ExitCode::from(code)
+}
