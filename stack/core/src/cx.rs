@@ -23,6 +23,8 @@ pub struct Cx<'a> {
     gather: bool,
     /// The neighbour's queue in the own direction.
     next: QueueNo,
+    /// Put on with their charge, to be counted at the end.
+    passed: u32,
     due: Due,
     /// A part of `due` was discharged before the end: writers of this queue may wait.
     eased: QueueNo,
@@ -34,14 +36,24 @@ impl<'a> Cx<'a> {
     #[inline]
     pub(crate) fn new(net: &'a mut Net, node: u32, pair: u32, side: Side) -> Self {
         let next = net.next_of(queue_no(pair, side));
-        Self { net, node, pair, side, gather: false, next, due: Due::NOTHING, eased: NONE }
+        Self {
+            net,
+            node,
+            pair,
+            side,
+            gather: false,
+            next,
+            passed: 0,
+            due: Due::NOTHING,
+            eased: NONE,
+        }
     }
 
     /// A context for the put of one message, whose charge is still in `due`.
     #[inline]
     pub(crate) fn one(net: &'a mut Net, node: u32, queue: QueueNo, next: u32, due: Due) -> Self {
         let (pair, side) = (queue >> 1, side_of(queue));
-        Self { net, node, pair, side, gather: false, next, due, eased: NONE }
+        Self { net, node, pair, side, gather: false, next, passed: 0, due, eased: NONE }
     }
 
     /// A context for puts of many messages or for a service procedure: it gathers the outputs.
@@ -51,9 +63,10 @@ impl<'a> Cx<'a> {
         Self { gather: true, ..Self::one(net, node, queue, next, due) }
     }
 
-    /// The dispatch is over: posts what was gathered and settles flow control.
-    #[inline]
-    pub(crate) fn end(&mut self) {
+    /// The dispatch is over: posts what was gathered and settles flow control. How many messages
+    /// are to be counted as passed on.
+    #[inline(always)]
+    pub(crate) fn end(&mut self) -> u64 {
         if self.gather && !self.net.out.is_empty() {
             self.post_out();
         }
@@ -63,6 +76,7 @@ impl<'a> Cx<'a> {
         if self.eased != NONE {
             self.net.relief(self.eased);
         }
+        u64::from(self.passed)
     }
 
     /// Discharges what is left of the input.
@@ -92,16 +106,19 @@ impl Cx<'_> {
             self.net.out_banded |= msg.band().0 != 0;
             return self.net.out.push(msg);
         }
-        self.net.stats[self.node as usize].msgs_out[self.side as usize] += 1;
-        // Still charged to the same queue, as it is most of the time: nothing to do.
+        // A queue without a service procedure has the target of the next one, so the message is
+        // charged to the right queue already: nothing to do, most of the time.
         let same = self.due.msgs == 1
             && self.due.bytes == msg.len() as u32
             && msg.band().0 == 0
-            && self.net.queue(self.next).is_some_and(|q| q.target == self.due.target);
+            && self.due.target != queue_no(self.pair, self.side);
         if same {
-            self.due = Due::NOTHING;
+            self.due.msgs = 0;
+            self.due.bytes = 0;
+            self.passed += 1;
             self.net.deliver(self.next, msg);
         } else {
+            self.net.stats[self.node as usize].msgs_out[self.side as usize] += 1;
             self.net.post(self.next, msg);
         }
     }

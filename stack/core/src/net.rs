@@ -162,7 +162,7 @@ impl Net {
     }
 
     /// Hands a charged message over: to the slot when nothing else is in flight, or to the inbox.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn deliver(&mut self, queue: QueueNo, msg: Msg) {
         if self.slot_open && self.run.is_empty() && self.slot.is_none() {
             self.slot = Some((queue, msg));

@@ -143,8 +143,17 @@ impl Perimeter {
             self.fire(node, token);
         }
         let mut puts = 0;
-        while left > 0 && self.step(&mut puts) {
+        while left > 0 {
             left -= 1;
+            // The trampoline: one message alone in flight goes from hop to hop in this loop.
+            if puts < PUTS_PER_SERVICE
+                && let Some((queue, msg)) = self.net.slot.take()
+            {
+                puts += 1;
+                self.hop(queue, msg);
+            } else if !self.step(&mut puts) {
+                break;
+            }
         }
         Turn { more: !self.net.idle(), next: self.net.timers.next() }
     }
@@ -347,12 +356,17 @@ impl Perimeter {
         }
     }
 
-    #[inline]
     fn put_one(&mut self, queue: QueueNo, msg: Msg) {
+        self.hop(queue, msg);
+    }
+
+    /// Puts one message to the node of a queue.
+    #[inline(always)]
+    fn hop(&mut self, queue: QueueNo, msg: Msg) {
         let side = side_of(queue);
         let Some(pair) = self.net.pairs.at(queue >> 1) else { return self.net.lose(msg) };
-        let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
-        let (next, target) = (pair.next(side), pair.queues[side as usize].target);
+        let (node, next) = (pair.node, pair.next(side));
+        let target = pair.queues[side as usize].target;
         let len = msg.len();
         let due = if msg.band().0 == 0 {
             Due { target, bytes: len as u32, msgs: 1 }
@@ -360,10 +374,6 @@ impl Perimeter {
             self.net.discharge(target, &msg);
             Due::NOTHING
         };
-        let stat = &mut self.net.stats[node as usize];
-        stat.calls[side as usize] += 1;
-        stat.msgs_in[side as usize] += 1;
-        stat.bytes_in[side as usize] += len as u64;
         let timed = self.start_timing();
         let mut cx = Cx::one(&mut self.net, node, queue, next, due);
         if let Some(Node::Module(module, _)) = self.nodes.at_mut(node) {
@@ -371,16 +381,16 @@ impl Perimeter {
                 Side::Read => module.rput(&mut cx, msg),
                 Side::Write => module.wput(&mut cx, msg),
             }
-        } else if let Some(Node::Mux(mux)) = self.nodes.at_mut(node) {
-            let pair = cx.net.pairs.key_at(queue >> 1).expect("the pair was just read");
-            match role {
-                Role::Lower => mux.lrput(&mut cx, Lower { pair, cookie }, msg),
-                _ => mux.uwput(&mut cx, Upper { pair, cookie }, msg),
-            }
         } else {
-            put_end(self.nodes.at_mut(node), cx.net, node, queue >> 1, single(msg));
+            let node = self.nodes.at_mut(node);
+            put_elsewhere(node, &mut cx, queue, msg);
         }
-        cx.end();
+        let passed = cx.end();
+        let stat = &mut self.net.stats[node as usize];
+        stat.calls[side as usize] += 1;
+        stat.msgs_in[side as usize] += 1;
+        stat.bytes_in[side as usize] += len as u64;
+        stat.msgs_out[side as usize] += passed;
         if due.msgs == 0 {
             self.net.relief(target);
         }
@@ -540,6 +550,22 @@ impl Perimeter {
     /// Queue numbers of a pair, read side first.
     pub(crate) fn queues_of(pair: u32) -> [QueueNo; 2] {
         [queue_no(pair, Side::Read), queue_no(pair, Side::Write)]
+    }
+}
+
+/// Puts one message to a node that is no module.
+fn put_elsewhere(node: Option<&mut Node>, cx: &mut Cx<'_>, queue: QueueNo, msg: Msg) {
+    let Some(Node::Mux(mux)) = node else {
+        let number = cx.node;
+        return put_end(node, cx.net, number, queue >> 1, single(msg));
+    };
+    let Some(pair) = cx.net.pairs.key_at(queue >> 1) else { return cx.net.lose(msg) };
+    let Some((role, cookie)) = cx.net.pairs.get(pair).map(|p| (p.role, p.cookie)) else {
+        return cx.net.lose(msg);
+    };
+    match role {
+        Role::Lower => mux.lrput(cx, Lower { pair, cookie }, msg),
+        _ => mux.uwput(cx, Upper { pair, cookie }, msg),
     }
 }
 

@@ -137,6 +137,6 @@ impl Module for Neighbour {
 }
 
 /// So wide that a test does not meet them by accident.
-const WIDE: Marks = Marks { hiwat: 1 << 30, lowat: 1 << 29, minpsz: 0, maxpsz: 1 << 16 };
+const WIDE: Marks = Marks { hiwat: 1 << 30, lowat: 1 << 29, ..Marks::DEFAULT };
 /// One message fills a band, and it is relieved when that is gone.
-const FULL: Marks = Marks { hiwat: 1, lowat: 1, minpsz: 0, maxpsz: 1 << 16 };
+const FULL: Marks = Marks { hiwat: 1, lowat: 1, ..Marks::DEFAULT };
