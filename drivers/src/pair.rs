@@ -49,9 +49,16 @@ impl PairEnd {
         self
     }
 
-    /// Calls `bell` whenever frames have come in for this end.
+    /// Calls `bell` whenever frames have come in for this end, or a full direction has room.
     pub fn set_bell(&self, bell: impl Fn() + Send + 'static) {
         *lock(&self.inward.bell) = Some(Bell(Box::new(bell)));
+    }
+
+    /// Wakes the host of the other end.
+    fn ring(&self) {
+        if let Some(bell) = &*lock(&self.outward.bell) {
+            (bell.0)();
+        }
     }
 
     /// Frames waiting for this end.
@@ -66,9 +73,17 @@ impl Device for PairEnd {
     }
 
     fn recv(&mut self, _: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {
-        let mut batch = lock(&self.inward.frames).split_front(budget);
+        let (mut batch, was_full) = {
+            let mut frames = lock(&self.inward.frames);
+            let was_full = frames.len() >= FRAMES_MAX;
+            (frames.split_front(budget), was_full)
+        };
         let count = batch.len();
         out.append(&mut batch);
+        // The other end has backlog: it is woken as by frames, and offers it again.
+        if was_full {
+            self.ring();
+        }
         Ok(count)
     }
 
@@ -78,9 +93,7 @@ impl Device for PairEnd {
             let room = FRAMES_MAX.saturating_sub(frames.len());
             frames.append(&mut batch.split_front(room));
         }
-        if let Some(bell) = &*lock(&self.outward.bell) {
-            (bell.0)();
-        }
+        self.ring();
         Ok(())
     }
 }
@@ -107,5 +120,22 @@ mod tests {
         assert_eq!(b.recv(&mut pool, &mut out, 32).unwrap(), 32);
         let last = out.iter().last().unwrap().first();
         assert_eq!(last, 31_u32.to_be_bytes());
+    }
+
+    #[test]
+    fn a_sender_with_backlog_is_woken_when_there_is_room() {
+        let mut pool = Pool::new(PoolConfig { small: 2000, ..PoolConfig::TINY });
+        let (mut a, mut b) = pair(1500, [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]]);
+        let rings = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = rings.clone();
+        a.set_bell(move || {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        });
+        let mut batch: MsgList = (0..1001).map(|_| pool.copy_from(0, b"x").unwrap()).collect();
+        a.send(&mut batch).unwrap();
+        let mut out = MsgList::new();
+        b.recv(&mut pool, &mut out, 1).unwrap();
+        b.recv(&mut pool, &mut out, 1).unwrap();
+        assert_eq!(rings.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 }

@@ -28,7 +28,7 @@ pub struct Ip {
 const INFO: MuxInfo = MuxInfo {
     name: "ip",
     about: "IPv4 between interfaces and transports (RFC 791, RFC 1122, RFC 1812)",
-    marks: Marks::DEFAULT,
+    marks: Marks::RESTING,
     uwsrv: true,
     lrsrv: false,
     // An Ethernet and an IP header without options take the place of a transport's request.

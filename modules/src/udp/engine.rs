@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use millstream_core::Errno;
 use millstream_core::tpi::{self, Primitive};
-use millstream_msg::{Kind, Msg, MsgFlags, MsgList, Pool};
+use millstream_msg::{Kind, Level, Msg, MsgFlags, MsgList, Pool};
 
 /// UDP of a stack.
 #[derive(Debug)]
@@ -204,6 +204,8 @@ impl Engine {
         unicast: bool,
         pool: &mut Pool,
     ) {
+        // Short of memory, a small datagram does not keep the cell of a frame.
+        let data = if pool.level() == Level::Low { data } else { data.compacted(pool) };
         let from = SocketAddr::new(packet.src, view.src_port);
         let to = unicast.then_some(SocketAddr::new(packet.dst, view.dst_port));
         let whole = self.user(user).is_some_and(|u| u.super_datagrams);

@@ -24,7 +24,7 @@ pub struct Udp {
 const INFO: MuxInfo = MuxInfo {
     name: "udp",
     about: "datagrams between ports (RFC 768, RFC 1122 section 4.1)",
-    marks: Marks::DEFAULT,
+    marks: Marks::RESTING,
     uwsrv: true,
     lrsrv: false,
     // The header, and the request that `ip` replaces by an IP and an Ethernet header.

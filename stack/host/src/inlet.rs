@@ -22,7 +22,11 @@ pub(crate) type Call = Box<dyn FnOnce(&mut Shard) + Send>;
 
 #[derive(Debug)]
 pub(crate) struct Inlet {
-    pub(crate) calls: crossbeam_channel::Sender<Call>,
+    calls: crossbeam_channel::Sender<Call>,
+    /// The shard's end of it, kept here so that calls which come too late can be taken out.
+    taken: crossbeam_channel::Receiver<Call>,
+    /// Nobody takes calls and posts any more.
+    closed: AtomicBool,
     /// Messages and resumptions of ends.
     pub(crate) ring: ArrayQueue<Post>,
     /// The shard is about to sleep or sleeps: ring the bell.
@@ -48,16 +52,18 @@ const RING: usize = 4096;
 const CALLS: usize = 64;
 
 impl Inlet {
-    pub(crate) fn new() -> std::io::Result<(Arc<Self>, crossbeam_channel::Receiver<Call>)> {
-        let (calls, receiver) = crossbeam_channel::bounded(CALLS);
+    pub(crate) fn new() -> std::io::Result<Arc<Self>> {
+        let (calls, taken) = crossbeam_channel::bounded(CALLS);
         let inlet = Self {
             calls,
+            taken,
+            closed: AtomicBool::new(false),
             ring: ArrayQueue::new(RING),
             sleeping: AtomicBool::new(false),
             bell: Bell::new()?,
             stop: AtomicBool::new(false),
         };
-        Ok((Arc::new(inlet), receiver))
+        Ok(Arc::new(inlet))
     }
 
     /// Wakes the shard if it sleeps. Called after something was put in.
@@ -71,14 +77,37 @@ impl Inlet {
     }
 
     /// Announces sleep; true when there is nothing to do and the shard may sleep.
-    pub(crate) fn before_sleep(&self, calls: &crossbeam_channel::Receiver<Call>) -> bool {
+    pub(crate) fn before_sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        let idle = self.ring.is_empty() && calls.is_empty() && !self.stop.load(Ordering::Relaxed);
+        let idle =
+            self.ring.is_empty() && self.taken.is_empty() && !self.stop.load(Ordering::Relaxed);
         if !idle {
             self.sleeping.store(false, Ordering::Relaxed);
         }
         idle
+    }
+
+    /// The next call.
+    pub(crate) fn take_call(&self) -> Option<Call> {
+        self.taken.try_recv().ok()
+    }
+
+    /// The shard is gone: callers are told, now and from now on.
+    pub(crate) fn close(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.closed.store(true, Ordering::Relaxed);
+        self.drop_late();
+    }
+
+    /// Drops what came too late, which tells those who wait for it. Called after `closed` was set,
+    /// and after each call that was put in since: one of the two sees the other.
+    fn drop_late(&self) {
+        fence(Ordering::SeqCst);
+        if self.closed.load(Ordering::Relaxed) {
+            while self.take_call().is_some() {}
+            while self.ring.pop().is_some() {}
+        }
     }
 
     pub(crate) fn after_sleep(&self) {
@@ -102,6 +131,7 @@ impl Handle {
         });
         self.0.calls.send(call).map_err(|_| Gone)?;
         self.0.wake();
+        self.0.drop_late();
         told.recv().map_err(|_| Gone)
     }
 

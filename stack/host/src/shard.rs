@@ -2,7 +2,7 @@
 
 use crate::checksum;
 use crate::end::{EndShared, EndSlot};
-use crate::inlet::{Call, Handle, Inlet, Post};
+use crate::inlet::{Handle, Inlet, Post};
 use crate::poller::{Poller, ReadyFd};
 use millstream_core::{
     Config, Device, Errno, Event, HeadEvent, NodeId, Perimeter, PlumbError, StreamId,
@@ -23,7 +23,6 @@ pub struct Shard {
     poller: Poller,
     devices: Vec<DeviceSlot>,
     inlet: Arc<Inlet>,
-    calls: crossbeam_channel::Receiver<Call>,
     ends: HashMap<StreamId, EndSlot>,
     start: Instant,
     polling: bool,
@@ -98,7 +97,7 @@ impl Shard {
     /// # Errors
     /// The kernel's, when descriptors are used up.
     pub fn new(config: ShardConfig) -> io::Result<Self> {
-        let (inlet, calls) = Inlet::new()?;
+        let inlet = Inlet::new()?;
         let poller = Poller::new()?;
         poller.add(inlet.bell.as_fd(), BELL)?;
         let mut pool = Pool::new(config.pool);
@@ -111,7 +110,6 @@ impl Shard {
             poller,
             devices: Vec::new(),
             inlet,
-            calls,
             ends: HashMap::new(),
             start: Instant::now(),
             polling: config.polling,
@@ -198,7 +196,7 @@ impl Shard {
             let asked_lately = self.unasked < HOT_TURNS;
             return if worked && asked_lately { Ok(()) } else { self.look(Some(0)) };
         }
-        if self.inlet.before_sleep(&self.calls) {
+        if self.inlet.before_sleep() {
             self.look(timeout)?;
             self.inlet.after_sleep();
         }
@@ -275,6 +273,12 @@ impl Shard {
         for at in 0..self.devices.len() {
             let slot = &self.devices[at];
             let asked = matches!(slot.fd, DeviceFd::Asked);
+            if asked && slot.write && !slot.gone {
+                let driver = slot.driver;
+                self.devices[at].write = false;
+                self.core.writable(driver);
+            }
+            let slot = &self.devices[at];
             if slot.read && !slot.gone && (slot.hot || asked) {
                 let count = self.core.poll(slot.driver, FRAMES_PER_POLL);
                 self.devices[at].hot = count == FRAMES_PER_POLL;
@@ -286,7 +290,7 @@ impl Shard {
 
     fn take_calls(&mut self) -> bool {
         let mut any = false;
-        while let Ok(call) = self.calls.try_recv() {
+        while let Some(call) = self.inlet.take_call() {
             call(self);
             any = true;
         }
@@ -363,11 +367,17 @@ impl Shard {
 
     /// Tells ends and callers that nothing will come any more.
     fn shut(&mut self) {
-        for slot in self.ends.values() {
+        self.inlet.close();
+        for (_, slot) in self.ends.drain() {
             slot.shared.fail(Errno::ENXIO);
         }
-        self.ends.clear();
-        while self.inlet.ring.pop().is_some() {}
+    }
+}
+
+/// Also after an error or a panic.
+impl Drop for Shard {
+    fn drop(&mut self) {
+        self.shut();
     }
 }
 
