@@ -3,7 +3,7 @@
 //! Two ways to open one: [`Tap::open`] by our own ioctls, with IFF_VNET_HDR and offloads;
 //! [`Tap::open_plain`] through the `tun-tap` crate, frame by frame as the wire has them.
 
-use crate::tun::{TapError, TapFd, TapFlags, TapOffloads};
+use crate::tun::{TapError, TapFd, TapFlags, TapOffloads, VNET_HEADER_BYTES};
 use crate::vnet;
 use millstream_core::{Caps, Device, Errno};
 use millstream_msg::offload::Can;
@@ -121,12 +121,12 @@ impl Tap {
 
     /// One frame; `None` when none waits.
     fn read(&mut self, pool: &mut Pool) -> Result<Option<Msg>, Errno> {
-        if !self.spare.refill(pool, self.caps.can != Can::NOTHING) {
+        if !self.spare.refill(pool, self.vnet_bytes(), self.caps.can != Can::NOTHING) {
             return self.skip().map(|()| None);
         }
         let Some(mut frame) = self.spare.small.take() else { return Ok(None) };
         let outcome = match &self.line {
-            Line::Own(fd, header) => read_own(fd.as_fd(), *header, &mut frame, &mut self.spare),
+            Line::Own(fd, vnet) => read_own(fd.as_fd(), *vnet, &mut frame, &mut self.spare),
             Line::Plain(line) => match line.0.recv(frame.spare_mut()) {
                 Ok(n) => {
                     frame.commit(n);
@@ -150,6 +150,14 @@ impl Tap {
                 pool.free(frame);
                 Err(errno)
             }
+        }
+    }
+
+    /// Bytes in front of each frame that is read.
+    fn vnet_bytes(&self) -> usize {
+        match self.line {
+            Line::Own(_, true) => VNET_HEADER_BYTES,
+            Line::Own(_, false) | Line::Plain(_) => 0,
         }
     }
 
@@ -241,10 +249,11 @@ impl Device for Tap {
 }
 
 impl Spare {
-    /// True when there is a block for an ordinary frame and, if `large`, for a super-frame.
-    fn refill(&mut self, pool: &mut Pool, large: bool) -> bool {
+    /// True when there is a block for an ordinary frame with `vnet` bytes in front and, if
+    /// `large`, for a super-frame.
+    fn refill(&mut self, pool: &mut Pool, vnet: usize, large: bool) -> bool {
         if self.small.is_none() {
-            self.small = pool.alloc(HEADROOM, ORDINARY).ok();
+            self.small = pool.alloc(HEADROOM - vnet, vnet + ORDINARY).ok();
         }
         if large {
             for block in &mut self.large {
@@ -262,29 +271,28 @@ const ORDINARY: usize = 1514 + 4;
 
 /// Reads one frame into `frame` and, behind it, into large blocks. `Ok(false)`: the frame cannot
 /// be used.
+///
+/// The virtio-net header lands in front of the frame, in what becomes headroom: one block less
+/// for the kernel to look at.
 fn read_own(
     fd: BorrowedFd<'_>,
-    header: bool,
+    vnet: bool,
     frame: &mut Msg,
     spare: &mut Spare,
 ) -> Result<bool, Errno> {
-    let mut vnet = [0; 10];
-    let header_len = if header { vnet.len() } else { 0 };
     let small_room = frame.tailroom();
     let n = {
         let [large0, large1] = &mut spare.large;
         let blocks = &mut [
-            IoSliceMut::new(&mut vnet[..header_len]),
             IoSliceMut::new(frame.spare_mut()),
             IoSliceMut::new(large0.as_mut().map_or(&mut [], Msg::spare_mut)),
             IoSliceMut::new(large1.as_mut().map_or(&mut [], Msg::spare_mut)),
         ];
         readv(fd, blocks).map_err(errno_of)?
     };
-    let Some(mut left) = n.checked_sub(header_len) else { return Ok(false) };
-    let small = left.min(small_room);
+    let small = n.min(small_room);
     frame.commit(small);
-    left -= small;
+    let mut left = n - small;
     for block in &mut spare.large {
         if left == 0 {
             break;
@@ -295,29 +303,41 @@ fn read_own(
         left -= part;
         frame.link(more);
     }
-    Ok(!header || vnet::decode(&vnet, frame))
+    if !vnet {
+        return Ok(true);
+    }
+    let Some(&header) = frame.first().first_chunk::<VNET_HEADER_BYTES>() else { return Ok(false) };
+    frame.trim_front(header.len());
+    Ok(vnet::decode(&header, frame))
 }
 
 fn write_blocks(fd: BorrowedFd<'_>, header: Option<&[u8]>, frame: &Msg) -> Result<(), Errno> {
     /// A header and a super-frame of pieces of an MTU each; longer chains go to the heap.
     const ON_STACK: usize = 64;
-    let mut stack = [IoSlice::new(&[]); ON_STACK];
-    let mut heap = Vec::new();
-    let slices = header.into_iter().chain(frame.blocks().filter_map(|b| b.as_slice()));
-    let mut used = 0;
-    for slice in slices {
-        if used < ON_STACK {
-            stack[used] = IoSlice::new(slice);
-            used += 1;
-        } else {
-            heap.push(IoSlice::new(slice));
+    let written = match (header, single_block(frame)) {
+        // Most frames: no table to fill.
+        (Some(header), Some(bytes)) => writev(fd, &[IoSlice::new(header), IoSlice::new(bytes)]),
+        (None, Some(bytes)) => rustix::io::write(fd, bytes),
+        (header, None) => {
+            let mut stack = [IoSlice::new(&[]); ON_STACK];
+            let mut heap = Vec::new();
+            let slices = header.into_iter().chain(frame.blocks().filter_map(|b| b.as_slice()));
+            let mut used = 0;
+            for slice in slices {
+                if used < ON_STACK {
+                    stack[used] = IoSlice::new(slice);
+                    used += 1;
+                } else {
+                    heap.push(IoSlice::new(slice));
+                }
+            }
+            if heap.is_empty() {
+                writev(fd, &stack[..used])
+            } else {
+                heap.splice(..0, stack);
+                writev(fd, &heap)
+            }
         }
-    }
-    let written = if heap.is_empty() {
-        writev(fd, &stack[..used])
-    } else {
-        heap.splice(..0, stack);
-        writev(fd, &heap)
     };
     written.map(drop).map_err(errno_of)
 }
