@@ -130,7 +130,11 @@ impl Engine {
                     return self.out.act.discard(msg, UdpDrop::BadRequest);
                 };
                 let from = tpi::address_at(msg.first(), 12).map(|a| a.ip());
-                let (control, data) = msg.unlink();
+                let offload = msg.offload();
+                let (control, mut data) = msg.unlink();
+                if let Some(data) = &mut data {
+                    data.set_offload(offload);
+                }
                 self.out.act.consume(control, pool);
                 match data.map_or_else(|| pool.alloc(HEADROOM, 0), Ok) {
                     Ok(data) => self.send(user, data, to, from, random, pool),
@@ -519,3 +523,6 @@ const TAKERS_MAX: usize = 64;
 
 /// Bytes in front of an empty datagram: headers of UDP, IP and Ethernet, and the request.
 const HEADROOM: usize = 128;
+
+#[cfg(test)]
+mod tests;
