@@ -76,8 +76,10 @@ struct DeviceSlot {
     hot: bool,
 }
 
-/// Frames read from a device before the next one has its turn.
-const FRAMES_PER_POLL: usize = 64;
+/// Frames read from a device before the next one has its turn. Few enough that the first answers
+/// leave while the sender still works (64 made a sender with 64 under way wait for all), and that
+/// headers are in the first-level cache when the next module looks at them.
+const FRAMES_PER_POLL: usize = 16;
 
 /// Dispatches in one turn, before devices and calls are looked at.
 const DISPATCHES_PER_TURN: usize = 4096;
