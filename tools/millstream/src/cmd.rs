@@ -3,6 +3,7 @@
 
 mod completions;
 mod conf;
+mod demo;
 mod down;
 mod find;
 mod insert;
@@ -48,6 +49,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (the reason is on stderr)
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Up(up::Up),
     Down(down::Down),
     Conf(conf::Conf),
@@ -67,6 +69,7 @@ enum Command {
 impl Command {
     fn run(self, common: &Common) -> Result<(), Failure> {
         match self {
+            Self::Demo(command) => command.run(),
             Self::Up(command) => command.run(common),
             Self::Down(command) => command.run(common),
             Self::Conf(command) => command.run(common),

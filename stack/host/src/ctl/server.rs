@@ -233,3 +233,17 @@ fn stranger(peer: u32, ours: u32) -> Option<String> {
         format!("this stack belongs to user {ours}: you are user {peer}; ask as that user or root")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::stranger;
+
+    #[test]
+    fn only_the_stacks_user_and_root_get_an_answer() {
+        assert_eq!(stranger(1000, 1000), None);
+        assert_eq!(stranger(0, 1000), None);
+        let text = stranger(1001, 1000).unwrap();
+        assert!(text.contains("belongs to user 1000: you are user 1001"), "{text}");
+        assert!(stranger(1000, 0).is_some());
+    }
+}

@@ -9,9 +9,10 @@ mod pair;
 mod screen;
 mod traffic;
 
+use super::Failure;
+use crate::render;
 use screen::{Phase, Screen};
 use std::fmt::Display;
-use std::process::ExitCode;
 use std::time::Duration;
 
 /// What the demo has to show: a stack with a link that can be broken, and traffic over it.
@@ -42,27 +43,40 @@ enum Reading {
 /// The fault that the link gets.
 const FAULT: [(&str, &str); 2] = [("delay", "25ms"), ("loss", "1%")];
 
-/// Runs the demo; `seconds` is the length of each of its three phases.
-pub(crate) fn run(seconds: f64) -> ExitCode {
-    let shown = match lab::Lab::start() {
-        Ok(mut lab) => play(&mut lab, seconds),
-        Err(why) => {
-            println!("No TAPs here: {why}");
-            println!("So: two stacks in this process, joined by a pair of devices in memory.\n");
-            pair::PairStage::start().and_then(|mut stage| play(&mut stage, seconds))
-        }
-    };
-    match shown {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("millstream demo: {why}");
-            ExitCode::FAILURE
-        }
+/// Show the main job: traffic through a router, and a link that turns bad and good again
+///
+/// As root: three network namespaces with a TAP each, pings, UDP, and a TCP transfer between two
+/// kernels. Without rights: two stacks in memory. Nothing is left behind.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Length of each of the three phases
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = phase_length)]
+    seconds: f64,
+}
+
+impl Demo {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let shown = match lab::Lab::start() {
+            Ok(mut lab) => play(&mut lab, self.seconds),
+            Err(why) => {
+                render::line(&format!("No TAPs here: {why}"));
+                render::line("So: two stacks in this process, joined by devices in memory.\n");
+                pair::PairStage::start().and_then(|mut stage| play(&mut stage, self.seconds))
+            }
+        };
+        shown.map_err(Failure::Failed)
+    }
+}
+
+fn phase_length(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.5..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("0.5 to 3600 seconds".to_owned()),
     }
 }
 
 fn play(stage: &mut impl Stage, seconds: f64) -> Result<(), String> {
-    println!("{}", stage.picture());
+    render::line(&stage.picture());
     let mut screen = Screen::new(stage.columns());
     let phase = Duration::from_secs_f64(seconds);
     screen.play(stage, Phase::Before, phase);
@@ -70,12 +84,12 @@ fn play(stage: &mut impl Stage, seconds: f64) -> Result<(), String> {
     let fault = FAULT.map(|(key, value)| format!("{key}={value}")).join(" ");
     screen.say(&format!("impair {fault} inserted just above the driver, under the traffic"));
     screen.play(stage, Phase::Impaired, phase);
-    println!("\n{}", screen::chain(&stage.chain()?));
+    render::line(&format!("\n{}", screen::chain(&stage.chain()?)));
     stage.mend_link()?;
     screen.say("impair removed; what it held went on its way");
     screen.play(stage, Phase::After, phase);
-    println!("\n{}", screen::chain(&stage.chain()?));
-    println!("{}", screen.summary());
+    render::line(&format!("\n{}", screen::chain(&stage.chain()?)));
+    render::line(&screen.summary());
     screen.verdict()
 }
 

@@ -1,6 +1,7 @@
 //! What the demo prints: a row of figures twice a second, chains of modules, a summary.
 
 use super::{Reading, Stage};
+use crate::render;
 use millstream_core::NodeView;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ impl Screen {
         for column in &columns {
             let _infallible = write!(head, "{column:>WIDTH$}");
         }
-        println!("{head}");
+        render::line(&head);
         Self { columns, start: Instant::now(), seen: Default::default() }
     }
 
@@ -49,14 +50,14 @@ impl Screen {
             for reading in &row {
                 let _infallible = write!(line, "{:>WIDTH$}", show(*reading));
             }
-            println!("{line}");
+            render::line(&line);
             self.seen[phase as usize].push(row);
         }
     }
 
     /// Prints a line between the rows.
     pub(super) fn say(&self, what: &str) {
-        println!("{:>6.1}s  -- {what}", self.start.elapsed().as_secs_f64());
+        render::line(&format!("{:>6.1}s  -- {what}", self.start.elapsed().as_secs_f64()));
     }
 
     /// Each column over the three phases.

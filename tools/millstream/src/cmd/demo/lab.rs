@@ -71,8 +71,10 @@ impl Lab {
     fn start_traffic(&mut self, spaces: Vec<Netns>) -> Result<(), String> {
         let [host, left, right]: [Netns; 3] =
             spaces.try_into().map_err(|_| "three namespaces were made".to_owned())?;
-        let listener = right.run(|| TcpListener::bind((RIGHT, SINK))).map_err(text)?.map_err(text)?;
-        let socket = UdpSocket::bind(&self.stack, SocketAddr::new(STACK.into(), ECHO)).map_err(text)?;
+        let listener =
+            right.run(|| TcpListener::bind((RIGHT, SINK))).map_err(text)?.map_err(text)?;
+        let socket =
+            UdpSocket::bind(&self.stack, SocketAddr::new(STACK.into(), ECHO)).map_err(text)?;
         socket.set_read_timeout(Some(PATIENCE));
 
         let (stop, bytes) = (self.stop.clone(), self.transfer.clone());
@@ -86,7 +88,8 @@ impl Lab {
             traffic::repeat(&stop, &trips, || traffic::udp_trip(&client, to))
         });
         self.spawn_ping("ping", host, STACK, self.host_ping.clone());
-        let (stop, from) = (self.stop.clone(), left.run(Netns::current).map_err(text)?.map_err(text)?);
+        let (stop, from) =
+            (self.stop.clone(), left.run(Netns::current).map_err(text)?.map_err(text)?);
         self.spawn("source", move || {
             from.enter().map_err(text)?;
             traffic::tcp_source((RIGHT, SINK), &stop)

@@ -1,0 +1,103 @@
+//! Wrong usage and missing rights: exit codes, and sentences that say what to do.
+
+mod kit;
+
+use kit::{Lab, PROGRAM};
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+/// Exit code, standard output and standard error.
+fn run(line: &str) -> (i32, String, String) {
+    let runtime = std::env::temp_dir().join("ms-usage-without-stacks");
+    let mut command = Command::new(PROGRAM);
+    command.args(line.split_whitespace()).env("XDG_RUNTIME_DIR", runtime);
+    let output = command.output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|b| String::from_utf8(b).unwrap());
+    (output.status.code().unwrap(), out, err)
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_names_the_mistake() {
+    let addr = "--addr 10.0.0.2/24";
+    for (line, part) in [
+        ("".to_owned(), "Usage"),
+        ("fly".to_owned(), "unrecognized subcommand 'fly'"),
+        (format!("up --tap t0 {addr}"), "--name NAME"),
+        (format!("up --name lab {addr}"), "--tap <IF>"),
+        ("up --name lab --tap t0".to_owned(), "--tap t0 has no address"),
+        (format!("up --name lab {addr} --tap t0"), "comes before the first --tap"),
+        ("up --name lab --tap t0 --addr 10.0.0.2/99".to_owned(), "10.0.0.1/24"),
+        (format!("up --name a/b --tap t0 {addr}"), "no name for a stack"),
+        (format!("up --name lab --tap t0 {addr} --service gopher"), "there are echo, discard"),
+        (format!("up --name lab --tap t0 {addr} --service none,echo"), "none alone"),
+        ("insert tap0 first null".to_owned(), "invalid digit"),
+        ("insert tap0 0 impair delay".to_owned(), "write key=value"),
+        ("set ip".to_owned(), "KEY=VALUE"),
+        ("set tap0 zero delay=1ms".to_owned(), "neither a position nor key=value"),
+        ("ping nobody".to_owned(), "invalid IP address"),
+        ("ping 10.0.0.1 -i 90".to_owned(), "from 0 to 30"),
+        ("man fly".to_owned(), "no command fly"),
+    ] {
+        let (code, _, text) = run(&line);
+        assert_eq!(code, 2, "{line}: {text}");
+        assert!(text.contains(part), "{line}: {text}");
+    }
+}
+
+#[test]
+fn without_a_stack_commands_exit_with_3_and_say_how_to_start_one() {
+    for command in ["conf", "stat", "stat --watch 1", "down", "pop tap0", "find null"] {
+        let (code, _, text) = run(&format!("{command} --name ms-absent"));
+        assert_eq!(code, 3, "{command}: {text}");
+        assert!(text.contains("no stack named ms-absent runs"), "{command}: {text}");
+    }
+}
+
+#[test]
+fn help_tells_exit_codes_and_modules_lists_the_table() {
+    let (code, text, _) = run("--help");
+    assert!(code == 0 && text.contains("3 no such stack"), "{text}");
+    assert!(!text.contains("completions"), "hidden: {text}");
+    let (_, text, _) = run("modules --json");
+    let modules: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let echo = modules.as_array().unwrap().iter().find(|m| m["name"] == "echo").unwrap();
+    assert_eq!(echo["port"], 7);
+    assert!(run("modules").1.contains("impair"));
+    assert!(run("completions bash").1.contains("millstream"));
+    assert!(run("man").1.contains(".TH millstream"));
+    assert!(run("man up").1.contains("tap"));
+}
+
+#[test]
+fn a_closed_pipe_ends_a_command_quietly() {
+    let mut command = Command::new(PROGRAM);
+    command.args(["completions", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!((status.code(), text.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_user_without_rights_is_told_what_to_do() {
+    const NOBODY: u32 = 65_534;
+    let test = "a_user_without_rights";
+    let Some(lab) = Lab::new(test) else { return };
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: {test}: only root can run a program as another user");
+    }
+    std::os::unix::fs::chown(&lab.runtime, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut command = lab.command("up --name lab --tap tap0 --addr 10.0.0.2/24 --service none");
+    command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    let output = match lab.netns.run(|| command.output()).unwrap() {
+        Err(e) => return eprintln!("skipped: {test}: nobody may not run {PROGRAM}: {e}"),
+        Ok(output) => output,
+    };
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("no right to") && text.contains("run as root"), "{text}");
+    assert!(!lab.socket("lab").exists());
+}
