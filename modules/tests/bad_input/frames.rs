@@ -81,7 +81,7 @@ impl Ip {
 
     /// A fragment of the datagram `id` at byte `at`.
     pub(crate) fn piece(&self, id: u16, at: u16, more: bool, payload: &[u8]) -> Vec<u8> {
-        let fragment = at / 8 | if more { 0x2000 } else { 0 };
+        let fragment = (at / 8) | if more { 0x2000 } else { 0 };
         Self { id, fragment, ..self.clone() }.frame(payload)
     }
 }

@@ -181,7 +181,7 @@ fn bad_input_23_query_with_more_sources_than_it_carries() {
     }
     let mut lab = Lab::host();
     for frame in frames {
-        assert_eq!(lab.feed(&[frame.clone()]), Vec::<Vec<u8>>::new(), "{frame:02x?}");
+        assert_eq!(lab.feed(std::slice::from_ref(&frame)), Vec::<Vec<u8>>::new(), "{frame:02x?}");
         let dropped = lab.dropped();
         let named = dropped[0].0.starts_with("igmp_");
         assert!(dropped.len() == 1 && named, "{dropped:?}");

@@ -281,7 +281,9 @@ impl Lab {
         while let Ok(Some(got)) = self.p.getmsg(stream) {
             let [control, data] = [got.control, got.data].map(|part| {
                 let bytes = part.as_ref().map(bytes_of).unwrap_or_default();
-                part.map(|msg| self.p.pool().free(msg));
+                if let Some(msg) = part {
+                    self.p.pool().free(msg);
+                }
                 bytes
             });
             all.push((control, data));

@@ -63,6 +63,8 @@ pub const TNOTSUPPORT: i32 = 18;
 
 /// Largest address in a primitive: `sockaddr_in6`.
 pub const ADDR_MAX: usize = 28;
+/// Bytes of the longest primitive: 8 words and two addresses.
+const PRIMITIVE_MAX: usize = 32 + 2 * ADDR_MAX;
 /// Bytes of T_UNITDATA_IND and T_UNITDATA_REQ with an IPv6 address.
 pub const UNITDATA_MAX: usize = 20 + ADDR_MAX;
 
@@ -126,7 +128,7 @@ pub fn encode_address(addr: SocketAddr, out: &mut [u8; ADDR_MAX]) -> usize {
 /// Builds a primitive on the stack: words, then an address that the words point to.
 #[derive(Clone, Copy, Debug)]
 pub struct Primitive {
-    bytes: [u8; 64],
+    bytes: [u8; PRIMITIVE_MAX],
     len: usize,
 }
 
@@ -136,7 +138,7 @@ impl Primitive {
     /// # Panics
     /// With more than 8 words.
     pub fn new(words: &[i32]) -> Self {
-        let mut primitive = Self { bytes: [0; 64], len: 0 };
+        let mut primitive = Self { bytes: [0; PRIMITIVE_MAX], len: 0 };
         assert!(words.len() <= 8, "a primitive of more than 8 words");
         for word in words {
             primitive.bytes[primitive.len..primitive.len + 4].copy_from_slice(&word.to_ne_bytes());

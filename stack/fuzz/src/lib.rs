@@ -1,3 +1,17 @@
 //! What each fuzz target does with its bytes. A panic is a finding.
 
+pub mod control_lines;
+pub mod ctl_messages;
+pub mod ether_arp;
+pub mod host;
+pub mod icmp;
+pub mod igmp;
+pub mod ip_input;
 pub mod offload_finish;
+pub mod options;
+pub mod reassembly;
+pub mod request_record;
+pub mod script;
+pub mod tpi_views;
+pub mod udp_requests;
+pub mod udp_view;
