@@ -40,8 +40,8 @@ struct Application(Child);
 const PACKET: usize = (1 << 16) + 256;
 
 impl Daemon {
-    /// Brings all three up: the stack on the first core, the application on the second, the
-    /// threads in between on any.
+    /// Brings all three up: the stack on the first core, the application and the threads in
+    /// between on the second.
     ///
     /// # Errors
     /// As [`stack::with_end`], and when the process cannot be started.
@@ -61,7 +61,7 @@ impl Daemon {
         std::fs::remove_file(&path)?;
         let end = Arc::new(end);
         let (their_end, their_socket) = (end.clone(), socket.clone());
-        let up = Service::start("daemon up", cores[0], move |stop| {
+        let up = Service::start("daemon up", cores[1], move |stop| {
             while !stop.load(Ordering::Relaxed) {
                 match their_end.get(Some(tick())) {
                     Ok(Some(got)) => pass_up(&their_socket, &got)?,
@@ -75,7 +75,7 @@ impl Daemon {
         let stopper = socket.clone();
         let down = Service::start_with(
             "daemon down",
-            cores[0],
+            cores[1],
             move || {
                 let mut pool = Pool::new(PoolConfig::TINY);
                 let mut packet = vec![0; PACKET];

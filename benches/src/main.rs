@@ -20,6 +20,9 @@ struct Args {
     /// Two short runs: whether it works, not how fast it is
     #[arg(long)]
     quick: bool,
+    /// Only lines whose name contains this text; nothing is kept then
+    #[arg(long)]
+    only: Option<String>,
     /// Where the JSON files go
     #[arg(long, default_value = "results")]
     out: PathBuf,
@@ -40,7 +43,7 @@ fn main() {
         return;
     }
     let (runs, seconds) = if args.quick { (2, 0.2) } else { (args.runs.max(1), args.seconds) };
-    let options = Options { runs, seconds, quick: args.quick, out: args.out };
+    let options = Options { runs, seconds, quick: args.quick, only: args.only, out: args.out };
     let mut known = false;
     for (name, experiment) in EXPERIMENTS {
         if args.experiment != "all" && args.experiment != *name {

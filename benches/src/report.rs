@@ -14,6 +14,8 @@ pub struct Options {
     pub seconds: f64,
     /// Only whether it works.
     pub quick: bool,
+    /// Only lines whose name contains this.
+    pub only: Option<String>,
     /// Folder of the JSON files.
     pub out: PathBuf,
 }
@@ -90,8 +92,10 @@ impl Report {
 
     /// Takes samples of all sides in turn. A side that fails is left out, with the reason.
     pub fn measure(&mut self, options: &Options, sides: &[Side<'_>]) {
+        let wanted = |side: &Side<'_>| options.only.iter().all(|text| side.name.contains(text));
         // `None` from the first failure on.
-        let mut samples: Vec<Option<Vec<Vec<f64>>>> = vec![Some(Vec::new()); sides.len()];
+        let mut samples: Vec<Option<Vec<Vec<f64>>>> =
+            sides.iter().map(|side| wanted(side).then(Vec::new)).collect();
         for _ in 0..options.runs {
             for (side, so_far) in sides.iter().zip(&mut samples) {
                 let Some(taken) = so_far else { continue };
@@ -138,11 +142,11 @@ impl Report {
         self.notes.push(text.into());
     }
 
-    /// To the terminal, and to a file when there were enough runs.
+    /// To the terminal, and to a file when the run was a full one.
     pub fn print_and_save(&self, options: &Options) {
         self.print();
-        if options.quick {
-            return println!("quick run: nothing is kept\n");
+        if options.quick || options.only.is_some() {
+            return println!("not a full run: nothing is kept\n");
         }
         let path = options.out.join(self.experiment).with_extension("json");
         let text = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";

@@ -77,7 +77,8 @@ pub fn echo(lab: &Lab, core: Option<usize>, mode: Mode) -> Result<Running, Troub
     })
 }
 
-/// A stack whose echo is an application on a thread of its own, at the end of a stream.
+/// A stack whose echo is an application on a thread of its own, at the end of a stream. The
+/// application sleeps in either mode.
 ///
 /// # Errors
 /// As [`on_tap`].
@@ -89,11 +90,7 @@ pub fn application(
     let (running, end) = with_end(lab, cores[0], mode)?;
     let service = Service::start("application", cores[1], move |stop| {
         while !stop.load(Ordering::Relaxed) {
-            let got = match mode {
-                Mode::Sleeping => end.get(Some(tick())),
-                Mode::Polling => end.try_get(),
-            };
-            let got = match got {
+            let got = match end.get(Some(tick())) {
                 Ok(Some(got)) => got,
                 Err(EndError::WouldBlock) => continue,
                 Ok(None) => break,

@@ -27,8 +27,8 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
         }
     }
     report.note(
-        "client core 0, shard core 1; the application is on core 1 too when all sleep, on core 0 \
-         when the shard polls (two cores; a polling shard leaves no time on its own)",
+        "client core 0, shard core 1; the application sleeps: on core 1 when the shard sleeps \
+         too, on core 0 when the shard polls, which leaves no time on its core",
     );
     Ok(report)
 }
