@@ -195,7 +195,8 @@ fn an_answer_without_room_is_dropped_with_a_reason() {
         asked += 1;
         assert!(asked < 2_000, "never blocked");
     }
-    assert!(asked > 500);
+    // The write queue of the stream fills first: 1 MiB, with what each message costs besides.
+    assert!(asked > 300);
 }
 
 #[test]
