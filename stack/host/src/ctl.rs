@@ -6,11 +6,11 @@
 //! | `{"op":"version"}` | version, name, process |
 //! | `{"op":"conf"}` | modules of every stream, top down, with their parameters |
 //! | `{"op":"stat"}` | counters of modules, multiplexors and the pool |
-//! | `{"op":"push","stream":S,"module":M,"params":[[K,V],..]}` | puts a module in below the head |
+//! | `{"op":"push","stream":S,"module":M,"params":[[K,V]]}` | puts a module in below the head |
 //! | `{"op":"pop","stream":S}` | takes the topmost module out |
-//! | `{"op":"insert","stream":S,"pos":N,"module":M,"params":[..]}` | puts a module in anywhere |
+//! | `{"op":"insert","stream":S,"pos":N,"module":M,"params":[]}` | puts a module in anywhere |
 //! | `{"op":"remove","stream":S,"pos":N}` | takes it out |
-//! | `{"op":"set","target":S,"pos":N,"params":[..]}` | sets parameters; without `pos` of a multiplexor |
+//! | `{"op":"set","target":S,"pos":N,"params":[]}` | sets parameters; of a mux without `pos` |
 //! | `{"op":"find","module":M}` | where a module is |
 //! | `{"op":"ping","addr":A,"seq":N}` | one echo request of the stack, and its answer |
 //! | `{"op":"down"}` | stops the stack |

@@ -1,3 +1,36 @@
-//! Development commands.
+//! Development commands: `cargo xtask NAME`. A new one is a file and a line in [`COMMANDS`].
 
-fn main() {}
+mod ci;
+mod nightly;
+mod step;
+mod tidy;
+
+use std::process::ExitCode;
+
+/// Name, what it does, and the function.
+type Command = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
+
+const COMMANDS: &[Command] = &[
+    ("ci", "what a change has to pass: format, lints, documentation, tests, tidy", ci::run),
+    ("nightly", "sanitizers, loom, fuzzing; results in results/nightly.md", nightly::run),
+    ("tidy", "lengths of files and lines, leftovers, tests of modules", tidy::run),
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let named = args.first().and_then(|name| COMMANDS.iter().find(|(known, ..)| known == name));
+    let Some((name, _, run)) = named else {
+        eprintln!("usage: cargo xtask COMMAND");
+        for (name, about, _) in COMMANDS {
+            eprintln!("  {name:<8} {about}");
+        }
+        return ExitCode::from(2);
+    };
+    match run(&args[1..]) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("xtask {name}: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
