@@ -1,6 +1,7 @@
 //! Drivers: tap, pair, pcap_file; interface set-up over netlink; namespaces.
 
 mod ifname;
+mod merge;
 pub mod netlink;
 pub mod netns;
 mod pair;

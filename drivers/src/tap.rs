@@ -3,6 +3,7 @@
 //! Two ways to open one: [`Tap::open`] by our own ioctls, with IFF_VNET_HDR and offloads;
 //! [`Tap::open_plain`] through the `tun-tap` crate, frame by frame as the wire has them.
 
+use crate::merge;
 use crate::tun::{TapError, TapFd, TapFlags, TapOffloads, VNET_HEADER_BYTES};
 use crate::vnet;
 use millstream_core::{Caps, Device, Errno};
@@ -225,7 +226,10 @@ impl Device for Tap {
     }
 
     fn send(&mut self, batch: &mut MsgList) -> Result<(), Errno> {
-        while let Some(frame) = batch.pop() {
+        while let Some(mut frame) = batch.pop() {
+            if self.caps.can.uso {
+                merge::datagrams(&mut frame, batch);
+            }
             match self.write(&frame) {
                 Ok(()) => {}
                 Err(Errno::EAGAIN | Errno::ENOBUFS) => {
@@ -233,7 +237,9 @@ impl Device for Tap {
                     return Ok(());
                 }
                 // The interface is down (EIO), or this frame is not to its liking (EINVAL).
-                Err(Errno::EIO | Errno::EINVAL | Errno::EINTR | Errno::ENOMEM) => self.dropped += 1,
+                Err(Errno::EIO | Errno::EINVAL | Errno::EINTR | Errno::ENOMEM) => {
+                    self.dropped += frame.offload().packets(frame.len()) as u64;
+                }
                 Err(errno) => {
                     batch.push_front(frame);
                     return Err(errno);
