@@ -135,7 +135,9 @@ pub fn prepare(msg: &mut Msg, view: &View, mtu: u16, pool: &mut Pool) -> Result<
 pub fn resolve(request: &Request, net: &Net) -> Result<Path, IpDrop> {
     let dst = v4(request.dst).ok_or(IpDrop::BadRequest)?;
     let named_src = request.src.map(|src| v4(src).ok_or(IpDrop::BadRequest)).transpose()?;
-    if dst.is_unspecified() {
+    // RFC 1122 section 3.2.1.3: loopback stays inside; "this network" and class E are nowhere.
+    let to_many = dst.is_broadcast() || dst.is_multicast();
+    if dst.is_loopback() || (!to_many && !can_be_a_source(dst)) {
         return Err(IpDrop::MartianDestination);
     }
     let hop = way(request, dst, named_src, net)?;

@@ -294,8 +294,10 @@ impl Engine {
             return self.out.act.discard(data, UdpDrop::BadRequest);
         };
         let to_group = to.ip().is_multicast();
+        // The address of a group is one to receive at, not to send from.
+        let own = !local.is_unspecified() && !local.is_multicast();
         let request = Request {
-            src: from.or((!local.is_unspecified()).then_some(local)),
+            src: from.or(own.then_some(local)),
             ttl: if to_group { u.multicast_ttl } else { u.ttl },
             tos: u.tos,
             broadcast: u.broadcast,

@@ -122,6 +122,35 @@ fn a_source_that_is_not_ours_does_not_leave() {
 }
 
 #[test]
+fn a_destination_that_no_link_carries_does_not_leave_by_the_default_route() {
+    let mut lab = Lab::host();
+    lab.p.set_mux(lab.ip, "route", "0.0.0.0/0 via 10.0.0.9").unwrap();
+    let user = lab.open_udp();
+    assert_eq!(lab.request(user, &Primitive::bind_req("0.0.0.0:4000".parse().unwrap())), 0);
+    for to in ["127.0.0.1:7", "127.255.255.255:7", "0.0.0.0:7", "0.1.2.3:7", "240.0.0.1:7"] {
+        let request = Primitive::unitdata_req(to.parse().unwrap());
+        lab.put(user, request.as_bytes(), Kind::Proto);
+        assert_eq!(lab.sent(), Vec::<Vec<u8>>::new(), "{to}");
+        assert_eq!(lab.dropped_only("ip_martian_destination"), 1, "{to}");
+    }
+    lab.p.close(user).unwrap();
+    lab.finish();
+}
+
+#[test]
+fn a_user_bound_to_a_group_sends_from_our_address() {
+    let mut lab = Lab::host();
+    let user = lab.open_udp();
+    assert_eq!(lab.request(user, &Primitive::bind_req("239.1.2.3:4000".parse().unwrap())), 0);
+    let request = Primitive::unitdata_req("10.0.0.9:5000".parse().unwrap());
+    lab.put(user, request.as_bytes(), Kind::Proto);
+    let sent = lab.sent();
+    assert_eq!(parse(&sent[0]).src, US);
+    lab.p.close(user).unwrap();
+    lab.finish();
+}
+
+#[test]
 fn unreachable_ports_are_told_once_in_a_while() {
     let mut lab = Lab::host();
     let frames: Vec<_> =

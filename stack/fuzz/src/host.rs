@@ -5,7 +5,7 @@ use super::script::{Script, bytes_of, cells_out, sum};
 use millstream_core::tpi::Primitive;
 use millstream_core::{Caps, Config, NodeId, Perimeter, StreamId};
 use millstream_modules::arp::Arp;
-use millstream_modules::ip::Ip;
+use millstream_modules::ip::{Ip, REQUEST_LEN};
 use millstream_modules::services::{Kinds, Service};
 use millstream_modules::udp::Udp;
 use millstream_msg::offload::Can;
@@ -19,6 +19,7 @@ pub struct Host {
     ip: NodeId,
     udp: NodeId,
     user: StreamId,
+    raw: StreamId,
     cells: usize,
 }
 
@@ -44,7 +45,8 @@ impl Host {
         p.link(udp, below).unwrap();
         let echo = p.open_mux(udp, "echo").unwrap();
         let user = p.open_mux(udp, "user").unwrap();
-        let mut host = Self { p, probes, ip, udp, user, cells: 0 };
+        let raw = p.open_mux(ip, "raw").unwrap();
+        let mut host = Self { p, probes, ip, udp, user, raw, cells: 0 };
         host.request(echo, Primitive::bind_req("0.0.0.0:7".parse().unwrap()).as_bytes());
         host.p.push(echo, Box::new(Service::new(Kinds::Echo))).unwrap();
         host.advance(5_000_000_000);
@@ -92,6 +94,18 @@ impl Host {
         }
         self.settle();
         self.read(self.user);
+    }
+
+    /// A packet of somebody above `ip`, behind a record of at most 48 bytes.
+    pub fn raw(&mut self, record: &[u8], payload: &[u8]) {
+        let mut bytes = record.to_vec();
+        bytes.resize(REQUEST_LEN, 0);
+        bytes.extend(payload);
+        let Ok(msg) = self.p.pool().copy_from(64, &bytes) else { return };
+        if let Err((_, msg)) = self.p.putmsg(self.raw, msg) {
+            self.p.pool().free(msg);
+        }
+        self.settle();
     }
 
     /// Time passes.
@@ -193,6 +207,11 @@ pub fn play(host: &mut Host, script: &mut Script<'_>) {
             6 => {
                 let control = script.piece();
                 host.user(Kind::Proto, control, Some(script.piece()));
+            }
+            _ if op & 0x40 != 0 => {
+                let record = script.piece();
+                let len = usize::from(script.word() % 4096);
+                host.raw(record, script.take(len));
             }
             _ => host.user(Kind::Data, script.piece(), None),
         }
