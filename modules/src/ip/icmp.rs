@@ -186,7 +186,9 @@ pub fn echo_reply(msg: &mut Msg, view: &View, pool: &mut Pool) -> Result<(), IpD
     *kind = ECHO_REPLY;
     let new = u16::from_ne_bytes([*kind, *code]);
     if !partial {
-        [*c0, *c1] = checksum::update(u16::from_ne_bytes([*c0, *c1]), old, new).to_ne_bytes();
+        let sum = checksum::update(u16::from_ne_bytes([*c0, *c1]), old, new);
+        // Zero sums up only when something else does not: an answer may be all zeros (RFC 1624).
+        [*c0, *c1] = if sum == 0 { [0xff; 2] } else { sum.to_ne_bytes() };
     }
     msg.set_flags(MsgFlags::empty());
     let request =

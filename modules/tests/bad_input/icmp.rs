@@ -25,6 +25,17 @@ fn bad_input_17_echo_without_data() {
 }
 
 #[test]
+fn bad_input_17_answer_of_zeros_has_a_checksum_that_is_not_zero() {
+    // By increment alone it would be +0, which is right for everything but nothing (RFC 1624).
+    let mut lab = Lab::host();
+    for len in [0, 1, 56] {
+        let sent = lab.feed(&[Ip::to_us(1).frame(&echo(8, 0, 0, &vec![0; len]))]);
+        assert_eq!(parse(&sent[0]).payload[..4], [0, 0, 0xff, 0xff]);
+    }
+    lab.finish();
+}
+
+#[test]
 fn bad_input_17_echo_with_a_wrong_checksum() {
     let mut bytes = echo(8, 1, 1, b"data");
     bytes[9] ^= 1;
