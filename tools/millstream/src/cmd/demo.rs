@@ -5,6 +5,7 @@
 //! two stacks in this process, joined by a pair of devices. Nothing is left behind.
 
 mod lab;
+mod link;
 mod pair;
 mod screen;
 mod traffic;
@@ -23,12 +24,8 @@ trait Stage {
     fn columns(&self) -> Vec<&'static str>;
     /// What was measured since the last call.
     fn sample(&mut self) -> Vec<Reading>;
-    /// The chain of the link that is broken, with counters.
-    fn chain(&self) -> Result<Vec<millstream_core::NodeView>, String>;
-    /// Puts `impair` into the link.
-    fn break_link(&mut self, parameters: &[(&str, &str)]) -> Result<(), String>;
-    /// Takes it out again.
-    fn mend_link(&mut self) -> Result<(), String>;
+    /// The link that is broken.
+    fn link(&self) -> link::Link;
 }
 
 /// One figure of a column.
@@ -41,7 +38,7 @@ enum Reading {
 }
 
 /// The fault that the link gets.
-const FAULT: [(&str, &str); 2] = [("delay", "25ms"), ("loss", "1%")];
+static FAULT: [(&str, &str); 2] = [("delay", "25ms"), ("loss", "1%")];
 
 /// Show the main job: traffic through a router, and a link that turns bad and good again
 ///
@@ -80,15 +77,15 @@ fn play(stage: &mut impl Stage, seconds: f64) -> Result<(), String> {
     let mut screen = Screen::new(stage.columns());
     let phase = Duration::from_secs_f64(seconds);
     screen.play(stage, Phase::Before, phase);
-    stage.break_link(&FAULT)?;
+    stage.link().impair(&FAULT)?;
     let fault = FAULT.map(|(key, value)| format!("{key}={value}")).join(" ");
     screen.say(&format!("impair {fault} inserted just above the driver, under the traffic"));
     screen.play(stage, Phase::Impaired, phase);
-    render::line(&format!("\n{}", screen::chain(&stage.chain()?)));
-    stage.mend_link()?;
+    render::line(&format!("\n{}", screen::chain(&stage.link().chain()?)));
+    stage.link().mend()?;
     screen.say("impair removed; what it held went on its way");
     screen.play(stage, Phase::After, phase);
-    render::line(&format!("\n{}", screen::chain(&stage.chain()?)));
+    render::line(&format!("\n{}", screen::chain(&stage.link().chain()?)));
     render::line(&screen.summary());
     screen.verdict()
 }

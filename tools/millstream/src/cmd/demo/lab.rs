@@ -1,14 +1,13 @@
 //! The demo on TAPs: three namespaces with a TAP each, and a stack that joins them.
 
+use super::link::Link;
 use super::traffic::{self, Bytes, PATIENCE, Stop, Trips};
 use super::{Reading, Stage, text};
 use millstream::plan::{self, Interface, Line, Plan};
 use millstream::{Prefix, Stack, UdpSocket};
-use millstream_core::{NodeView, StreamId};
 use millstream_drivers::netlink::{Netlink, Via};
 use millstream_drivers::netns::Netns;
 use millstream_drivers::{KernelPing, Tap};
-use millstream_modules::impair::Impair;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -119,21 +118,6 @@ impl Lab {
             }
         }));
     }
-
-    /// The stream of the link that is broken.
-    fn on_link<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut millstream_core::Perimeter, StreamId) -> Result<T, String>
-        + Send
-        + 'static,
-    ) -> Result<T, String> {
-        let done = self.stack.handle().call(|shard| {
-            let core = shard.core();
-            let link = core.find(TAPS[1]).ok_or_else(|| "the link is gone".to_owned())?;
-            work(core, link)
-        });
-        done.map_err(text)?
-    }
 }
 
 impl Stage for Lab {
@@ -158,18 +142,8 @@ impl Stage for Lab {
         vec![self.host_ping.reading(), self.host_udp.reading(), self.through.reading(), transfer]
     }
 
-    fn chain(&self) -> Result<Vec<NodeView>, String> {
-        self.on_link(|core, link| core.chain(link).map_err(text))
-    }
-
-    fn break_link(&mut self, parameters: &[(&str, &str)]) -> Result<(), String> {
-        let parameters: Vec<(String, String)> =
-            parameters.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
-        self.on_link(move |core, link| insert_impair(core, link, &parameters))
-    }
-
-    fn mend_link(&mut self) -> Result<(), String> {
-        self.on_link(|core, link| core.remove(link, 0).map(drop).map_err(text))
+    fn link(&self) -> Link {
+        Link::new(self.stack.handle(), TAPS[1])
     }
 }
 
@@ -201,22 +175,6 @@ impl Side {
             .map_err(text)??;
         Ok(Self { netns, tap })
     }
-}
-
-/// Puts `impair` just above the driver and sets it; taken out again when a parameter is refused.
-pub(super) fn insert_impair(
-    core: &mut millstream_core::Perimeter,
-    link: StreamId,
-    parameters: &[(String, String)],
-) -> Result<(), String> {
-    core.insert(link, 0, Box::new(Impair::new())).map_err(text)?;
-    for (key, value) in parameters {
-        if let Err(why) = core.set(link, 0, key, value) {
-            core.remove(link, 0).map_err(text)?;
-            return Err(text(why));
-        }
-    }
-    Ok(())
 }
 
 /// An application on the stack: sends every datagram back.

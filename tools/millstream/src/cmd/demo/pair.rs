@@ -1,11 +1,11 @@
 //! The demo without rights: two stacks in this process, joined by a pair of devices.
 
-use super::lab::{echo, insert_impair};
+use super::lab::echo;
+use super::link::Link;
 use super::traffic::{Bytes, PATIENCE, Stop, Trips, repeat};
 use super::{Reading, Stage, text};
 use millstream::plan::{self, Interface, Line, Plan};
 use millstream::{Stack, UdpSocket};
-use millstream_core::{NodeView, StreamId};
 use millstream_drivers::{PairEnd, pair};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -56,20 +56,6 @@ impl PairStage {
         spawn(Box::new(move || blast(&source, &stopped)));
         Ok(Self { near, _far: far, trips, transfer, stop, threads })
     }
-
-    fn on_link<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut millstream_core::Perimeter, StreamId) -> Result<T, String>
-        + Send
-        + 'static,
-    ) -> Result<T, String> {
-        let done = self.near.handle().call(|shard| {
-            let core = shard.core();
-            let link = core.find(LINK).ok_or_else(|| "the link is gone".to_owned())?;
-            work(core, link)
-        });
-        done.map_err(text)?
-    }
 }
 
 impl Stage for PairStage {
@@ -92,18 +78,8 @@ impl Stage for PairStage {
         vec![self.trips.reading(), self.transfer.reading()]
     }
 
-    fn chain(&self) -> Result<Vec<NodeView>, String> {
-        self.on_link(|core, link| core.chain(link).map_err(text))
-    }
-
-    fn break_link(&mut self, parameters: &[(&str, &str)]) -> Result<(), String> {
-        let parameters: Vec<(String, String)> =
-            parameters.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
-        self.on_link(move |core, link| insert_impair(core, link, &parameters))
-    }
-
-    fn mend_link(&mut self) -> Result<(), String> {
-        self.on_link(|core, link| core.remove(link, 0).map(drop).map_err(text))
+    fn link(&self) -> Link {
+        Link::new(self.near.handle(), LINK)
     }
 }
 
