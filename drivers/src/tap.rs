@@ -213,7 +213,7 @@ impl Device for Tap {
 
     fn recv(&mut self, pool: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {
         let mut count = 0;
-        while count < budget {
+        while count < budget && out.bytes() < BYTES_PER_RECV {
             match self.read(pool) {
                 Ok(Some(frame)) => out.push(frame),
                 Ok(None) => break,
@@ -271,6 +271,10 @@ impl Spare {
         self.small.is_some() && (!large || self.large.iter().all(Option::is_some))
     }
 }
+
+/// Bytes after which a read ends: two super-frames. With 16 of them, a megabyte, what was read
+/// has left the second-level cache when it is written.
+const BYTES_PER_RECV: u32 = 128 * 1024;
 
 /// Frames up to here are one small block. Bytes.
 const ORDINARY: usize = 1514 + 4;
