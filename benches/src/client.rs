@@ -47,6 +47,9 @@ const LOST_AFTER: Duration = Duration::from_millis(100);
 /// Time before measuring: addresses are resolved, memory is touched.
 const WARM_UP: f64 = 0.1;
 
+/// Warm-ups at most: the kernel takes up to a second to notice that a veth has its carrier.
+const READY_MAX: usize = 30;
+
 /// Keeps `outstanding` datagrams under way with sendmmsg and recvmmsg.
 ///
 /// A datagram carries the number of its slot and of the round: after a loss all slots are free
@@ -56,7 +59,10 @@ const WARM_UP: f64 = 0.1;
 /// The kernel's, and when nothing comes back at all.
 pub fn echo(socket: &UdpSocket, load: Load) -> Result<Echoed, Trouble> {
     let mut window = Window::new(socket, load)?;
-    window.run(WARM_UP)?;
+    let mut ready = 0;
+    while window.run(WARM_UP)?.answers == 0 && ready < READY_MAX {
+        ready += 1;
+    }
     let Seen { answers, lost, seconds, times } = window.run(load.seconds)?;
     if answers == 0 {
         return Err("no datagram came back".into());
