@@ -79,6 +79,10 @@ struct Machine {
     kernel: String,
     commit: String,
     command: String,
+    /// Class of the threads that are measured: others on the machine get less or nothing.
+    scheduling: &'static str,
+    /// Programs that wanted a core in the minute before.
+    load: f64,
     runs: usize,
     seconds: f64,
 }
@@ -159,9 +163,11 @@ impl Report {
     }
 
     fn print(&self) {
-        let Machine { cpu, cores, kernel, commit, runs, seconds, .. } = &self.machine;
+        let Machine { cpu, cores, kernel, commit, runs, seconds, scheduling, load, .. } =
+            &self.machine;
         println!("{}: {}", self.experiment, self.about);
-        println!("{cpu}, {cores} cores, Linux {kernel}, {commit}, {runs} runs of {seconds} s");
+        println!("{cpu}, {cores} cores, Linux {kernel}, {scheduling}, load before {load}");
+        println!("{commit}, {runs} runs of {seconds} s");
         let width = self.lines.iter().map(|l| l.side.len()).max().unwrap_or(0);
         for Line { side, figure, unit, spread } in &self.lines {
             println!("  {side:width$}  {figure:>10} {spread} {unit}");
@@ -212,6 +218,8 @@ impl Machine {
             kernel: uname.release().to_string_lossy().into_owned(),
             commit: commit(),
             command: command(),
+            scheduling: scheduling(),
+            load: load(),
             runs: options.runs,
             seconds: options.seconds,
         }
@@ -222,6 +230,25 @@ impl Machine {
 fn command() -> String {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     format!("cargo run --release -p millstream-benches -- {}", arguments.join(" "))
+}
+
+/// The scheduling class of this thread, as its children inherit it.
+fn scheduling() -> &'static str {
+    /// Fields between the name, which may contain anything, and the policy.
+    const POLICY: usize = 38;
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    match fields.split_whitespace().nth(POLICY) {
+        Some("0") => "SCHED_OTHER",
+        Some("1") => "SCHED_FIFO",
+        Some("2") => "SCHED_RR",
+        _ => "unknown",
+    }
+}
+
+fn load() -> f64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().and_then(|minute| minute.parse().ok()).unwrap_or(f64::NAN)
 }
 
 /// What was measured: the commit, and whether the sources had changed since.
