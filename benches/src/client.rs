@@ -31,7 +31,7 @@ pub struct Echoed {
     pub p50_us: f64,
     /// See `p50_us`.
     pub p99_us: f64,
-    /// Datagrams without an answer after [`LOST_AFTER`].
+    /// Datagrams without an answer after `LOST_AFTER`.
     pub lost: u64,
 }
 

@@ -178,7 +178,7 @@ impl Engine {
 
     /// Does what is due: repeats, gives up, forgets, announces. Returns [`Engine::next_deadline`].
     ///
-    /// Looks at every entry; deadlines are rounded up to [`TICK_NS`], so this is ten times a
+    /// Looks at every entry; deadlines are rounded up to `TICK_NS`, so this is ten times a
     /// second at most.
     pub fn timer(&mut self, now: u64, pool: &mut Pool, out: &mut Actions<ArpDrop>) -> Option<u64> {
         if now < self.next {

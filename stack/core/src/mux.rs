@@ -11,7 +11,7 @@ use millstream_msg::{Msg, MsgList};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upper {
     pub(crate) pair: Key,
-    /// What the multiplexor set with [`Cx::set_cookie`] (its connection's index); 0 before.
+    /// What the multiplexor set with `Cx::set_upper_cookie` (its connection's index); 0 before.
     pub cookie: u64,
 }
 
@@ -19,7 +19,7 @@ pub struct Upper {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lower {
     pub(crate) pair: Key,
-    /// What the multiplexor set with [`Cx::set_cookie`]; 0 before.
+    /// What the multiplexor set with `Cx::set_lower_cookie`; 0 before.
     pub cookie: u64,
 }
 
