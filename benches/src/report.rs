@@ -80,7 +80,7 @@ struct Machine {
     commit: String,
     command: String,
     /// Class of the threads that are measured: others on the machine get less or nothing.
-    scheduling: &'static str,
+    scheduling: String,
     /// Programs that wanted a core in the minute before.
     load: f64,
     runs: usize,
@@ -232,18 +232,21 @@ fn command() -> String {
     format!("cargo run --release -p millstream-benches -- {}", arguments.join(" "))
 }
 
-/// The scheduling class of this thread, as its children inherit it.
-fn scheduling() -> &'static str {
-    /// Fields between the name, which may contain anything, and the policy.
+/// The scheduling class and niceness of this thread, as those that are measured inherit them.
+fn scheduling() -> String {
+    /// Fields behind the name, which may contain anything.
+    const NICE: usize = 16;
     const POLICY: usize = 38;
     let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    match fields.split_whitespace().nth(POLICY) {
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split(' ').collect();
+    let at = |field: usize| fields.get(field + 1).copied();
+    let class = match at(POLICY) {
         Some("0") => "SCHED_OTHER",
         Some("1") => "SCHED_FIFO",
         Some("2") => "SCHED_RR",
-        _ => "unknown",
-    }
+        _ => "class unknown",
+    };
+    format!("{class}, nice {}", at(NICE).unwrap_or("unknown"))
 }
 
 fn load() -> f64 {
