@@ -103,7 +103,7 @@ impl Report {
         for _ in 0..options.runs {
             for (side, so_far) in sides.iter().zip(&mut samples) {
                 let Some(taken) = so_far else { continue };
-                match (side.sample)() {
+                match self.sample(side) {
                     Ok(sample) => taken.push(sample),
                     Err(why) => {
                         *so_far = None;
@@ -120,6 +120,17 @@ impl Report {
                 self.lines.push(Line { side, figure, unit, spread });
             }
         }
+    }
+
+    /// One sample; what failed is tried again, and the report says so.
+    fn sample(&mut self, side: &Side<'_>) -> Result<Vec<f64>, Trouble> {
+        for _ in 1..TRIES {
+            match (side.sample)() {
+                Err(why) => self.note(format!("taken again: {}: {why}", side.name)),
+                taken => return taken,
+            }
+        }
+        (side.sample)()
     }
 
     /// Compares a figure of two sides, run by run. Says nothing when one of them was skipped.
@@ -186,6 +197,9 @@ impl Report {
         }
     }
 }
+
+/// Tries of one sample: what stands still once on a busy machine has another chance or two.
+const TRIES: usize = 3;
 
 impl Spread {
     fn of(values: Vec<f64>) -> Self {

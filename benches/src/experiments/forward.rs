@@ -115,6 +115,10 @@ fn compare(
 
 const PORT: u16 = 5001;
 
+/// Below so many bytes per second a transfer has not been slow but has stood still; a hundredth
+/// of what the slowest line reaches. A ratio to it would say nothing.
+const STANDSTILL: f64 = 1e7;
+
 fn transfer(
     from: &Lab,
     listener: TcpListener,
@@ -133,6 +137,9 @@ fn transfer(
         let sending = scope.spawn(|| on_core(sender, || bulk_send(&out, piece, seconds)));
         let rate = on_core(receiver, || bulk_receive(&incoming));
         sending.join().map_err(|_| "the sender has panicked")??;
-        rate
+        match rate? {
+            rate if rate < STANDSTILL => Err("the transfer stood still".into()),
+            rate => Ok(rate),
+        }
     })
 }
