@@ -29,6 +29,8 @@ pub(crate) struct Inlet {
     closed: AtomicBool,
     /// Messages and resumptions of ends.
     pub(crate) ring: ArrayQueue<Post>,
+    /// A device without descriptor may have frames: ask it before sleeping.
+    nudged: AtomicBool,
     /// The shard is about to sleep or sleeps: ring the bell.
     sleeping: AtomicBool,
     pub(crate) bell: Bell,
@@ -59,6 +61,7 @@ impl Inlet {
             taken,
             closed: AtomicBool::new(false),
             ring: ArrayQueue::new(RING),
+            nudged: AtomicBool::new(false),
             sleeping: AtomicBool::new(false),
             bell: Bell::new()?,
             stop: AtomicBool::new(false),
@@ -80,8 +83,10 @@ impl Inlet {
     pub(crate) fn before_sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        let idle =
-            self.ring.is_empty() && self.taken.is_empty() && !self.stop.load(Ordering::Relaxed);
+        let idle = self.ring.is_empty()
+            && self.taken.is_empty()
+            && !self.nudged.swap(false, Ordering::Relaxed)
+            && !self.stop.load(Ordering::Relaxed);
         if !idle {
             self.sleeping.store(false, Ordering::Relaxed);
         }
@@ -143,6 +148,22 @@ impl Handle {
 
     /// Wakes the shard if it sleeps, so that it polls devices without descriptors.
     pub fn wake(&self) {
+        // Devices were asked before the shard says that it sleeps: a frame in between must not be
+        // slept over.
+        self.0.nudged.store(true, Ordering::Relaxed);
         self.0.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wake_before_sleep_is_announced_keeps_the_shard_awake_once() {
+        let inlet = Inlet::new().unwrap();
+        Handle(inlet.clone()).wake();
+        assert!(!inlet.before_sleep(), "a frame that came meanwhile would be slept over");
+        assert!(inlet.before_sleep());
     }
 }

@@ -202,3 +202,20 @@ fn nothing_waits_without_a_deadline_being_kept() {
     assert!(start.elapsed() >= Duration::from_millis(20));
     assert_eq!(end.try_get().unwrap_err(), EndError::WouldBlock);
 }
+
+#[test]
+fn no_frame_of_a_pair_is_slept_over() {
+    let (near, far) = two_stacks();
+    let mut pool = Pool::new(PoolConfig::TINY);
+    let from = near.bound("10.9.0.1:1000", &mut pool);
+    let to = far.bound("10.9.0.2:2000", &mut pool);
+    let back: SocketAddr = "10.9.0.1:1000".parse().unwrap();
+    let there: SocketAddr = "10.9.0.2:2000".parse().unwrap();
+    // Both stacks fall asleep and are woken by the other's frame, over and over.
+    for i in 0..5_000_u32 {
+        from.put(datagram(there, &i.to_be_bytes(), &mut pool), soon()).unwrap();
+        drop(to.get(soon()).unwrap_or_else(|e| panic!("round {i}, there: {e}")));
+        to.put(datagram(back, &i.to_be_bytes(), &mut pool), soon()).unwrap();
+        drop(from.get(soon()).unwrap_or_else(|e| panic!("round {i}, back: {e}")));
+    }
+}
