@@ -70,7 +70,9 @@ pub const DROPS_ROOM: usize = 32;
 
 /// Defines an enum of drop reasons with `ALL` and `name()`.
 macro_rules! reasons {
-    ($(#[$meta:meta])* pub enum $enum:ident { $($(#[$doc:meta])* $reason:ident => $name:literal,)+ }) => {
+    ($(#[$meta:meta])* pub enum $enum:ident {
+        $($(#[$doc:meta])* $reason:ident => $name:literal,)+
+    }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]

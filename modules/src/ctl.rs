@@ -5,7 +5,7 @@
 //! | ip | arp | addresses of the interface, as they come and go |
 //! | arp | ip | "which addresses?", when it is pushed on a running stream |
 //! | transport | ip | the protocol or echo identifier it takes; groups it joins and leaves |
-//! | transport | ip | a packet that nobody took, to be reported to its sender (the packet follows) |
+//! | transport | ip | a packet that nobody took, to be told to its sender (the packet follows) |
 //! | arp | ip | a frame whose next hop does not answer (the frame follows) |
 //! | ip | transport | an ICMP error about a packet it sent |
 

@@ -14,7 +14,7 @@ const ENTRIES: &[Entry] = &[
     Entry::plain(&crate::count::INFO, |_| Ok(Box::new(crate::count::Count::default()))),
     Entry::plain(&crate::impair::INFO, |_| Ok(Box::new(crate::impair::Impair::new()))),
     Entry::plain(&capture::INFO, open_capture),
-    Entry::plain(&crate::tutorial::INFO, |_| Ok(Box::new(crate::tutorial::Nth::default()))),
+    Entry::plain(&crate::nth::INFO, |_| Ok(Box::new(crate::nth::Nth::default()))),
     Entry::service(Kinds::Echo, |_| Ok(Box::new(Service::new(Kinds::Echo)))),
     Entry::service(Kinds::Discard, |_| Ok(Box::new(Service::new(Kinds::Discard)))),
     Entry::service(Kinds::Daytime, |_| Ok(Box::new(Service::new(Kinds::Daytime)))),

@@ -1,4 +1,5 @@
-//! common: what the live tests share: a namespace per test, the reason to skip, waiting with an end.
+//! common: what the live tests share: a namespace per test, the reason to skip, waiting with an
+//! end.
 
 use millstream_drivers::netlink::{Link, Netlink};
 use millstream_drivers::netns::Netns;

@@ -210,7 +210,8 @@ mod tests {
                 prop_assert!(piece.len() <= usize::from(mtu));
                 let data = bytes(&piece);
                 let header = Ipv4HeaderSlice::from_slice(&data).unwrap();
-                prop_assert_eq!(header.header_checksum(), header.to_header().calc_header_checksum());
+                let sum = header.to_header().calc_header_checksum();
+                prop_assert_eq!(header.header_checksum(), sum);
                 prop_assert_eq!(usize::from(header.total_len()), data.len());
                 prop_assert_eq!(header.identification(), 77);
                 prop_assert_eq!(usize::from(header.fragments_offset().byte_offset()), joined.len());

@@ -112,8 +112,8 @@ impl Pool {
     /// [`NoMem`]; `free` has been run then.
     ///
     /// # Safety
-    /// `base` is not null; `base..base + len` is readable and writable until `free` runs, is touched by nobody else
-    /// until then, and `free` may be called on any thread.
+    /// `base` is not null; `base..base + len` is readable and writable until `free` runs, is
+    /// touched by nobody else until then, and `free` may be called on any thread.
     pub unsafe fn wrap_raw(&mut self, base: *mut u8, len: usize, free: Free) -> Result<Msg, NoMem> {
         self.wrap(base, len, free, false, true)
     }

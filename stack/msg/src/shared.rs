@@ -15,7 +15,8 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// One per pool. Freed by whoever brings the last cell home.
 pub(crate) struct Shared {
-    /// Windows and bare cells freed by others, linked by `Mblk::next`. `CLOSED` once the pool is gone.
+    /// Windows and bare cells freed by others, linked by `Mblk::next`. `CLOSED` once the pool is
+    /// gone.
     remote: AtomicPtr<Mblk>,
     /// Cells still out. Written once, when the pool closes; counted down from then on.
     outstanding: Count,

@@ -1,5 +1,5 @@
-//! The atomics of the count and the remote list: those of `core`, or loom's when it checks the protocol:
-//! `RUSTFLAGS="--cfg loom" cargo test -p millstream-msg --lib --release`.
+//! The atomics of the count and the remote list: those of `core`, or loom's when it checks the
+//! protocol: `RUSTFLAGS="--cfg loom" cargo test -p millstream-msg --lib --release`.
 #![allow(unexpected_cfgs, reason = "loom is set by hand")]
 
 #[cfg(not(all(loom, test)))]

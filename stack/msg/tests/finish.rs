@@ -284,7 +284,8 @@ proptest! {
         whole.flags &= !CWR;
         // Cut by a super-frame of one piece for the pseudo-header's sum, then asked for again.
         let msg = whole.message(&mut pool, &[]);
-        let one = finished(msg, Can { csum: true, ..Can::NOTHING }, &mut pool).unwrap().pop().unwrap();
+        let can = Can { csum: true, ..Can::NOTHING };
+        let one = finished(msg, can, &mut pool).unwrap().pop().unwrap();
         prop_assert!(one.offload().needs_csum && !one.offload().is_super());
         let dup = shared.then(|| one.dup(&mut pool).unwrap());
         let before = bytes(&one);

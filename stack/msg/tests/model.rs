@@ -33,7 +33,8 @@ proptest! {
     #[test]
     fn messages_behave_as_vectors_of_blocks(
         rich: bool,
-        steps in proptest::collection::vec((0..21_u8, 0..8_usize, 0..700_usize, any::<u8>()), 1..60),
+        steps in
+            proptest::collection::vec((0..21_u8, 0..8_usize, 0..700_usize, any::<u8>()), 1..60),
     ) {
         let mut world = World::new(if rich { PoolConfig::TINY } else { POOR });
         for step in steps {

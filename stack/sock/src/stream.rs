@@ -1,7 +1,7 @@
 //! A stream: putmsg and getmsg, and the modules in between.
 
 use crate::stack::lock;
-use millstream_core::{Errno, Got, Module, PlumbError};
+use millstream_core::{Errno, Got, Module, Perimeter, PlumbError};
 use millstream_host::{End, EndError};
 use millstream_msg::{Band, Kind, Msg, Pool};
 use std::io;
@@ -207,7 +207,7 @@ impl Stream {
 
     fn plumb<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut millstream_core::Perimeter) -> Result<T, PlumbError> + Send + 'static,
+        work: impl FnOnce(&mut Perimeter) -> Result<T, PlumbError> + Send + 'static,
     ) -> io::Result<T> {
         let done = self.end.handle().call(move |shard| work(shard.core()));
         done.map_err(io::Error::other)?.map_err(io::Error::other)

@@ -157,7 +157,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[ignore = "cargo xtask tidy and ci check the workspace"]
     fn the_workspace_is_tidy() {
         let found = findings(&root()).unwrap();
         assert!(found.is_empty(), "{}", found.join("\n"));

@@ -259,7 +259,9 @@ fn errors_are_limited_per_destination_and_over_all() {
 
 proptest! {
     #[test]
-    fn random_bytes_never_panic(data in proptest::collection::vec(any::<u8>(), 0..100), good: bool) {
+    fn random_bytes_never_panic(
+        data in proptest::collection::vec(any::<u8>(), 0..100), good: bool,
+    ) {
         let mut pool = Pool::new(PoolConfig::TINY);
         let msg = match data.split_first_chunk() {
             Some((head, rest)) if good => icmp(*head, rest, &mut pool),

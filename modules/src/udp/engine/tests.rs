@@ -1,3 +1,5 @@
+//! Datagrams and requests through the engine of `udp`.
+
 use super::*;
 use crate::udp::build;
 use millstream_msg::{Gso, Offload, PoolConfig};

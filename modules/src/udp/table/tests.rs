@@ -157,7 +157,8 @@ fn one_port_has_a_limit() {
 proptest! {
     #[test]
     fn random_operations_leave_nothing_behind(
-        operations in proptest::collection::vec((0_u8..6, 0_u8..4, 0_u16..3, any::<bool>()), 0..200),
+        operations in
+            proptest::collection::vec((0_u8..6, 0_u8..4, 0_u16..3, any::<bool>()), 0..200),
     ) {
         let mut table = table();
         let mut ids = Vec::new();

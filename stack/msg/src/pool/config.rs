@@ -16,8 +16,8 @@ pub struct PoolConfig {
     pub bare: usize,
     /// Windows into memory of others.
     pub external: usize,
-    /// Part of each kind, in 1/256, that only [`crate::Pool::alloc_reserve`] may take: ACK, RST, ARP
-    /// and control go out when data is short of memory.
+    /// Part of each kind, in 1/256, that only [`crate::Pool::alloc_reserve`] may take: ACK, RST,
+    /// ARP and control go out when data is short of memory.
     pub reserve_256th: usize,
 }
 

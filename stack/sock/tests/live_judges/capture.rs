@@ -138,7 +138,8 @@ fn tshark_reads_a_membership_report_igmpv3_rfc3376_4_2() {
     let reader = capture.end(&host);
     let reports = reader.fields(
         &format!("ip.src == {STACK} && igmp.type == 0x22"),
-        "ip.dst ip.ttl ip.opt.ra igmp.checksum.status igmp.num_grp_recs igmp.record_type igmp.maddr \
+        "ip.dst ip.ttl ip.opt.ra igmp.checksum.status igmp.num_grp_recs igmp.record_type \
+         igmp.maddr \
          eth.dst",
     );
     assert!(!reports.is_empty(), "no report was seen");

@@ -21,7 +21,8 @@ impl Link {
         self.on_stream(|core, stream| core.chain(stream).map_err(text))
     }
 
-    /// Puts `impair` just above the driver and sets it; taken out again when a parameter is refused.
+    /// Puts `impair` just above the driver and sets it; taken out again when a parameter is
+    /// refused.
     pub(super) fn impair(&self, parameters: &'static [(&str, &str)]) -> Result<(), String> {
         self.on_stream(move |core, stream| {
             core.insert(stream, 0, Box::new(Impair::new())).map_err(text)?;
