@@ -1,0 +1,101 @@
+//! The joints: pairs of queues, who is next to whom, and what follows from a change of it.
+
+use super::error::PlumbError;
+use crate::module::Marks;
+use crate::net::{NONE, Pair, Role, queue_no};
+use crate::perimeter::{Node, Perimeter, StreamId};
+use crate::queue::{Queue, Side};
+use alloc::vec::Vec;
+use millstream_msg::MsgList;
+
+impl Perimeter {
+    /// The pairs of a stream's modules, from the bottom.
+    pub(super) fn modules(&self, stream: StreamId) -> Result<Vec<u32>, PlumbError> {
+        let s = self.streams.get(stream.0).ok_or(PlumbError::NoStream)?;
+        let mut pairs = Vec::new();
+        let mut at = self.net.pairs.at(s.bottom).map_or(NONE, |pair| pair.up);
+        while at != NONE && at != s.top {
+            pairs.push(at);
+            at = self.net.pairs.at(at).map_or(NONE, |pair| pair.up);
+        }
+        Ok(pairs)
+    }
+
+    pub(super) fn new_pair(
+        &mut self,
+        node: u32,
+        role: Role,
+        marks: [Marks; 2],
+        flags: [u16; 2],
+    ) -> u32 {
+        let marks = marks.map(|m| self.net.intern(m));
+        let key = self.net.pairs.insert(Pair {
+            queues: [Queue::new(marks[0], flags[0]), Queue::new(marks[1], flags[1])],
+            node,
+            stream: NONE,
+            up: NONE,
+            down: NONE,
+            role,
+            cookie: 0,
+            bands: None,
+        });
+        key.index
+    }
+
+    /// Makes `below` lead up to `lower_end` and `above` lead down to `upper_end`.
+    pub(super) fn relink(&mut self, below: u32, above: u32, lower_end: u32, upper_end: u32) {
+        if let Some(p) = self.net.pairs.at_mut(below) {
+            p.up = lower_end;
+        }
+        if let Some(p) = self.net.pairs.at_mut(above) {
+            p.down = upper_end;
+        }
+    }
+
+    /// After a change: targets of both directions, and the headroom.
+    pub(super) fn settle(&mut self, stream: StreamId) {
+        // A message in the slot is charged to a target that may be another one afterwards.
+        self.spill_slot();
+        let Some(s) = self.streams.get(stream.0) else { return };
+        let (top, bottom) = (s.top, s.bottom);
+        self.net.retarget(queue_no(top, Side::Read));
+        self.net.retarget(queue_no(bottom, Side::Write));
+        let mut headroom = 0_u16;
+        let mut at = bottom;
+        while at != NONE {
+            let Some(p) = self.net.pairs.at(at) else { break };
+            headroom = headroom.saturating_add(match self.nodes.at(p.node) {
+                Some(Node::Module(m, _)) => m.info().headroom,
+                Some(Node::Mux(m)) if p.role == Role::Upper => m.info().headroom,
+                _ => 0,
+            });
+            at = p.up;
+        }
+        if let Some(s) = self.streams.get_mut(stream.0) {
+            s.headroom = headroom;
+        }
+    }
+
+    pub(super) fn forget_queues(&mut self, queues: [u32; 2]) {
+        let keep = |q: &u32| !queues.contains(q);
+        self.net.run.retain(keep);
+        self.net.serve.retain(keep);
+        self.net.relieved.retain(keep);
+    }
+
+    /// Puts messages into an inbox ahead of what is there.
+    pub(super) fn put_ahead(&mut self, queue: u32, messages: MsgList) {
+        if messages.is_empty() {
+            return;
+        }
+        let later =
+            self.net.queue_mut(queue).map(|q| core::mem::take(&mut q.inbox)).unwrap_or_default();
+        if !later.is_empty() {
+            let target = self.net.queue(queue).map_or(NONE, |q| q.target);
+            self.net.discharge_batch(target, &later);
+            self.net.run.retain(|&q| q != queue);
+        }
+        self.net.post_batch(queue, messages);
+        self.net.post_batch(queue, later);
+    }
+}

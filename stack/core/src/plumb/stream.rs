@@ -1,0 +1,141 @@
+//! Opening and closing: a stream begins as a head on a driver or multiplexor and ends as one.
+
+use super::Stream;
+use super::error::PlumbError;
+use crate::device::Device;
+use crate::head::Head;
+use crate::module::Marks;
+use crate::mux::{Mux, Upper};
+use crate::net::{NONE, Role, queue_no};
+use crate::perimeter::{Node, NodeId, Perimeter, StreamId};
+use crate::queue::{NO_ENABLE, SERVICE, Side};
+use alloc::boxed::Box;
+
+/// The last queue of a direction, at a head or driver: flow control looks at it, and its reader
+/// or device serves it, so nothing is to be scheduled.
+const ENDS: u16 = SERVICE | NO_ENABLE;
+
+impl Perimeter {
+    /// Opens a stream on a device: a head directly above its driver.
+    pub fn open_device(&mut self, name: &str, device: Box<dyn Device>) -> (StreamId, NodeId) {
+        let driver = self.add_driver(name, device);
+        let bottom = self.new_pair(driver.0.index, Role::Sole, [Marks::RESTING; 2], [0, ENDS]);
+        if let Some(Node::Driver(d, pair)) = self.nodes.get_mut(driver.0) {
+            *pair = bottom;
+            d.generation = driver.0.generation;
+        }
+        (self.new_stream(name, bottom), driver)
+    }
+
+    /// Adds a multiplexor, without streams.
+    pub fn add_mux(&mut self, mux: Box<dyn Mux>) -> NodeId {
+        self.add_node(Node::Mux(mux))
+    }
+
+    /// Takes a multiplexor away that has no stream any more, above or below; false when it has.
+    pub fn remove_mux(&mut self, mux: NodeId) -> bool {
+        let used = self.net.pairs.iter().any(|(_, pair)| pair.node == mux.0.index);
+        if used || !matches!(self.nodes.get(mux.0), Some(Node::Mux(_))) {
+            return false;
+        }
+        self.net.timers.cancel_all(mux.0.index);
+        self.nodes.remove(mux.0).is_some()
+    }
+
+    /// Opens a stream on a multiplexor: a head directly above it.
+    ///
+    /// # Errors
+    /// [`PlumbError::NotAMux`], or the multiplexor's refusal.
+    pub fn open_mux(&mut self, mux: NodeId, name: &str) -> Result<StreamId, PlumbError> {
+        self.spill_slot();
+        let Some(Node::Mux(m)) = self.nodes.get(mux.0) else { return Err(PlumbError::NotAMux) };
+        let info = m.info();
+        let service = if info.uwsrv { SERVICE } else { 0 };
+        let bottom = self.new_pair(mux.0.index, Role::Upper, [info.marks; 2], [0, service]);
+        let stream = self.new_stream(name, bottom);
+        let key = self.net.pairs.key_at(bottom).expect("made above");
+        let upper = Upper { pair: key, cookie: 0 };
+        let mut cx = Self::cx_for(&mut self.net, mux.0.index, bottom);
+        if let Some(Node::Mux(m)) = self.nodes.get_mut(mux.0)
+            && let Err(errno) = m.uopen(&mut cx, upper)
+        {
+            self.dismantle(stream);
+            return Err(PlumbError::Refused(errno));
+        }
+        Ok(stream)
+    }
+
+    /// Closes a stream: unlinks it if it is linked, takes the modules out from the top (each is
+    /// drained downward first), then lets the multiplexor or driver go.
+    ///
+    /// # Errors
+    /// [`PlumbError::NoStream`].
+    pub fn close(&mut self, stream: StreamId) -> Result<(), PlumbError> {
+        if self.streams.get(stream.0).ok_or(PlumbError::NoStream)?.head.is_some() {
+            self.unlink(stream)?;
+        }
+        while !self.modules(stream)?.is_empty() {
+            self.pop(stream)?;
+        }
+        let bottom = self.streams.get(stream.0).ok_or(PlumbError::NoStream)?.bottom;
+        // What is on its way down leaves before the stream does.
+        self.spill_slot();
+        let down = queue_no(bottom, Side::Write);
+        self.net.run.retain(|&q| q != down);
+        self.run_inbox(down);
+        self.spill_slot();
+        let pair = self.net.pairs.at(bottom).ok_or(PlumbError::NoStream)?;
+        let (node, cookie) = (pair.node, pair.cookie);
+        let key = self.net.pairs.key_at(bottom).ok_or(PlumbError::NoStream)?;
+        if let Some(Node::Mux(m)) = self.nodes.at_mut(node) {
+            let mut cx = Self::cx_for(&mut self.net, node, bottom);
+            m.uclose(&mut cx, Upper { pair: key, cookie });
+        }
+        self.dismantle(stream);
+        Ok(())
+    }
+
+    /// A stream of a head directly above `bottom`.
+    fn new_stream(&mut self, name: &str, bottom: u32) -> StreamId {
+        let stream = Stream { name: name.into(), top: NONE, bottom, head: None, headroom: 0 };
+        let id = StreamId(self.streams.insert(stream));
+        let head = self.add_node(Node::Head(Head::new(id)));
+        let top = self.new_pair(head.0.index, Role::Sole, [Marks::RESTING; 2], [ENDS, 0]);
+        for (pair, up, down) in [(top, NONE, bottom), (bottom, top, NONE)] {
+            if let Some(p) = self.net.pairs.at_mut(pair) {
+                (p.stream, p.up, p.down) = (id.0.index, up, down);
+            }
+        }
+        if let Some(s) = self.streams.get_mut(id.0) {
+            s.top = top;
+        }
+        self.settle(id);
+        id
+    }
+
+    /// Frees everything of a stream of a head and a bottom.
+    fn dismantle(&mut self, stream: StreamId) {
+        self.spill_slot();
+        let Some(s) = self.streams.remove(stream.0) else { return };
+        for pair in [s.top, s.bottom] {
+            self.forget_queues(Self::queues_of(pair));
+            let Some(key) = self.net.pairs.key_at(pair) else { continue };
+            let Some(removed) = self.net.pairs.remove(key) else { continue };
+            if let Some(bands) = removed.bands {
+                self.net.bands.remove(bands);
+            }
+            let node = removed.node;
+            for queue in removed.queues {
+                for msg in queue.inbox.chain(queue.held) {
+                    self.net.discard(node, msg, crate::Drop::GONE);
+                }
+            }
+            if removed.role == Role::Sole {
+                self.net.timers.cancel_all(node);
+                if let Some(key) = self.nodes.key_at(node) {
+                    self.nodes.remove(key);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a perimeter is made of, for people and for those who look streams up.
+
+use super::error::PlumbError;
+use crate::errno::Errno;
+use crate::module::{Fields, Marks};
+use crate::net::queue_no;
+use crate::perimeter::{Node, NodeId, Perimeter, StreamId};
+use crate::queue::Side;
+use crate::slab::Key;
+use crate::stat::NodeStat;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// One node of a stream, for people. See [`Perimeter::chain`].
+#[derive(Clone, Debug)]
+pub struct NodeView {
+    /// Name of the module, multiplexor, driver or `head`.
+    pub name: String,
+    /// `head`, `module`, `mux` or `driver`.
+    pub kind: &'static str,
+    /// Position from the bottom, for modules.
+    pub pos: Option<usize>,
+    /// Parameters and counters of the module.
+    pub fields: Fields,
+    /// Counters of the framework.
+    pub stat: NodeStat,
+    /// Messages held or in inboxes: read side, write side.
+    pub depth: [usize; 2],
+}
+
+impl Perimeter {
+    /// Streams with their names, in order of opening.
+    pub fn streams(&self) -> Vec<(StreamId, String)> {
+        self.streams.iter().map(|(key, s)| (StreamId(key), s.name.clone())).collect()
+    }
+
+    /// The stream with this name.
+    pub fn find(&self, name: &str) -> Option<StreamId> {
+        self.streams.iter().find(|(_, s)| s.name == name).map(|(key, _)| StreamId(key))
+    }
+
+    /// The nodes of a stream, top down.
+    ///
+    /// # Errors
+    /// [`PlumbError::NoStream`].
+    pub fn chain(&self, stream: StreamId) -> Result<Vec<NodeView>, PlumbError> {
+        let s = self.streams.get(stream.0).ok_or(PlumbError::NoStream)?;
+        let mut views = Vec::new();
+        let modules = self.modules(stream)?;
+        views.extend(self.view(s.top, None));
+        for (pos, &pair) in modules.iter().enumerate().rev() {
+            views.extend(self.view(pair, Some(pos)));
+        }
+        views.extend(self.view(s.bottom, None));
+        Ok(views)
+    }
+
+    /// The multiplexor with this name.
+    pub fn find_mux(&self, name: &str) -> Option<NodeId> {
+        self.nodes.iter().find_map(|(key, node)| match node {
+            Node::Mux(m) if m.info().name == name => Some(NodeId(key)),
+            _ => None,
+        })
+    }
+
+    /// All multiplexors.
+    pub fn muxes(&self) -> Vec<NodeId> {
+        let is_mux =
+            |(key, node): (Key, &Node)| matches!(node, Node::Mux(_)).then_some(NodeId(key));
+        self.nodes.iter().filter_map(is_mux).collect()
+    }
+
+    /// A multiplexor, for people.
+    pub fn mux_view(&self, mux: NodeId) -> Option<NodeView> {
+        let Some(Node::Mux(m)) = self.nodes.get(mux.0) else { return None };
+        let mut fields = Fields::default();
+        m.show(&mut fields);
+        Some(NodeView {
+            name: m.info().name.into(),
+            kind: "mux",
+            pos: None,
+            fields,
+            stat: self.net.stats[mux.0.index as usize].clone(),
+            depth: [0; 2],
+        })
+    }
+
+    /// Bytes that a message from the top of a stream should have in front.
+    ///
+    /// # Errors
+    /// [`PlumbError::NoStream`].
+    pub fn headroom(&self, stream: StreamId) -> Result<usize, PlumbError> {
+        let s = self.streams.get(stream.0).ok_or(PlumbError::NoStream)?;
+        Ok(usize::from(s.headroom))
+    }
+
+    /// Headroom and largest piece of a write: those of the topmost module's write queue (E20).
+    pub(crate) fn write_shape(&self, stream: StreamId) -> Result<(usize, usize), Errno> {
+        let s = self.streams.get(stream.0).ok_or(Errno::EBADF)?;
+        let below = self.net.next_of(queue_no(s.top, Side::Write));
+        let marks =
+            self.net.queue(below).map_or(Marks::DEFAULT, |q| self.net.marks[usize::from(q.marks)]);
+        Ok((usize::from(s.headroom), (marks.maxpsz as usize).max(1)))
+    }
+
+    fn view(&self, pair: u32, pos: Option<usize>) -> Option<NodeView> {
+        let p = self.net.pairs.at(pair)?;
+        let mut fields = Fields::default();
+        let (name, kind) = match self.nodes.at(p.node)? {
+            Node::Head(_) => ("head".into(), "head"),
+            Node::Module(m, _) => {
+                m.show(&mut fields);
+                (m.info().name.into(), "module")
+            }
+            Node::Mux(m) => {
+                m.show(&mut fields);
+                (m.info().name.into(), "mux")
+            }
+            Node::Driver(d, _) => (d.name.clone(), "driver"),
+        };
+        let depth = [0, 1].map(|side| p.queues[side].held.len() + p.queues[side].inbox.len());
+        let stat = self.net.stats[p.node as usize].clone();
+        Some(NodeView { name, kind, pos, fields, stat, depth })
+    }
+}
