@@ -33,6 +33,7 @@ mod queue;
 mod rng;
 mod slab;
 pub mod stat;
+mod streamio;
 mod timer;
 pub mod tpi;
 
