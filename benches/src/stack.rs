@@ -139,8 +139,8 @@ pub fn bound(core: &mut Perimeter, udp: NodeId, local: SocketAddr) -> Result<Str
     Ok(stream)
 }
 
-fn set_option(core: &mut Perimeter, stream: StreamId, option: i32) -> Result<(), Trouble> {
-    request(core, stream, tpi::Primitive::new(&[tpi::T_OPTMGMT_REQ, option, 1]).as_bytes())
+fn set_option(core: &mut Perimeter, stream: StreamId, name: i32) -> Result<(), Trouble> {
+    request(core, stream, option::set(name, 1).as_bytes())
 }
 
 /// Sends a request from the head and takes its acknowledgement.

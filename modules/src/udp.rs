@@ -40,6 +40,8 @@ reasons! {
         TooBig => "udp_too_big",
         /// A request of the user that does not parse.
         BadRequest => "udp_bad_request",
+        /// The user has no address yet.
+        NotBound => "udp_not_bound",
         /// The user has no peer and named none.
         NoDestination => "udp_no_destination",
         /// No message cell was left.

@@ -1,4 +1,10 @@
-//! The state of `udp`, and what a packet, a datagram of a user or a request does to it.
+//! The state of `udp`, and what a packet or a datagram of a user does to it; what a request does
+//! is in `request`.
+
+mod options;
+mod request;
+
+pub use options::option;
 
 use super::table::{BindError, EndpointId, Table};
 use super::{UdpDrop, View, build};
@@ -10,7 +16,7 @@ use crate::ip::{self, Request};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use millstream_core::Errno;
-use millstream_core::tpi::{self, Primitive};
+use millstream_core::tpi::Primitive;
 use millstream_msg::{Kind, Level, Msg, MsgFlags, MsgList, Pool};
 
 /// UDP of a stack.
@@ -42,27 +48,6 @@ struct User {
     ttl: u8,
     multicast_ttl: u8,
     tos: u8,
-}
-
-/// Options of a stream, set by T_OPTMGMT_REQ: the primitive, the option, a value, and for groups
-/// an address as in other primitives.
-pub mod option {
-    /// Takes super-datagrams whole; their size is in the message's offload.
-    pub const SUPER_DATAGRAMS: i32 = 1;
-    /// May send to broadcast addresses.
-    pub const BROADCAST: i32 = 2;
-    /// Hops of unicast packets.
-    pub const TTL: i32 = 3;
-    /// DSCP and ECN.
-    pub const TOS: i32 = 4;
-    /// Hops of multicast packets.
-    pub const MULTICAST_TTL: i32 = 5;
-    /// Copies of own multicast packets come back to members here.
-    pub const MULTICAST_LOOP: i32 = 6;
-    /// Joins the group at offset 12 (length) and 16 (offset); value: interface + 1, or 0.
-    pub const JOIN: i32 = 7;
-    /// Leaves it.
-    pub const LEAVE: i32 = 8;
 }
 
 impl Engine {
@@ -108,45 +93,6 @@ impl Engine {
         let Some(user) = found else { return self.no_port(msg, pool) };
         view.into_payload(&mut msg);
         self.indicate(user, msg, &packet, view, true, pool);
-    }
-
-    /// A message of a user: a datagram, or a request that is acknowledged.
-    pub fn output(&mut self, user: u32, mut msg: Msg, random: u32, pool: &mut Pool) {
-        if msg.kind() == Kind::Data {
-            let peer = self.user(user).and_then(|u| u.endpoint).and_then(|e| self.table.remote(e));
-            return match peer {
-                Some((address, port)) => {
-                    self.send(user, msg, SocketAddr::new(address, port), None, random, pool);
-                }
-                None => self.out.act.discard(msg, UdpDrop::NoDestination),
-            };
-        }
-        if msg.pullup(pool, msg.first().len()).is_err() {
-            return self.out.act.discard(msg, UdpDrop::NoMem);
-        }
-        match tpi::primitive(msg.first()) {
-            Some(tpi::T_UNITDATA_REQ) => {
-                let Some(to) = tpi::address_at(msg.first(), 4) else {
-                    return self.out.act.discard(msg, UdpDrop::BadRequest);
-                };
-                let from = tpi::address_at(msg.first(), 12).map(|a| a.ip());
-                let offload = msg.offload();
-                let (control, mut data) = msg.unlink();
-                if let Some(data) = &mut data {
-                    data.set_offload(offload);
-                }
-                self.out.act.consume(control, pool);
-                match data.map_or_else(|| pool.alloc(HEADROOM, 0), Ok) {
-                    Ok(data) => self.send(user, data, to, from, random, pool),
-                    Err(_) => self.uderror(user, to, Errno::ENOSR, pool),
-                }
-            }
-            Some(primitive) => {
-                let ack = self.request(user, primitive, &msg, random, pool);
-                self.acknowledge(user, msg, ack, pool);
-            }
-            None => self.out.act.discard(msg, UdpDrop::BadRequest),
-        }
     }
 
     /// An ICMP error about a datagram that was sent: the user who sent it to that peer is told.
@@ -277,21 +223,19 @@ impl Engine {
         }
     }
 
+    /// Sends a datagram of a user who is bound.
     fn send(
         &mut self,
         user: u32,
         mut data: Msg,
         to: SocketAddr,
         from: Option<IpAddr>,
-        random: u32,
         pool: &mut Pool,
     ) {
-        let Ok(endpoint) = self.bound(user, to.ip(), random) else {
-            return self.out.act.discard(data, UdpDrop::BadRequest);
-        };
-        let (Some((local, port)), Some(u)) = (self.table.local(endpoint), self.user(user).copied())
-        else {
-            return self.out.act.discard(data, UdpDrop::BadRequest);
+        let found = self.user(user).copied().and_then(|u| Some((u, u.endpoint?)));
+        let found = found.and_then(|(u, endpoint)| Some((u, self.table.local(endpoint)?)));
+        let Some((u, (local, port))) = found else {
+            return self.out.act.discard(data, UdpDrop::NotBound);
         };
         let to_group = to.ip().is_multicast();
         // The address of a group is one to receive at, not to send from.
@@ -317,14 +261,6 @@ impl Engine {
         }
     }
 
-    /// The user's endpoint; bound to any port when it has none.
-    fn bound(&mut self, user: u32, to: IpAddr, random: u32) -> Result<EndpointId, BindError> {
-        if let Some(endpoint) = self.user(user).and_then(|u| u.endpoint) {
-            return Ok(endpoint);
-        }
-        self.bind(user, SocketAddr::new(unspecified_like(to), 0), random)
-    }
-
     fn bind(&mut self, user: u32, local: SocketAddr, random: u32) -> Result<EndpointId, BindError> {
         let endpoint = self.table.bind(user, local.ip(), local.port(), false, random)?;
         if let Some(Some(u)) = self.users.get_mut(user as usize) {
@@ -346,154 +282,13 @@ impl Engine {
         true
     }
 
-    /// A request with an acknowledgement.
-    fn request(
-        &mut self,
-        user: u32,
-        primitive: i32,
-        msg: &Msg,
-        random: u32,
-        pool: &mut Pool,
-    ) -> Result<Primitive, Refusal> {
-        let bytes = msg.first();
-        match primitive {
-            tpi::T_BIND_REQ => {
-                if self.user(user).is_some_and(|u| u.endpoint.is_some()) {
-                    return Err(Refusal::OutOfState);
-                }
-                let local = tpi::address_at(bytes, 4).ok_or(Refusal::BadAddress)?;
-                let endpoint = self.bind(user, local, random)?;
-                let (address, port) = self.table.local(endpoint).ok_or(Refusal::BadAddress)?;
-                Ok(Primitive::bind_ack(SocketAddr::new(address, port)))
-            }
-            tpi::T_UNBIND_REQ if self.unbind(user, pool) => Ok(Primitive::ok_ack(primitive)),
-            tpi::T_UNBIND_REQ => Err(Refusal::OutOfState),
-            tpi::T_CONN_REQ => {
-                let peer = tpi::address_at(bytes, 4).ok_or(Refusal::BadAddress)?;
-                let endpoint = self.bound(user, peer.ip(), random)?;
-                // Datagrams to the wildcard's address of the moment come in whatever the source.
-                let (local, _) = self.table.local(endpoint).ok_or(Refusal::BadAddress)?;
-                let local = tpi::address_at(bytes, 12).map_or(local, |a| a.ip());
-                self.table.connect(endpoint, local, peer.ip(), peer.port())?;
-                Ok(Primitive::ok_ack(primitive))
-            }
-            tpi::T_OPTMGMT_REQ => self.set_option(user, bytes, random, pool),
-            _ => Err(Refusal::Unsupported),
-        }
-    }
-
-    fn set_option(
-        &mut self,
-        user: u32,
-        bytes: &[u8],
-        random: u32,
-        pool: &mut Pool,
-    ) -> Result<Primitive, Refusal> {
-        let (Some(name), Some(value)) = (tpi::word(bytes, 4), tpi::word(bytes, 8)) else {
-            return Err(Refusal::BadAddress);
-        };
-        if matches!(name, option::JOIN | option::LEAVE) {
-            let group = tpi::address_at(bytes, 12).ok_or(Refusal::BadAddress)?.ip();
-            // Which interface `None` means is decided by `ip`; here it is the first one.
-            let number = if value == 0 { Some(0) } else { value.checked_sub(1) };
-            let interface =
-                number.and_then(|n| u16::try_from(n).ok()).ok_or(Refusal::BadAddress)?;
-            let endpoint = self.bound(user, group, random)?;
-            let join = name == option::JOIN;
-            let word = if join { Ctl::Join } else { Ctl::Leave }(group, named(interface));
-            // The word first: without a cell for it nothing changes.
-            let word = word.to_msg(pool).map_err(|_| Refusal::NoMemory)?;
-            let done = if join {
-                self.table.join(endpoint, interface, group)
-            } else {
-                self.table.leave(endpoint, interface, group)
-            };
-            if let Err(refused) = done {
-                pool.free(word);
-                return Err(refused.into());
-            }
-            self.out.down.push(word);
-            return Ok(Primitive::ok_ack(tpi::T_OPTMGMT_REQ));
-        }
-        let Some(Some(u)) = self.users.get_mut(user as usize) else {
-            return Err(Refusal::OutOfState);
-        };
-        let byte = u8::try_from(value).map_err(|_| Refusal::BadAddress);
-        match name {
-            option::SUPER_DATAGRAMS => u.super_datagrams = value != 0,
-            option::BROADCAST => u.broadcast = value != 0,
-            option::MULTICAST_LOOP => u.multicast_loop = value != 0,
-            option::TTL => u.ttl = byte?,
-            option::TOS => u.tos = byte?,
-            option::MULTICAST_TTL => u.multicast_ttl = byte?,
-            _ => return Err(Refusal::Unsupported),
-        }
-        Ok(Primitive::ok_ack(tpi::T_OPTMGMT_REQ))
-    }
-
-    /// Answers a request with its acknowledgement, as M_PCPROTO.
-    fn acknowledge(
-        &mut self,
-        user: u32,
-        msg: Msg,
-        ack: Result<Primitive, Refusal>,
-        pool: &mut Pool,
-    ) {
-        let of = tpi::primitive(msg.first()).unwrap_or_default();
-        let ack = ack.unwrap_or_else(|refusal| {
-            let (tli, errno) = refusal.numbers();
-            Primitive::error_ack(of, tli, errno)
-        });
-        self.out.act.consume(msg, pool);
-        match control(&ack, Kind::PcProto, pool) {
-            Ok(msg) => self.out.up.push((user, msg)),
-            Err(()) => self.fail(user, pool),
-        }
-    }
-
-    fn uderror(&mut self, user: u32, to: SocketAddr, errno: Errno, pool: &mut Pool) {
-        if let Ok(msg) = control(&Primitive::uderror_ind(to, errno), Kind::Proto, pool) {
-            self.out.up.push((user, msg));
-        }
-    }
-
-    /// A request could not even be answered: the stream has failed with ENOSR.
-    fn fail(&mut self, user: u32, pool: &mut Pool) {
+    /// The stream has failed: M_ERROR.
+    fn fail(&mut self, user: u32, errno: Errno, pool: &mut Pool) {
         if let Ok(mut msg) = pool.alloc_reserve(0, 1) {
             msg.set_kind(Kind::Error);
-            msg.spare_mut()[0] = Errno::ENOSR.0 as u8;
+            msg.spare_mut()[0] = errno.0 as u8;
             msg.commit(1);
             self.out.up.push((user, msg));
-        }
-    }
-}
-
-/// Why a request was refused.
-enum Refusal {
-    BadAddress,
-    OutOfState,
-    Unsupported,
-    NoMemory,
-    Table(BindError),
-}
-
-impl From<BindError> for Refusal {
-    fn from(error: BindError) -> Self {
-        Self::Table(error)
-    }
-}
-
-impl Refusal {
-    fn numbers(&self) -> (i32, Errno) {
-        match self {
-            Self::BadAddress => (tpi::TBADADDR, Errno::EINVAL),
-            Self::OutOfState => (tpi::TOUTSTATE, Errno::EINVAL),
-            Self::Unsupported => (tpi::TNOTSUPPORT, Errno::EOPNOTSUPP),
-            Self::NoMemory => (tpi::TSYSERR, Errno::ENOSR),
-            Self::Table(BindError::InUse) => (tpi::TADDRBUSY, Errno::EADDRINUSE),
-            Self::Table(BindError::Full) => (tpi::TNOADDR, Errno::ENOBUFS),
-            Self::Table(BindError::NotFound) => (tpi::TBADADDR, Errno::EADDRNOTAVAIL),
-            Self::Table(_) => (tpi::TBADADDR, Errno::EINVAL),
         }
     }
 }
@@ -512,19 +307,9 @@ fn named(interface: u16) -> Option<u16> {
     Some(interface)
 }
 
-fn unspecified_like(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(core::net::Ipv6Addr::UNSPECIFIED),
-    }
-}
-
 /// Users who get one datagram to many; more than that many listeners of one group on one stack
 /// are not served.
 const TAKERS_MAX: usize = 64;
-
-/// Bytes in front of an empty datagram: headers of UDP, IP and Ethernet, and the request.
-const HEADROOM: usize = 128;
 
 #[cfg(test)]
 mod tests;

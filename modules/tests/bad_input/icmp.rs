@@ -3,6 +3,7 @@
 use crate::frames::{Ip, PEER, US, echo, icmp, parse, udp, with_sum};
 use crate::lab::Lab;
 use millstream_core::tpi::{self, Primitive};
+use millstream_modules::udp::option;
 use millstream_rig::secs;
 
 #[test]
@@ -137,6 +138,7 @@ fn bad_input_19_fragmentation_needed_is_a_hint_to_the_sender_only() {
     let user = lab.open_udp();
     assert_eq!(lab.request(user, &Primitive::bind_req("10.0.0.1:4000".parse().unwrap())), 0);
     assert_eq!(lab.request(user, &Primitive::conn_req("10.0.0.9:5000".parse().unwrap())), 0);
+    assert_eq!(tpi::primitive(&lab.take(user)[0].0), Some(tpi::T_CONN_CON));
     for (port, mtu, told) in [(4000, 0, 1), (4000, 68, 1), (4001, 68, 0), (4000, 67, 0)] {
         let quote = Ip { src: US, dst: PEER, ..Ip::to_us(17) }.packet(&udp(port, 5000, &[0; 1000]));
         let frame = Ip::to_us(1).frame(&icmp(3, 4, [0, 0, 0, mtu], &quote));
@@ -233,10 +235,8 @@ fn bad_input_47_igmp_that_is_forged_or_of_no_use_is_silent() {
     lab.finish();
 }
 
-fn join(lab: &mut Lab, user: millstream_core::StreamId, group: &str, option: i32) -> i32 {
-    let group = std::net::SocketAddr::new(group.parse().unwrap(), 0);
-    let words = [tpi::T_OPTMGMT_REQ, option, 1, 0, 0];
-    lab.request(user, &Primitive::new(&words).with_address(12, group))
+fn join(lab: &mut Lab, user: millstream_core::StreamId, group: &str, name: i32) -> i32 {
+    lab.request(user, &option::set_group(name, 1, group.parse().unwrap()))
 }
 
 #[test]
@@ -266,12 +266,10 @@ fn bad_input_47_memberships_of_the_wrong_family_leave_nothing_behind() {
 fn bad_input_47_option_values_beyond_their_range_are_refused() {
     let mut lab = Lab::host();
     let user = lab.open_udp();
-    for option in [-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, i32::MAX, i32::MIN] {
+    for name in [-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, i32::MAX, i32::MIN] {
         for value in [i32::MIN, -1, 0, 1, 255, 256, 65_536, 65_537, i32::MAX] {
-            let group = "239.1.2.3:0".parse().unwrap();
-            let words = [tpi::T_OPTMGMT_REQ, option, value, 0, 0];
-            lab.request(user, &Primitive::new(&words).with_address(12, group));
-            lab.request(user, &Primitive::new(&words[..3]));
+            lab.request(user, &option::set_group(name, value, "239.1.2.3".parse().unwrap()));
+            lab.request(user, &option::set(name, value));
         }
     }
     lab.p.close(user).unwrap();

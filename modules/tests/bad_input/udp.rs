@@ -3,6 +3,7 @@
 use crate::frames::{Ip, PEER, US, parse, udp, udp_sum, udp_with};
 use crate::lab::Lab;
 use millstream_core::tpi::{self, Primitive};
+use millstream_modules::udp::option;
 use millstream_msg::Kind;
 
 #[test]
@@ -80,7 +81,9 @@ fn bad_input_41_primitives_that_are_cut_or_point_outside() {
         Primitive::conn_req("10.0.0.9:1".parse().unwrap()),
         Primitive::unitdata_req("10.0.0.9:1".parse().unwrap()),
         Primitive::unitdata_req("[::1]:1".parse().unwrap()),
-        Primitive::new(&[tpi::T_OPTMGMT_REQ, 7, 1, 16, 20]),
+        option::set(option::TTL, 5),
+        option::set_group(option::JOIN, 1, "239.1.2.3".parse().unwrap()),
+        Primitive::capability_req(tpi::TC1_INFO),
         Primitive::new(&[tpi::T_UNBIND_REQ]),
         Primitive::new(&[i32::MIN, -1, -1]),
     ];

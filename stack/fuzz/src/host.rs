@@ -91,6 +91,9 @@ impl Host {
         }
         if let Err((_, msg)) = self.p.putmsg(self.user, msg) {
             self.p.pool().free(msg);
+            // What it sent before was an error that ends a stream: the next user comes.
+            self.p.close(self.user).unwrap();
+            self.user = self.p.open_mux(self.udp, "user").unwrap();
         }
         self.settle();
         self.read(self.user);

@@ -20,9 +20,10 @@ pub fn run(data: &[u8]) {
             tpi::T_CONN_REQ,
             tpi::T_UNITDATA_REQ,
             tpi::T_OPTMGMT_REQ,
-            i32::from(op),
+            // Every number there is.
+            i32::from(op >> 3),
             -1,
-            tpi::T_OPTMGMT_REQ,
+            tpi::T_CAPABILITY_REQ,
         ];
         let kind = if op & 8 == 0 { Kind::Proto } else { Kind::PcProto };
         let mut bytes = numbers[usize::from(op & 7)].to_ne_bytes().to_vec();

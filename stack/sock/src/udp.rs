@@ -85,8 +85,12 @@ impl UdpSocket {
     /// # Errors
     /// `InvalidInput` for an address that no peer can have.
     pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
+        let mut connected = lock(&self.peer);
+        if connected.take().is_some() {
+            self.request(&Primitive::discon_req(-1))?;
+        }
         self.request(&Primitive::conn_req(peer))?;
-        *lock(&self.peer) = Some(peer);
+        *connected = Some(peer);
         Ok(())
     }
 
@@ -128,8 +132,7 @@ impl UdpSocket {
     /// # Errors
     /// `InvalidInput` when it is no group.
     pub fn join_multicast(&self, group: IpAddr, interface: u16) -> io::Result<()> {
-        let primitive = group_request(option::JOIN, group, interface);
-        self.request(&primitive).map(drop)
+        self.request(&option::set_group(option::JOIN, i32::from(interface) + 1, group)).map(drop)
     }
 
     /// Leaves a group.
@@ -137,8 +140,7 @@ impl UdpSocket {
     /// # Errors
     /// EADDRNOTAVAIL when it was not joined.
     pub fn leave_multicast(&self, group: IpAddr, interface: u16) -> io::Result<()> {
-        let primitive = group_request(option::LEAVE, group, interface);
-        self.request(&primitive).map(drop)
+        self.request(&option::set_group(option::LEAVE, i32::from(interface) + 1, group)).map(drop)
     }
 
     /// How long receiving waits; `None` for ever.
@@ -165,7 +167,10 @@ impl UdpSocket {
             let ack = got.control.as_ref().map(|control| control.first().to_vec());
             let ack = ack.unwrap_or_default();
             match tpi::primitive(&ack) {
-                Some(tpi::T_OK_ACK | tpi::T_BIND_ACK) => return Ok(ack),
+                Some(tpi::T_OK_ACK) if ack_of(&ack) == Some(tpi::T_CONN_REQ) => {}
+                Some(tpi::T_OK_ACK | tpi::T_BIND_ACK | tpi::T_OPTMGMT_ACK | tpi::T_CONN_CON) => {
+                    return Ok(ack);
+                }
                 Some(tpi::T_ERROR_ACK) => {
                     let number = tpi::word(&ack, 12).unwrap_or(Errno::EPROTO.0);
                     return Err(errno(Errno(number)));
@@ -176,17 +181,15 @@ impl UdpSocket {
     }
 
     fn option(&self, name: i32, value: i32) -> io::Result<()> {
-        let primitive = Primitive::new(&[tpi::T_OPTMGMT_REQ, name, value]);
-        self.request(&primitive).map(drop)
+        self.request(&option::set(name, value)).map(drop)
     }
 }
 
 /// The longest datagram that IPv4 carries.
 const DATAGRAM_MAX: usize = 65_507;
 
-fn group_request(name: i32, group: IpAddr, interface: u16) -> Primitive {
-    let words = [tpi::T_OPTMGMT_REQ, name, i32::from(interface) + 1, 0, 0];
-    Primitive::new(&words).with_address(12, SocketAddr::new(group, 0))
+fn ack_of(ack: &[u8]) -> Option<i32> {
+    tpi::OkAck::new(ack).ok().map(|ack| ack.of())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::udp::build;
+use millstream_core::tpi;
 use millstream_msg::{Gso, Offload, PoolConfig};
 
 const PEER: [u8; 4] = [10, 0, 0, 9];
@@ -29,8 +30,7 @@ fn a_super_datagram_that_is_sent_back_stays_one() {
     let mut engine = Engine::new(Keyed::new(1));
     let user = engine.open();
     ask(&mut engine, user, &Primitive::bind_req((OURS, 7).into()), &mut pool);
-    let whole = Primitive::new(&[tpi::T_OPTMGMT_REQ, option::SUPER_DATAGRAMS, 1]);
-    ask(&mut engine, user, &whole, &mut pool);
+    ask(&mut engine, user, &option::set(option::SUPER_DATAGRAMS, 1), &mut pool);
 
     let msg = packet(3000, 1000, &mut pool);
     engine.input(msg, &mut pool);

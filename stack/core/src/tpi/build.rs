@@ -106,6 +106,11 @@ impl Primitive {
         self
     }
 
+    /// Bytes that may be appended.
+    pub const fn room(&self) -> usize {
+        PRIMITIVE_MAX - self.len
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]

@@ -45,8 +45,7 @@ pub(super) fn open(core: &mut Perimeter, udp: NodeId, name: &str) -> Result<Serv
         .map_err(|errno| refused("bind", PlumbError::Refused(errno)))?;
     // These send back or swallow what comes, however large: super-datagrams stay whole.
     if matches!(name, "echo" | "discard") {
-        let whole = Primitive::new(&[tpi::T_OPTMGMT_REQ, option::SUPER_DATAGRAMS, 1]);
-        request(core, stream, &whole)
+        request(core, stream, &option::set(option::SUPER_DATAGRAMS, 1))
             .map_err(|errno| refused("set up", PlumbError::Refused(errno)))?;
     }
     // A service has no files.
@@ -70,9 +69,11 @@ fn request(core: &mut Perimeter, stream: StreamId, primitive: &Primitive) -> Res
     let got = core.getmsg(stream)?.ok_or(Errno::ENXIO)?;
     let ack = got.control.ok_or(Errno::EPROTO)?;
     let answer = match tpi::primitive(ack.first()) {
-        Some(tpi::T_BIND_ACK | tpi::T_OK_ACK) => Ok(()),
-        Some(tpi::T_ERROR_ACK) => Err(Errno(tpi::word(ack.first(), 12).unwrap_or(Errno::EPROTO.0))),
-        _ => Err(Errno::EPROTO),
+        Some(tpi::T_BIND_ACK | tpi::T_OPTMGMT_ACK) => Ok(()),
+        _ => match tpi::ErrorAck::new(ack.first()) {
+            Ok(refused) => Err(Errno(refused.errno())),
+            Err(_) => Err(Errno::EPROTO),
+        },
     };
     core.pool().free(ack);
     answer
