@@ -1,19 +1,25 @@
-//! Drivers: tap, pair, pcap_file; interface set-up over netlink; namespaces.
+//! Drivers: tap, raw, pair, pcap_file; interface set-up over netlink; namespaces.
 
 mod ifname;
+mod interface;
+mod line;
 mod merge;
 pub mod netlink;
 pub mod netns;
 mod pair;
 mod pcap_file;
 mod ping;
+mod raw;
 mod sys;
 mod tap;
 pub mod tun;
 mod vnet;
 
 pub use ifname::BadName;
+pub use interface::interfaces;
+pub use line::HEADROOM;
 pub use pair::{PairEnd, pair};
 pub use pcap_file::{Pace, PcapFile, PcapFileError};
 pub use ping::KernelPing;
-pub use tap::{HEADROOM, Tap};
+pub use raw::{Raw, RawError};
+pub use tap::Tap;

@@ -6,11 +6,13 @@
 
 mod error;
 mod link;
+mod monitor;
 mod prefix;
 mod wire;
 
 pub use self::error::NetlinkError;
 pub use self::link::{Link, TunLink};
+pub(crate) use self::monitor::LinkMonitor;
 pub use self::prefix::{BadPrefix, Prefix};
 
 use self::error::Refusal;

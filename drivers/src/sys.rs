@@ -79,20 +79,80 @@ pub(crate) fn unshare_user_and_network() -> Result<()> {
 
 /// Switches on a boolean option of level SOL_NETLINK; rustix has none of them.
 pub(crate) fn enable_netlink_option(fd: BorrowedFd<'_>, option: libc::c_int) -> Result<()> {
-    let on: libc::c_int = 1;
-    // libc::syscall and not libc::setsockopt: the preload library replaces the latter.
-    // SAFETY: setsockopt reads one int at the address of `on`, which outlives the call.
+    set_option(fd, libc::SOL_NETLINK, option, &1_i32)
+}
+
+/// Switches on a boolean option of level SOL_PACKET: PACKET_VNET_HDR and the like.
+pub(crate) fn enable_packet_option(fd: BorrowedFd<'_>, option: libc::c_int) -> Result<()> {
+    set_option(fd, libc::SOL_PACKET, option, &1_i32)
+}
+
+/// PACKET_ADD_MEMBERSHIP: what an interface takes in beside its own, while the socket is open.
+pub(crate) fn packet_join(fd: BorrowedFd<'_>, index: i32, kind: libc::c_int) -> Result<()> {
+    let request = libc::packet_mreq {
+        mr_ifindex: index,
+        mr_type: kind as u16, // PACKET_MR_*: 0 to 3
+        mr_alen: 0,
+        mr_address: [0; 8],
+    };
+    set_option(fd, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
+}
+
+/// Binds a packet socket to an interface and lets all protocols in.
+pub(crate) fn packet_bind(fd: BorrowedFd<'_>, index: i32) -> Result<()> {
+    let mut address = no_packet_address();
+    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+    address.sll_ifindex = index;
+    // SAFETY: bind reads one struct sockaddr_ll at the address given, which outlives the call.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_bind,
+            fd.as_raw_fd(),
+            &raw const address,
+            size_of_val(&address) as libc::socklen_t,
+        )
+    };
+    bytes_or_errno(status).map(|_| ())
+}
+
+/// The interface that a packet socket is bound to; -1 when that interface is gone.
+pub(crate) fn packet_interface(fd: BorrowedFd<'_>) -> Result<i32> {
+    let mut address = no_packet_address();
+    let mut length = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: getsockname writes at most `length` bytes at `address`, which has so many, and the
+    // length at `length`; both outlive the call, and any bytes are a sockaddr_ll.
+    let status = unsafe {
+        libc::syscall(libc::SYS_getsockname, fd.as_raw_fd(), &raw mut address, &raw mut length)
+    };
+    bytes_or_errno(status).map(|_| address.sll_ifindex)
+}
+
+/// setsockopt. libc::syscall and not libc::setsockopt: the preload library replaces the latter.
+fn set_option<T>(fd: BorrowedFd<'_>, level: i32, option: libc::c_int, value: &T) -> Result<()> {
+    // SAFETY: setsockopt reads as many bytes as `value` has, at its address; it outlives the call.
     let status = unsafe {
         libc::syscall(
             libc::SYS_setsockopt,
             fd.as_raw_fd(),
-            libc::SOL_NETLINK,
+            level,
             option,
-            &raw const on,
-            size_of_val(&on),
+            std::ptr::from_ref(value),
+            size_of_val(value) as libc::socklen_t,
         )
     };
     bytes_or_errno(status).map(|_| ())
+}
+
+fn no_packet_address() -> libc::sockaddr_ll {
+    libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16, // 17
+        sll_protocol: 0,
+        sll_ifindex: 0,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    }
 }
 
 /// A duplicate, close-on-exec, of a descriptor that another crate owns.

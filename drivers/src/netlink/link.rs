@@ -21,6 +21,8 @@ pub struct Link {
     /// Something is at the other end: for a TAP a program that has it open, for a veth a peer that
     /// is switched on.
     pub has_carrier: bool,
+    /// How many sockets take in frames for other addresses.
+    pub promiscuity: u32,
     /// The kernel's word for the type, such as `tun` or `veth`; None for lo and physical
     /// interfaces.
     pub kind: Option<String>,
@@ -57,6 +59,7 @@ impl Link {
             tx_queue_frames: 0,
             is_up: flags & libc::IFF_UP as u32 != 0,
             has_carrier: false,
+            promiscuity: 0,
             kind: None,
             tun: None,
         };
@@ -66,6 +69,7 @@ impl Link {
                 libc::IFLA_ADDRESS => link.mac = value.try_into().ok(),
                 libc::IFLA_MTU => link.mtu_bytes = u32_at(value, 0)?,
                 libc::IFLA_TXQLEN => link.tx_queue_frames = u32_at(value, 0)?,
+                libc::IFLA_PROMISCUITY => link.promiscuity = u32_at(value, 0)?,
                 libc::IFLA_CARRIER => link.has_carrier = value.first() == Some(&1),
                 libc::IFLA_LINKINFO => link.parse_info(value),
                 _ => {}

@@ -1,5 +1,6 @@
 //! common: what the live tests share: a namespace per test, the reason to skip, waiting with an
 //! end.
+#![allow(dead_code)] // Each test program uses a part.
 
 use millstream_drivers::netlink::{Link, Netlink};
 use millstream_drivers::netns::Netns;

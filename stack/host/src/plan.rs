@@ -1,16 +1,17 @@
 //! plan: the description of a stack, and how it is brought up.
 
-use crate::shard::{DeviceFd, Shard, ShardConfig};
-use millstream_core::{Device, NodeId, PlumbError, StreamId};
+use crate::shard::{Shard, ShardConfig};
+use millstream_core::{NodeId, PlumbError, StreamId};
 use millstream_drivers::netlink::{Netlink, NetlinkError, Prefix};
 use millstream_drivers::tun::TapError;
-use millstream_drivers::{PairEnd, Tap};
+use millstream_drivers::{PairEnd, Raw, RawError, Tap};
 use millstream_modules::arp::Arp;
 use millstream_modules::ip::Ip;
 use millstream_modules::udp::Udp;
 use millstream_msg::PoolConfig;
 use std::net::IpAddr;
 
+mod line;
 mod service;
 
 pub use service::{Service, known as known_services};
@@ -54,9 +55,21 @@ pub enum Line {
         /// Without offloads, through the `tun-tap` crate.
         plain: bool,
     },
+    /// An Ethernet interface that is there, by a raw socket; it keeps its settings.
+    Raw {
+        /// Name of the interface.
+        name: String,
+        /// Our address on the link; a random one, so that the kernel takes no notice of frames
+        /// for it, if `None`.
+        mac: Option<[u8; 6]>,
+        /// Without offloads, over the datalink channel of `pnet`.
+        plain: bool,
+    },
     /// A TAP that was opened before, in whatever namespace.
     Opened(Tap),
-    /// One end of a pair, with a name for its stream.
+    /// An interface taken before, in whatever namespace.
+    OpenedRaw(Raw),
+    /// One end of a pair, or of a loopback, with a name for its stream.
     Pair(String, PairEnd),
 }
 
@@ -82,6 +95,9 @@ pub enum PlanError {
     /// A TAP could not be opened.
     #[error(transparent)]
     Tap(#[from] TapError),
+    /// An interface could not be taken by a raw socket.
+    #[error(transparent)]
+    Raw(#[from] RawError),
     /// The host's side of a TAP could not be set up.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
@@ -123,9 +139,6 @@ pub enum PlanError {
 /// an MTU, with room for several senders. The default of 1,000 is less than one such window.
 const TX_QUEUE_FRAMES: u32 = 4096;
 
-/// MTU of a TAP that we make.
-const MTU: u16 = 1500;
-
 impl Plan {
     /// Opens the interfaces and links the modules. Nothing runs yet.
     ///
@@ -138,7 +151,7 @@ impl Plan {
         let ip = shard.core().add_mux(Box::new(Ip::new(random_key())));
         let mut interfaces = Vec::new();
         for (index, interface) in self.interfaces.into_iter().enumerate() {
-            let stream = interface.line.open(&mut shard, index)?;
+            let stream = line::open(interface.line, &mut shard, index)?;
             let core = shard.core();
             core.push(stream, Box::new(Arp::new())).map_err(|e| plumb("push arp", e))?;
             core.link(ip, stream).map_err(|e| plumb("link the interface below ip", e))?;
@@ -167,36 +180,6 @@ impl Plan {
     }
 }
 
-impl Line {
-    fn open(self, shard: &mut Shard, index: usize) -> Result<StreamId, PlanError> {
-        let wait = |cause| io("wait for an interface", cause);
-        match self {
-            Self::Tap { name, host, plain } => {
-                let mac = random_mac(index);
-                let mtu = existing_mtu(&name).unwrap_or(MTU);
-                let tap = if plain {
-                    Tap::open_plain(&name, mac, mtu)?
-                } else {
-                    Tap::open(&name, mac, mtu)?
-                };
-                set_up_host(tap.name(), &host)?;
-                Self::Opened(tap).open(shard, index)
-            }
-            Self::Opened(tap) => {
-                let fd = DeviceFd::Fd(tap.readiness().map_err(wait)?);
-                let name = tap.name().to_owned();
-                shard.open_device(&name, Box::new(tap), fd).map_err(wait)
-            }
-            Self::Pair(name, end) => {
-                let handle = shard.handle();
-                end.set_bell(move || handle.wake());
-                let device: Box<dyn Device> = Box::new(end);
-                shard.open_device(&name, device, DeviceFd::Asked).map_err(wait)
-            }
-        }
-    }
-}
-
 /// Sets the host's side of a TAP up, in the namespace of the calling thread.
 ///
 /// # Errors
@@ -214,12 +197,6 @@ pub fn set_up_host(name: &str, host: &[Prefix]) -> Result<(), NetlinkError> {
 pub fn random_mac(index: usize) -> [u8; 6] {
     let [a, b, c, d, ..] = random_key().to_ne_bytes();
     [0x02, a, b, c, d, index as u8]
-}
-
-/// The MTU of a TAP that exists already.
-fn existing_mtu(name: &str) -> Option<u16> {
-    let link = Netlink::open().ok()?.link(name).ok()?;
-    u16::try_from(link.mtu_bytes).ok()
 }
 
 fn set_ip(

@@ -10,7 +10,7 @@ use millstream_core::{
 use millstream_msg::{Pool, PoolConfig};
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -48,8 +48,32 @@ pub struct ShardConfig {
 pub enum DeviceFd {
     /// By a descriptor.
     Fd(OwnedFd),
+    /// By a descriptor, and by a second one that says that it may have failed.
+    Watched {
+        /// Polls readable and writable.
+        io: OwnedFd,
+        /// Polls readable when the device is to be read, whether or not frames wait.
+        watch: OwnedFd,
+    },
     /// Somebody calls [`Handle::wake`]; it is asked at every turn.
     Asked,
+}
+
+impl DeviceFd {
+    /// The descriptor for frames.
+    fn io(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Fd(io) | Self::Watched { io, .. } => Some(io.as_fd()),
+            Self::Asked => None,
+        }
+    }
+
+    fn watch(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Watched { watch, .. } => Some(watch.as_fd()),
+            Self::Fd(_) | Self::Asked => None,
+        }
+    }
 }
 
 /// Something that whoever runs the stack wants to know.
@@ -142,8 +166,8 @@ impl Shard {
         fd: DeviceFd,
     ) -> io::Result<StreamId> {
         let token = self.devices.len() as u64;
-        if let DeviceFd::Fd(fd) = &fd {
-            self.poller.add(fd.as_fd(), token)?;
+        for fd in fd.io().into_iter().chain(fd.watch()) {
+            self.poller.add(fd, token)?;
         }
         let (stream, driver) = self.core.open_device(name, device);
         let name = name.to_owned();
@@ -348,10 +372,13 @@ impl Shard {
 
     fn update_interest(&mut self, at: usize) {
         let slot = &self.devices[at];
-        if let DeviceFd::Fd(fd) = &slot.fd
-            && !slot.gone
-            && let Err(e) = self.poller.set(fd.as_fd(), at as u64, slot.read, slot.write)
-        {
+        if slot.gone {
+            return;
+        }
+        let token = at as u64;
+        let io = slot.fd.io().map(|fd| self.poller.set(fd, token, slot.read, slot.write));
+        let watch = slot.fd.watch().map(|fd| self.poller.set(fd, token, slot.read, false));
+        if let Some(Err(e)) = io.into_iter().chain(watch).find(io::Result::is_err) {
             let errno = Errno(e.raw_os_error().unwrap_or(Errno::EIO.0));
             self.device_gone(self.devices[at].driver, errno);
         }
@@ -360,9 +387,9 @@ impl Shard {
     fn device_gone(&mut self, driver: NodeId, errno: Errno) {
         let Some(slot) = self.devices.iter_mut().find(|slot| slot.driver == driver) else { return };
         slot.gone = true;
-        if let DeviceFd::Fd(fd) = &slot.fd {
+        for fd in slot.fd.io().into_iter().chain(slot.fd.watch()) {
             // A descriptor that the kernel no longer knows is not in the set any more.
-            let _unknown = self.poller.remove(fd.as_fd());
+            let _unknown = self.poller.remove(fd);
         }
         self.notices.push(Notice::DeviceGone { name: slot.name.clone(), errno });
     }
