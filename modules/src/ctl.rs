@@ -89,8 +89,14 @@ impl Ctl {
 impl Ctl {
     /// Reads an M_CTL message; `None` for one of somebody else.
     pub fn from_msg(msg: &Msg) -> Option<Self> {
+        if msg.kind() == Kind::Ctl { Self::read(msg) } else { None }
+    }
+
+    /// Reads the bytes of such a message whatever its type: `ip` tells a head that sends echo
+    /// requests in M_PROTO.
+    pub fn read(msg: &Msg) -> Option<Self> {
         let mut bytes = [0; LEN];
-        if msg.kind() != Kind::Ctl || msg.copy_out(0, &mut bytes) < LEN {
+        if msg.copy_out(0, &mut bytes) < LEN {
             return None;
         }
         let word = u16::from_be_bytes([bytes[2], bytes[3]]);

@@ -554,7 +554,7 @@ fn what_is_shown_can_be_set_on_another() {
         let fields = s.module().fields.0;
         let settings = fields.iter().filter_map(|(name, value)| match value {
             millstream_core::Value::Text(text) => Some(format!("{name}={text}")),
-            millstream_core::Value::Count(_) => None,
+            _ => None,
         });
         settings.collect()
     };

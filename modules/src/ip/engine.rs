@@ -11,7 +11,7 @@ use crate::actions::Actions;
 use crate::ether::{self, Mac};
 use crate::hash::Keyed;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use millstream_msg::{Msg, MsgFlags, MsgList, Pool};
 
 /// IPv4 of a stack, host or router. Times are nanoseconds of one monotonic clock.
@@ -318,7 +318,7 @@ impl Engine {
         };
         let path = match forward::resolve(&request, &self.net) {
             Ok(path) => path,
-            Err(reason) => return self.out.act.discard(msg, reason),
+            Err(reason) => return self.unroutable(msg, &request, reason),
         };
         let packets = msg.offload().packets(msg.len());
         let id = match request.dst {
@@ -351,6 +351,22 @@ impl Engine {
             Ok(fit) => self.leave_by(msg, fit, path.interface, mac, path.mtu, pool),
             Err(reason) => self.out.act.discard(msg, reason),
         }
+    }
+
+    /// There is no way for a packet of ours. Who sends echo requests is told; transports asked for
+    /// the way before.
+    fn unroutable(&mut self, msg: Msg, request: &Request, reason: IpDrop) {
+        let mut transport = [0; 8];
+        msg.copy_out(0, &mut transport);
+        let us = request.src.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let (dst, protocol) = (request.dst, request.protocol);
+        if let Some(cause) = Cause::of(reason, 0) {
+            let error = SoftError { reporter: us, src: us, dst, protocol, cause, transport };
+            if error.echo_id().is_some() {
+                self.out.errors.push(error);
+            }
+        }
+        self.out.act.discard(msg, reason);
     }
 
     /// A packet of ours for ourselves: it comes in as if the interface had received it.

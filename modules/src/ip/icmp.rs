@@ -46,6 +46,15 @@ pub struct SoftError {
     pub transport: [u8; 8],
 }
 
+impl SoftError {
+    /// The identifier of the echo request that the error is about, when it is about one.
+    pub fn echo_id(&self) -> Option<u16> {
+        let [kind, _, _, _, high, low, ..] = self.transport;
+        let echo = self.protocol == protocol::ICMP && kind == ECHO_REQUEST;
+        echo.then(|| u16::from_be_bytes([high, low]))
+    }
+}
+
 /// Why a packet was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {

@@ -118,8 +118,14 @@ impl Ip {
     }
 
     fn tell(&mut self, cx: &mut Cx<'_>, error: SoftError) {
-        let Some(upper) = self.taker(Taker::Protocol(error.protocol)) else { return };
-        if let Ok(msg) = Ctl::Failed(error).to_msg(cx.pool()) {
+        // Who sends echo requests is a stream head, which takes M_PROTO but no M_CTL.
+        let (taker, kind) = match error.echo_id() {
+            Some(id) => (Taker::Echo(id), Kind::Proto),
+            None => (Taker::Protocol(error.protocol), Kind::Ctl),
+        };
+        let Some(upper) = self.taker(taker) else { return };
+        if let Ok(mut msg) = Ctl::Failed(error).to_msg(cx.pool()) {
+            msg.set_kind(kind);
             cx.put_upper(upper, msg);
         }
     }
@@ -372,12 +378,12 @@ impl Mux for Ip {
         fields.text("forward", on);
         for (index, interface) in self.engine.net.interfaces() {
             for (address, len) in interface.addresses() {
-                fields.text("address", format!("{index} {address}/{len}"));
+                fields.item("address", format!("{index} {address}/{len}"));
             }
         }
         for route in self.engine.net.routes() {
             let to = format!("{}/{}", route.network, route.prefix_len);
-            fields.text(
+            fields.item(
                 "route",
                 match route.gateway {
                     Some(gateway) => format!("{to} via {gateway}"),

@@ -134,13 +134,13 @@ impl Stack {
     pub fn count(&self, name: &str) -> u64 {
         match self.value(name) {
             Value::Count(n) => n,
-            Value::Text(text) => panic!("{name} is the text {text}"),
+            Value::Text(text) | Value::Item(text) => panic!("{name} is the text {text}"),
         }
     }
 
     pub fn text(&self, name: &str) -> String {
         match self.value(name) {
-            Value::Text(text) => text,
+            Value::Text(text) | Value::Item(text) => text,
             Value::Count(n) => panic!("{name} is the count {n}"),
         }
     }

@@ -249,6 +249,8 @@ pub enum Value {
     Count(u64),
     /// Anything else, as the module's `set` takes it.
     Text(String),
+    /// One of a list, of which there may be none, one or many.
+    Item(String),
 }
 
 /// Parameters and counters that a module shows.
@@ -264,5 +266,10 @@ impl Fields {
     /// Adds a setting.
     pub fn text(&mut self, name: &'static str, value: impl Into<String>) {
         self.0.push((name, Value::Text(value.into())));
+    }
+
+    /// Adds one of a list: a route, a rule.
+    pub fn item(&mut self, name: &'static str, value: impl Into<String>) {
+        self.0.push((name, Value::Item(value.into())));
     }
 }

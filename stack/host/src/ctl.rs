@@ -11,6 +11,8 @@
 //! | `{"op":"insert","stream":S,"pos":N,"module":M,"params":[]}` | puts a module in anywhere |
 //! | `{"op":"remove","stream":S,"pos":N}` | takes it out |
 //! | `{"op":"set","target":S,"pos":N,"params":[]}` | sets parameters; of a mux without `pos` |
+//! | `{"op":"link","mux":M,"stream":S}` | links a stream below a multiplexor |
+//! | `{"op":"unlink","stream":S}` | takes it from there |
 //! | `{"op":"find","module":M}` | where a module is |
 //! | `{"op":"ping","addr":A,"seq":N}` | one echo request of the stack, and its answer |
 //! | `{"op":"down"}` | stops the stack |
@@ -30,7 +32,7 @@ mod request;
 mod server;
 mod sink;
 
-pub use catalog::{About, make, modules};
+pub use catalog::{About, make, modules, place};
 pub use client::{Client, pick, running};
 pub use error::CtlError;
 pub use ping::Echo;

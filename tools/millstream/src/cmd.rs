@@ -6,16 +6,20 @@ mod conf;
 mod demo;
 mod down;
 mod find;
+mod graph;
 mod insert;
+mod link;
 mod man;
 mod modules;
 mod params;
 mod ping;
 mod pop;
 mod push;
+mod rates;
 mod remove;
 mod set;
 mod stat;
+mod unlink;
 mod up;
 
 use crate::render;
@@ -59,7 +63,10 @@ enum Command {
     Insert(insert::Insert),
     Remove(remove::Remove),
     Set(set::Set),
+    Link(link::Link),
+    Unlink(unlink::Unlink),
     Find(find::Find),
+    Graph(graph::Draw),
     Ping(ping::Ping),
     Modules(modules::Modules),
     Completions(completions::Completions),
@@ -79,7 +86,10 @@ impl Command {
             Self::Insert(command) => command.run(common),
             Self::Remove(command) => command.run(common),
             Self::Set(command) => command.run(common),
+            Self::Link(command) => command.run(common),
+            Self::Unlink(command) => command.run(common),
             Self::Find(command) => command.run(common),
+            Self::Graph(command) => command.run(common),
             Self::Ping(command) => command.run(common),
             Self::Modules(command) => command.run(common),
             Self::Completions(command) => command.run(),

@@ -91,6 +91,16 @@ pub(crate) fn count(n: u64) -> String {
     text
 }
 
+/// A number in the unit of thousands that leaves one to three digits before the point.
+pub(crate) fn short(n: u64) -> String {
+    match n {
+        0..1_000 => n.to_string(),
+        1_000..1_000_000 => format!("{:.1}k", n as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1}M", n as f64 / 1e6),
+        _ => format!("{:.1}G", n as f64 / 1e9),
+    }
+}
+
 /// A time in the unit that leaves one to three digits before the point.
 pub(crate) fn time(ns: u64) -> String {
     match ns {
@@ -140,6 +150,7 @@ mod tests {
     fn numbers_are_written_for_people() {
         let counts = [0, 12, 999, 1_000, 1_234_567];
         assert_eq!(counts.map(count), ["0", "12", "999", "1,000", "1,234,567"]);
+        assert_eq!([999, 1_500, 2_000_000].map(short), ["999", "1.5k", "2.0M"]);
         let times = [0, 999, 1_500, 2_000_000, 3_600_000_000_000];
         assert_eq!(times.map(time), ["0", "999 ns", "1.5 us", "2.0 ms", "3600.0 s"]);
     }

@@ -14,7 +14,7 @@ const UP: &str = "up --name lab --tap tap0 --host 10.9.0.1/24 --addr 10.9.0.2/24
 
 /// Modules of a stream by position, as conf says.
 fn modules(lab: &Lab, stream: &str) -> Vec<String> {
-    let conf = lab.json("conf --name lab");
+    let conf = lab.json("conf");
     let found = conf["streams"].as_array().unwrap().iter().find(|s| s["name"] == stream);
     let nodes = found.unwrap()["nodes"].as_array().unwrap();
     let names = nodes.iter().rev().filter(|n| n["kind"] == "module");
@@ -56,6 +56,62 @@ fn a_stack_answers_is_changed_under_traffic_and_goes_on_sigterm() {
     assert_eq!(up.end().code(), Some(0), "{}", up.said);
     assert_eq!(up.more_stdout(), None, "one line is printed");
     assert!(!lab.socket("lab").exists() && !lab.has_link("tap0"));
+}
+
+#[test]
+fn a_plan_brings_a_stack_up_with_modules_pushed_and_sighup_stops_it() {
+    let Some(lab) = Lab::new("a_plan_brings") else { return };
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/router.toml");
+    let mut up = lab.up(&format!("up --plan {example}"));
+    assert_eq!(modules(&lab, "tapb"), ["impair", "arp"]);
+    assert_eq!(modules(&lab, "udp.echo"), ["echo", "count"]);
+    lab.echoes("10.9.0.2:7");
+    let conf = lab.json("conf --name router");
+    let ip = conf["muxes"].as_array().unwrap().iter().find(|m| m["name"] == "ip").unwrap();
+    assert_eq!(ip["fields"]["forward"], "on");
+    up.signal(Signal::HUP);
+    assert_eq!(up.end().code(), Some(0), "{}", up.said);
+    assert!(!lab.socket("router").exists() && !lab.has_link("tapa"));
+}
+
+#[test]
+fn a_plan_whose_module_is_refused_leaves_nothing_behind() {
+    let Some(lab) = Lab::new("a_plan_whose") else { return };
+    let file = lab.runtime.join("bad.toml");
+    let text = "name = \"bad\"\n[[interface]]\ntap = \"tap0\"\naddresses = [\"10.9.0.2/24\"]\n\
+                [[module]]\nstream = \"tap0\"\nmodule = \"impair\"\nparams = [\"loss=much\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let mut up = lab.start(&format!("up --plan {}", file.display()));
+    assert_eq!(up.end().code(), Some(1));
+    assert!(up.said.contains("bad.toml, line 5: impair: loss=much"), "{}", up.said);
+    assert!(!lab.socket("bad").exists() && !lab.has_link("tap0"));
+}
+
+#[test]
+fn graph_shows_the_way_from_a_service_to_its_tap() {
+    let Some(lab) = Lab::new("graph_shows") else { return };
+    let _up = lab.up(&format!("{UP}echo"));
+    let text = lab.ok("graph --seconds 0.01");
+    let order = ["udp.echo\n", "echo (0)", "udp (mux)", "ip (mux)", "arp (0)", "tap0 (driver)"];
+    let places: Vec<usize> = order.iter().map(|part| text.find(part).expect(part)).collect();
+    assert!(places.is_sorted(), "{text}");
+    let dot = lab.ok("graph --dot --seconds 0.01");
+    assert!(dot.starts_with("digraph \"lab\" {") && dot.contains("-> \"ip\""), "{dot}");
+    let graph = lab.json("graph --seconds 0.01");
+    assert_eq!(graph["streams"][0]["nodes"][0]["kind"], "head");
+}
+
+#[test]
+fn an_interface_leaves_ip_and_comes_back() {
+    let Some(lab) = Lab::new("an_interface_leaves") else { return };
+    let _up = lab.up(&format!("{UP}echo"));
+    lab.echoes("10.9.0.2:7");
+    assert!(lab.ok("unlink tap0").contains("tap0 is no longer below ip"));
+    assert!(lab.fails("unlink tap0").1.contains("not linked"));
+    assert!(lab.ok("link ip tap0").contains("tap0 is linked below ip"));
+    let address = ["set", "ip", "address=0 10.9.0.2/24"];
+    assert!(lab.command("").args(address).status().unwrap().success());
+    lab.echoes("10.9.0.2:7");
 }
 
 #[test]

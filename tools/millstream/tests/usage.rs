@@ -31,6 +31,11 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
         (format!("up --name a/b --tap t0 {addr}"), "no name for a stack"),
         (format!("up --name lab --tap t0 {addr} --service gopher"), "there are echo, discard"),
         (format!("up --name lab --tap t0 {addr} --service none,echo"), "none alone"),
+        (format!("up --plan x.toml --tap t0 {addr}"), "cannot be used with"),
+        ("up --plan /nowhere/x.toml".to_owned(), "cannot read the plan /nowhere/x.toml"),
+        ("graph --seconds 0".to_owned(), "from 0.01 to 50"),
+        ("graph --dot --json".to_owned(), "cannot be used with"),
+        ("link ip".to_owned(), "<STREAM>"),
         ("insert tap0 first null".to_owned(), "invalid digit"),
         ("insert tap0 0 impair delay".to_owned(), "write key=value"),
         ("set ip".to_owned(), "KEY=VALUE"),
@@ -47,7 +52,17 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
 
 #[test]
 fn without_a_stack_commands_exit_with_3_and_say_how_to_start_one() {
-    for command in ["conf", "stat", "stat --watch 1", "down", "pop tap0", "find null"] {
+    for command in [
+        "conf",
+        "stat",
+        "stat --watch 1",
+        "down",
+        "pop tap0",
+        "find null",
+        "graph",
+        "link ip tap0",
+        "unlink tap0",
+    ] {
         let (code, _, text) = run(&format!("{command} --name ms-absent"));
         assert_eq!(code, 3, "{command}: {text}");
         assert!(text.contains("no stack named ms-absent runs"), "{command}: {text}");

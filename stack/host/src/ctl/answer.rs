@@ -7,7 +7,7 @@ use super::request::{Param, Request};
 use super::sink::Writers;
 use crate::inlet::Handle;
 use crate::shard::Shard;
-use millstream_core::{Module, Perimeter, PlumbError, StreamId};
+use millstream_core::{Perimeter, PlumbError, StreamId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -70,6 +70,19 @@ impl Session {
             Request::Set { target, pos, params } => {
                 asked.change(move |core| set(core, &target, pos, &params))
             }
+            Request::Link { mux, stream } => asked.change(move |core| {
+                let id = resolve(core, &stream)?;
+                let node = core.find_mux(&mux).ok_or_else(|| no_mux(core, &mux))?;
+                core.link(node, id).map_err(|e| format!("{stream} below {mux}: {e}"))?;
+                Ok(json!({ "stream": stream, "below": mux }))
+            }),
+            Request::Unlink { stream } => asked.change(move |core| {
+                let id = resolve(core, &stream)?;
+                let mux =
+                    core.chain(id).ok().and_then(|chain| Some(chain.into_iter().next()?.name));
+                core.unlink(id).map_err(|e| format!("{stream}: {e}"))?;
+                Ok(json!({ "stream": stream, "was_below": mux }))
+            }),
             Request::Find { module } => {
                 let in_table = catalog::modules().iter().any(|about| about.name == module);
                 value(asked.call(move |shard| report::find(shard, &module, in_table))?)
@@ -112,46 +125,15 @@ impl Asked {
         name: &str,
         params: Vec<Param>,
     ) -> Result<Value, String> {
-        let wanted = stream.clone();
+        let (wanted, name) = (stream.clone(), name.to_owned());
         // First, so that a file is not emptied for a stream that is not there.
         self.change(move |core| resolve(core, &wanted).map(|_| Value::Null))?;
-        let module = catalog::make(name, &params, &stream, &self.writers)?;
-        self.change(move |core| put_in(core, &stream, pos, module, &params))
+        let module = catalog::make(&name, &params, &stream, &self.writers)?;
+        self.change(move |core| {
+            let pos = catalog::place(core, &stream, pos, module, &params)?;
+            Ok(json!({ "stream": stream, "pos": pos, "module": name }))
+        })
     }
-}
-
-/// Puts a module in and sets its parameters; all of it or nothing.
-fn put_in(
-    core: &mut Perimeter,
-    stream: &str,
-    pos: Option<usize>,
-    module: Box<dyn Module>,
-    params: &[Param],
-) -> Result<Value, String> {
-    let name = module.info().name;
-    let id = resolve(core, stream)?;
-    let modules = core.chain(id).map_err(|e| e.to_string())?;
-    let count = modules.iter().filter(|view| view.kind == "module").count();
-    let pos = pos.unwrap_or(count);
-    match core.insert(id, pos, module) {
-        Ok(()) => {}
-        Err(PlumbError::NoPosition { .. }) => {
-            let s = if count == 1 { "" } else { "s" };
-            return Err(format!(
-                "the stream {stream} has {count} module{s}: a position is 0 to {count}, not {pos}"
-            ));
-        }
-        Err(e) => return Err(format!("{name} on {stream}: {e}")),
-    }
-    for Param(key, value) in params {
-        // No message has come by: between two turns nothing runs.
-        if let Err(e) = core.set(id, pos, key, value) {
-            let left = core.remove(id, pos).err();
-            let left = left.map(|e| format!("; and it stays in: {e}")).unwrap_or_default();
-            return Err(format!("{name}: {e}{left}"));
-        }
-    }
-    Ok(json!({ "stream": stream, "pos": pos, "module": name }))
 }
 
 fn set(
@@ -196,7 +178,7 @@ fn no_mux(core: &Perimeter, target: &str) -> String {
 }
 
 /// A stream by its name, or by `NAME#NUMBER` where several have one name.
-fn resolve(core: &Perimeter, text: &str) -> Result<StreamId, String> {
+pub(super) fn resolve(core: &Perimeter, text: &str) -> Result<StreamId, String> {
     let streams = core.streams();
     let named: Vec<_> = streams.iter().filter(|(_, name)| name == text).collect();
     match named[..] {

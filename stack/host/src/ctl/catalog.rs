@@ -1,9 +1,10 @@
 //! catalog: the name of a module becomes a module for a running stack, with files where it needs
 //! them.
 
+use super::answer::resolve;
 use super::request::Param;
 use super::sink::Writers;
-use millstream_core::Module;
+use millstream_core::{Module, Perimeter, PlumbError};
 use millstream_modules::table::{self, Env};
 use serde::{Deserialize, Serialize};
 
@@ -42,4 +43,42 @@ pub fn make(
     let mut open = |path: &str| writers.open(path);
     let mut env = Env { place: stream, sink: &mut open };
     table::make(name, &params, &mut env).map_err(|e| e.to_string())
+}
+
+/// Puts a module in, at a position from the bottom or at the top, and sets its parameters; all of
+/// it or nothing. Where it is then.
+///
+/// # Errors
+/// A sentence.
+pub fn place(
+    core: &mut Perimeter,
+    stream: &str,
+    pos: Option<usize>,
+    module: Box<dyn Module>,
+    params: &[Param],
+) -> Result<usize, String> {
+    let name = module.info().name;
+    let id = resolve(core, stream)?;
+    let modules = core.chain(id).map_err(|e| e.to_string())?;
+    let count = modules.iter().filter(|view| view.kind == "module").count();
+    let pos = pos.unwrap_or(count);
+    match core.insert(id, pos, module) {
+        Ok(()) => {}
+        Err(PlumbError::NoPosition { .. }) => {
+            let s = if count == 1 { "" } else { "s" };
+            return Err(format!(
+                "the stream {stream} has {count} module{s}: a position is 0 to {count}, not {pos}"
+            ));
+        }
+        Err(e) => return Err(format!("{name} on {stream}: {e}")),
+    }
+    for Param(key, value) in params {
+        // No message has come by: between two turns nothing runs.
+        if let Err(e) = core.set(id, pos, key, value) {
+            let left = core.remove(id, pos).err();
+            let left = left.map(|e| format!("; and it stays in: {e}")).unwrap_or_default();
+            return Err(format!("{name}: {e}{left}"));
+        }
+    }
+    Ok(pos)
 }

@@ -4,6 +4,7 @@ use crate::end::{End, EndError};
 use crate::inlet::Handle;
 use millstream_core::StreamId;
 use millstream_modules::ctl::Ctl;
+use millstream_modules::ip::icmp::Cause;
 use millstream_modules::ip::{Request, View, protocol};
 use millstream_msg::{Msg, checksum};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub struct Echo {
     pub ttl: Option<u8>,
     /// From handing the request to the stack to having the reply at the head. Nanoseconds.
     pub rtt_ns: Option<u64>,
+    /// Why the request did not arrive, for people; none when nobody said so.
+    pub failure: Option<String>,
 }
 
 /// A stream of the IP multiplexor that takes the replies of one identifier.
@@ -109,6 +112,11 @@ impl Pinger {
             match self.end.get(Some(deadline)) {
                 Ok(Some(got)) => {
                     let came = Instant::now();
+                    let failed = got.control.and_then(|msg| failure(&msg, addr));
+                    if failed.is_some() {
+                        let (bytes, ttl, rtt_ns) = (None, None, None);
+                        return Ok(Echo { seq, bytes, ttl, rtt_ns, failure: failed });
+                    }
                     let Some((bytes, ttl)) = got.data.and_then(|msg| reply(&msg, self.id, seq))
                     else {
                         // Of an earlier request, given up.
@@ -116,11 +124,12 @@ impl Pinger {
                     };
                     let rtt_ns = came.saturating_duration_since(sent).as_nanos() as u64;
                     let (bytes, ttl, rtt_ns) = (Some(bytes), Some(ttl), Some(rtt_ns));
-                    return Ok(Echo { seq, bytes, ttl, rtt_ns });
+                    return Ok(Echo { seq, bytes, ttl, rtt_ns, failure: None });
                 }
                 Ok(None) => return Err("the stack has no ip any more".to_owned()),
                 Err(EndError::WouldBlock) => {
-                    return Ok(Echo { seq, bytes: None, ttl: None, rtt_ns: None });
+                    let (bytes, ttl, rtt_ns) = (None, None, None);
+                    return Ok(Echo { seq, bytes, ttl, rtt_ns, failure: None });
                 }
                 Err(e) => return Err(e.to_string()),
             }
@@ -140,6 +149,30 @@ fn request(id: u16, seq: u16, size: u16) -> Vec<u8> {
     let sum = !checksum::sum_portable(&packet);
     packet[2..4].copy_from_slice(&sum.to_ne_bytes());
     packet
+}
+
+/// What somebody said about a request to this address: of an earlier one too, as the address
+/// resolution of the next hop takes longer than most wait.
+fn failure(msg: &Msg, addr: IpAddr) -> Option<String> {
+    let error = match Ctl::read(msg) {
+        Some(Ctl::Failed(error)) if error.dst == addr => error,
+        _ => return None,
+    };
+    let what = match error.cause {
+        Cause::NetUnreachable => "no way to the network".to_owned(),
+        Cause::HostUnreachable => "the host does not answer".to_owned(),
+        Cause::ProtocolUnreachable => "the host knows no ICMP".to_owned(),
+        Cause::PortUnreachable => "port unreachable".to_owned(),
+        Cause::PacketTooBig(Some(mtu)) => format!("larger than the {mtu} bytes of a link"),
+        Cause::PacketTooBig(None) => "larger than a link takes".to_owned(),
+        Cause::SourceRouteFailed => "a source route could not be followed".to_owned(),
+        Cause::Prohibited => "forbidden by an administrator".to_owned(),
+        Cause::TimeExceeded => "too many hops".to_owned(),
+        Cause::ReassemblyTimeExceeded => "fragments were lost".to_owned(),
+        Cause::ParameterProblem(at) => format!("a fault at byte {at} of the IP header"),
+    };
+    let here = error.reporter == error.src;
+    Some(if here { what } else { format!("{what}, says {}", error.reporter) })
 }
 
 /// Bytes and time to live of the reply; `None` when the packet is not it.

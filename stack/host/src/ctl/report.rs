@@ -55,7 +55,7 @@ pub struct NodeConf {
     pub kind: String,
     /// Position of a module, counted from the bottom.
     pub pos: Option<usize>,
-    /// Settings and counters of the module, by name; several of one name are an array.
+    /// Settings and counters of the module, by name; those that may repeat are arrays.
     pub fields: Map<String, serde_json::Value>,
 }
 
@@ -114,7 +114,7 @@ pub struct NodeStat {
     pub dropped: u64,
     /// Messages dropped, by reason.
     pub drops: BTreeMap<String, u64>,
-    /// Settings and counters of the module, by name; several of one name are an array.
+    /// Settings and counters of the module, by name; those that may repeat are arrays.
     pub fields: Map<String, serde_json::Value>,
 }
 
@@ -312,18 +312,19 @@ fn pool_stat(stats: PoolStats) -> PoolStat {
 fn fields_of(fields: Fields) -> Map<String, serde_json::Value> {
     let mut map = Map::new();
     for (name, value) in fields.0 {
-        let value = match value {
-            Value::Count(count) => serde_json::Value::from(count),
-            Value::Text(text) => serde_json::Value::from(text),
-        };
-        match map.get_mut(name) {
-            None => {
-                map.insert(name.to_owned(), value);
+        match value {
+            Value::Count(count) => {
+                map.insert(name.to_owned(), count.into());
             }
-            Some(serde_json::Value::Array(values)) => values.push(value),
-            Some(first) => {
-                let first = first.take();
-                map.insert(name.to_owned(), serde_json::Value::Array(vec![first, value]));
+            Value::Text(text) => {
+                map.insert(name.to_owned(), text.into());
+            }
+            // An array even when there is one: who reads it need not ask.
+            Value::Item(text) => {
+                let list = map.entry(name).or_insert_with(|| serde_json::Value::Array(Vec::new()));
+                if let Some(list) = list.as_array_mut() {
+                    list.push(text.into());
+                }
             }
         }
     }
@@ -339,15 +340,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_of_one_name_become_an_array() {
+    fn what_may_repeat_is_an_array_even_when_there_is_one() {
         let mut fields = Fields::default();
         fields.text("forward", "on");
         fields.count("lost", 7);
+        fields.item("address", "a");
         for route in ["a", "b", "c"] {
-            fields.text("route", route);
+            fields.item("route", route);
         }
         let map = serde_json::to_string(&fields_of(fields)).unwrap();
-        assert_eq!(map, r#"{"forward":"on","lost":7,"route":["a","b","c"]}"#);
+        let expected = r#"{"address":["a"],"forward":"on","lost":7,"route":["a","b","c"]}"#;
+        assert_eq!(map, expected);
     }
 
     #[test]

@@ -59,6 +59,18 @@ pub enum Request {
         /// Set in order, up to the first that is refused.
         params: Vec<Param>,
     },
+    /// Links a stream below a multiplexor.
+    Link {
+        /// Name of the multiplexor.
+        mux: String,
+        /// Name of the stream.
+        stream: String,
+    },
+    /// Takes a stream from below its multiplexor.
+    Unlink {
+        /// Name of the stream.
+        stream: String,
+    },
     /// Where a module is.
     Find {
         /// Its name.

@@ -188,7 +188,13 @@ fn the_stack_pings_its_neighbour_and_says_when_nobody_answers() {
         assert!(echo.rtt_ns.is_some());
     }
     let echo: Echo = talk.ask_for(&ping(77, 3, 10));
-    assert_eq!(echo.rtt_ns, None);
+    assert_eq!((echo.rtt_ns, echo.failure), (None, None));
+    // arp gives up after some seconds, and says so.
+    let echo: Echo = talk.ask_for(&ping(77, 4, 20_000));
+    assert_eq!(echo.failure.as_deref(), Some("the host does not answer"));
+    let far = Request::Ping { addr: [192, 0, 2, 1].into(), seq: 5, size: 0, timeout_ms: 10_000 };
+    let echo: Echo = talk.ask_for(&far);
+    assert_eq!(echo.failure.as_deref(), Some("no way to the network"));
     let six = Request::Ping { addr: [0; 16].into(), seq: 0, size: 0, timeout_ms: 1 };
     assert!(talk.ask(&six).unwrap_err().contains("IPv4 only"));
     let stat: Stat = talk.ask_for(&Request::Stat {});
@@ -208,6 +214,29 @@ fn the_stack_pings_its_neighbour_and_says_when_nobody_answers() {
         }
         assert!(std::time::Instant::now() < deadline, "{conf:?}");
     }
+}
+
+#[test]
+fn a_stream_is_unlinked_and_linked_again_and_wrong_ends_are_named() {
+    let lab = Lab::new("link");
+    let mut talk = lab.connect();
+    let unlink = || Request::Unlink { stream: "left".to_owned() };
+    let link =
+        |mux: &str, stream: &str| Request::Link { mux: mux.to_owned(), stream: stream.to_owned() };
+    assert!(talk.ask(&link("ip", "left")).unwrap_err().contains("linked below a multiplexor"));
+    assert_eq!(talk.ask(&unlink()).unwrap()["was_below"], "ip");
+    let conf: Conf = talk.ask_for(&Request::Conf {});
+    let left = conf.streams.iter().find(|s| s.name == "left").unwrap();
+    assert_eq!(left.nodes[0].kind, "head");
+    assert!(talk.ask(&unlink()).unwrap_err().contains("left: "));
+    assert!(talk.ask(&link("tcp4", "left")).unwrap_err().contains("there are ip, udp"));
+    assert!(talk.ask(&link("ip", "up")).unwrap_err().contains("no stream up"));
+    assert_eq!(talk.ask(&link("ip", "left")).unwrap()["below"], "ip");
+    let address = Param("address".to_owned(), "0 10.0.0.1/24".to_owned());
+    let set = Request::Set { target: "ip".to_owned(), pos: None, params: vec![address] };
+    talk.ask(&set).unwrap();
+    let ping = Request::Ping { addr: [10, 0, 0, 2].into(), seq: 0, size: 8, timeout_ms: 10_000 };
+    assert!(talk.ask_for::<Echo>(&ping).rtt_ns.is_some());
 }
 
 #[test]

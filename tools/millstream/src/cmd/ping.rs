@@ -71,7 +71,10 @@ impl Ping {
                 echo.seq,
                 render::time(rtt)
             ),
-            _ => format!("no reply from {}: seq={}", self.addr, echo.seq),
+            _ => match &echo.failure {
+                Some(why) => format!("{} unreachable: seq={}: {why}", self.addr, echo.seq),
+                None => format!("no reply from {}: seq={}", self.addr, echo.seq),
+            },
         }
     }
 }

@@ -1,6 +1,7 @@
 //! up: a stack is made of TAPs, runs in the foreground, and leaves nothing behind.
 
 mod interfaces;
+mod plan;
 
 use super::{Common, Failure};
 use crate::render;
@@ -10,7 +11,8 @@ use millstream_core::Errno;
 use millstream_host::ctl::{self, Listener, Param, Writers};
 use millstream_host::plan::{Interface, Line, Plan, Stack, random_key};
 use millstream_host::{Handle, Notice};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use plan::Described;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -18,12 +20,18 @@ use std::path::{Path, PathBuf};
 ///
 /// Each --tap begins an interface; the --host and --addr after it are its own. A TAP that is not
 /// there is made and gone again at the end; one that is there is attached to, and stays. A line
-/// that begins with "ready" is printed when the services answer. SIGTERM and SIGINT stop the stack.
+/// that begins with "ready" is printed when the services answer. SIGTERM, SIGINT and SIGHUP stop
+/// the stack.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "millstream up --name NAME --tap IF [--host ADDR/LEN] --addr ADDR/LEN \
     [--tap IF ...] [--gateway ADDR] [--forward] [--poll] [--plain] [--pcap FILE] [--seed N] \
-    --service LIST|none")]
+    --service LIST|none\n       millstream up --plan FILE [--name NAME] [--poll] [--pcap FILE] \
+    [--seed N]")]
 pub(crate) struct Up {
+    /// Read the description of the stack from a TOML file; see tools/millstream/examples
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["tap", "host", "addr", "gateway", "forward", "plain", "service"])]
+    plan: Option<PathBuf>,
     #[command(flatten)]
     interfaces: Interfaces,
     /// Router for all that is not on an interface's network
@@ -51,19 +59,21 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) fn run(self, common: &Common) -> Result<(), Failure> {
-        let Some(name) = common.name.clone() else {
+        let (described, pcap) = self.describe()?;
+        let Described { name, plan, modules } = described;
+        let Some(name) = common.name.clone().or(name) else {
             let kind = clap::error::ErrorKind::MissingRequiredArgument;
             let text = "up needs a name for the stack: --name NAME";
             super::Cli::command().error(kind, text).exit();
         };
-        let (plan, pcap) = self.plan()?;
         // Before anything is made: a name in use changes nothing.
         let listener = Listener::claim(&name)?;
-        let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])
+        let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])
             .map_err(|e| Failure::Failed(format!("cannot wait for signals: {e}")))?;
         let mut stack = plan.build().map_err(|e| Failure::Failed(e.to_string()))?;
         let names: Vec<String> = stack.shard.live_devices().map(str::to_owned).collect();
         let writers = Writers::new(render::complain);
+        plan::push(&mut stack, modules, &writers).map_err(Failure::Failed)?;
         if let Some(file) = pcap {
             record(&mut stack, &names, &file, &writers)?;
         }
@@ -95,7 +105,14 @@ impl Up {
         }
     }
 
-    fn plan(self) -> Result<(Plan, Option<PathBuf>), Failure> {
+    /// What is asked for, in a file or on the command line, and where frames are recorded.
+    fn describe(self) -> Result<(Described, Option<PathBuf>), Failure> {
+        if let Some(file) = &self.plan {
+            let mut described = plan::read(file).map_err(Failure::Usage)?;
+            described.plan.polling |= self.poll;
+            described.plan.seed = self.seed.unwrap_or(described.plan.seed);
+            return Ok((described, self.pcap));
+        }
         let services = match &self.service[..] {
             [none] if none == "none" => Vec::new(),
             list => list.to_vec(),
@@ -121,7 +138,7 @@ impl Up {
             polling: self.poll,
             seed: self.seed.unwrap_or_else(random_key),
         };
-        Ok((plan, self.pcap))
+        Ok((Described { name: None, plan, modules: Vec::new() }, self.pcap))
     }
 }
 

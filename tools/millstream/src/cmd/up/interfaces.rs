@@ -27,7 +27,7 @@ impl Args for Interfaces {
         command
             .arg(
                 many("tap", "IF", "TAP interface: made, or attached to if it is there")
-                    .required(true),
+                    .required_unless_present("plan"),
             )
             .arg(
                 many("host", "ADDR/LEN", "Address of the host's side of the TAP before it")
@@ -110,6 +110,9 @@ mod tests {
     struct Line {
         #[command(flatten)]
         interfaces: Interfaces,
+        /// As in `up`: with it no interface is needed.
+        #[arg(long)]
+        plan: Option<String>,
     }
 
     fn parse(line: &str) -> Result<Vec<Wanted>, String> {

@@ -1,0 +1,257 @@
+//! plan: a TOML file becomes the description of a stack, or a sentence with the line of what is
+//! wrong with it.
+
+use crate::cmd::params;
+use millstream_drivers::netlink::Prefix;
+use millstream_host::ctl::{self, Param, Writers};
+use millstream_host::plan::{Interface, Line, Plan, Stack, known_services, random_key};
+use serde::{Deserialize, Deserializer};
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::path::Path;
+use std::str::FromStr;
+use toml::Spanned;
+
+/// What a file describes.
+#[derive(Debug)]
+pub(super) struct Described {
+    /// Name of the stack.
+    pub(super) name: Option<String>,
+    pub(super) plan: Plan,
+    /// In order.
+    pub(super) modules: Vec<Pushed>,
+}
+
+/// A module to push before the stack runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pushed {
+    stream: String,
+    module: String,
+    /// From the bottom; the top if absent.
+    position: Option<usize>,
+    params: Vec<Param>,
+    /// File and line, for people.
+    place: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: Option<String>,
+    #[serde(default, deserialize_with = "parsed")]
+    gateway: Option<IpAddr>,
+    #[serde(default)]
+    forward: bool,
+    #[serde(default)]
+    poll: bool,
+    seed: Option<u64>,
+    #[serde(default)]
+    services: Vec<Spanned<String>>,
+    #[serde(default)]
+    interface: Vec<Spanned<InterfaceTable>>,
+    #[serde(default)]
+    module: Vec<Spanned<ModuleTable>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InterfaceTable {
+    tap: String,
+    #[serde(default, deserialize_with = "all_parsed")]
+    host: Vec<Prefix>,
+    #[serde(deserialize_with = "all_parsed")]
+    addresses: Vec<Prefix>,
+    #[serde(default)]
+    plain: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModuleTable {
+    stream: String,
+    module: String,
+    position: Option<usize>,
+    #[serde(default)]
+    params: Vec<Spanned<String>>,
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// A sentence.
+pub(super) fn read(path: &Path) -> Result<Described, String> {
+    let name = path.display();
+    let text =
+        std::fs::read_to_string(path).map_err(|e| format!("cannot read the plan {name}: {e}"))?;
+    describe(&text, &name.to_string())
+}
+
+/// Pushes the modules of a plan; nothing runs yet.
+///
+/// # Errors
+/// A sentence with the line that asks for the module.
+pub(super) fn push(
+    stack: &mut Stack,
+    modules: Vec<Pushed>,
+    writers: &Writers,
+) -> Result<(), String> {
+    for Pushed { stream, module, position, mut params, place } in modules {
+        params::settle(&mut params);
+        let core = stack.shard.core();
+        ctl::make(&module, &params, &stream, writers)
+            .and_then(|made| ctl::place(core, &stream, position, made, &params))
+            .map_err(|why| format!("{place}: {why}"))?;
+    }
+    Ok(())
+}
+
+fn describe(text: &str, file: &str) -> Result<Described, String> {
+    let place = |span: Range<usize>| format!("{file}, line {}", line_of(text, span.start));
+    let parsed: File = toml::from_str(text).map_err(|e| match e.span() {
+        Some(span) => format!("{}: {}", place(span), e.message()),
+        None => format!("{file}: {}", e.message()),
+    })?;
+    if parsed.interface.is_empty() {
+        return Err(format!("{file} has no [[interface]]: write one with tap and addresses"));
+    }
+    let known: Vec<String> = known_services().into_iter().map(|(name, _)| name).collect();
+    for service in &parsed.services {
+        let (name, place) = (service.get_ref(), place(service.span()));
+        if !known.contains(name) {
+            return Err(format!("{place}: no service {name}: there are {}", known.join(", ")));
+        }
+    }
+    let mut taps: Vec<&str> = Vec::new();
+    for table in &parsed.interface {
+        let (tap, place) = (table.get_ref().tap.as_str(), place(table.span()));
+        if table.get_ref().addresses.is_empty() {
+            return Err(format!("{place}: the interface {tap} has no address"));
+        }
+        // A name like tap%d stands for a fresh number each time.
+        if taps.contains(&tap) && !tap.contains('%') {
+            return Err(format!("{place}: the interface {tap} is there twice"));
+        }
+        taps.push(tap);
+    }
+    let modules = parsed.module.iter().map(|table| pushed(table, place));
+    let modules = modules.collect::<Result<_, _>>()?;
+    let interface = |table: Spanned<InterfaceTable>| {
+        let InterfaceTable { tap, host, addresses, plain } = table.into_inner();
+        Interface { line: Line::Tap { name: tap, host, plain }, addresses }
+    };
+    let plan = Plan {
+        interfaces: parsed.interface.into_iter().map(interface).collect(),
+        gateway: parsed.gateway,
+        forward: parsed.forward,
+        services: parsed.services.into_iter().map(Spanned::into_inner).collect(),
+        polling: parsed.poll,
+        seed: parsed.seed.unwrap_or_else(random_key),
+    };
+    Ok(Described { name: parsed.name, plan, modules })
+}
+
+fn pushed(
+    table: &Spanned<ModuleTable>,
+    place: impl Fn(Range<usize>) -> String,
+) -> Result<Pushed, String> {
+    let ModuleTable { stream, module, position, params } = table.get_ref();
+    let known: Vec<String> = ctl::modules().into_iter().map(|about| about.name).collect();
+    let table_place = place(table.span());
+    if !known.contains(module) {
+        return Err(format!("{table_place}: no module {module}: there are {}", known.join(", ")));
+    }
+    let param = |text: &Spanned<String>| {
+        params::parse(text.get_ref()).map_err(|why| format!("{}: {why}", place(text.span())))
+    };
+    Ok(Pushed {
+        stream: stream.clone(),
+        module: module.clone(),
+        position: *position,
+        params: params.iter().map(param).collect::<Result<_, _>>()?,
+        place: table_place,
+    })
+}
+
+/// The line of a byte, counted from 1.
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|&byte| byte == b'\n').count()
+}
+
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    parse::<D, T>(&String::deserialize(from)?).map(Some)
+}
+
+fn all_parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    from: D,
+) -> Result<Vec<T>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    texts.iter().map(|text| parse::<D, T>(text)).collect()
+}
+
+fn parse<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(text: &str) -> Result<T, D::Error> {
+    text.parse().map_err(|why| serde::de::Error::custom(format!("{text}: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_a_plan_and_says_all_that_can_be_said() {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/router.toml"));
+        let Described { name, plan, modules } = read(path).unwrap();
+        assert_eq!(name.as_deref(), Some("router"));
+        assert_eq!((plan.interfaces.len(), plan.forward, plan.polling), (2, true, false));
+        assert_eq!((plan.seed, &plan.services[..]), (7, &["echo".to_owned()][..]));
+        assert_eq!(plan.gateway, Some([10, 9, 0, 1].into()));
+        assert_eq!(plan.interfaces[1].addresses.len(), 1);
+        let Line::Tap { name, host, plain } = &plan.interfaces[0].line else { panic!("no TAP") };
+        assert_eq!((name.as_str(), host.len(), *plain), ("tapa", 1, false));
+        let impair = &modules[0];
+        assert_eq!((impair.stream.as_str(), impair.position), ("tapb", Some(0)));
+        let params: Vec<&str> = impair.params.iter().map(|Param(key, _)| &**key).collect();
+        assert_eq!((impair.module.as_str(), &params[..]), ("impair", &["delay", "loss"][..]));
+        assert_eq!((modules[1].module.as_str(), modules[1].position), ("count", None));
+    }
+
+    /// A plan with one interface and these lines behind it, the first of them line 4.
+    fn refused(lines: &str) -> String {
+        let text = format!("[[interface]]\ntap = \"t0\"\naddresses = [\"10.0.0.2/24\"]\n{lines}");
+        describe(&text, "lab.toml").unwrap_err()
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_line() {
+        for (lines, part) in [
+            ("hosts = []", "lab.toml, line 4: unknown field `hosts`"),
+            ("host = [\"10.0.0.1/99\"]", "lab.toml, line 4: 10.0.0.1/99:"),
+            ("tap = \"t1\"", "lab.toml, line 4: duplicate key"),
+            ("[[interface]]\ntap = \"t1\"", "lab.toml, line 4: missing field `addresses`"),
+            ("[[interface]]\ntap = \"t1\"\naddresses = []", "line 4: the interface t1 has no"),
+            ("[[interface]]\ntap = \"t0\"\naddresses = [\"10.1.0.2/24\"]", "t0 is there twice"),
+            ("\n[[module]]\nstream = \"t0\"\nmodule = \"fly\"", "line 5: no module fly: there"),
+            (
+                "[[module]]\nstream = \"t0\"\nmodule = \"impair\"\nparams = [\"delay\"]",
+                "lab.toml, line 7: write key=value",
+            ),
+            ("[[module]]\nmodule = \"null\"", "line 4: missing field `stream`"),
+            ("[[module]\n", "lab.toml, line 4: "),
+        ] {
+            let text = refused(lines);
+            assert!(text.contains(part), "{lines}: {text}");
+        }
+        let text = describe("services = [\n \"gopher\"]\n[[interface]]", "lab.toml").unwrap_err();
+        assert!(text.contains("missing field `tap`"), "{text}");
+        let body = "[[interface]]\ntap = \"t0\"\naddresses = [\"10.0.0.2/24\"]";
+        let text = describe(&format!("services = [\n\"gopher\"]\n{body}"), "lab.toml").unwrap_err();
+        assert!(text.contains("line 2: no service gopher: there are echo"), "{text}");
+        let text = describe(&format!("gateway = \"nobody\"\n{body}"), "lab.toml").unwrap_err();
+        assert!(text.contains("line 1: nobody: invalid IP address"), "{text}");
+        assert!(describe("", "lab.toml").unwrap_err().contains("has no [[interface]]"));
+        let text = read(Path::new("/nowhere/lab.toml")).unwrap_err();
+        assert!(text.contains("cannot read the plan /nowhere/lab.toml: No such file"), "{text}");
+    }
+}
