@@ -2,6 +2,7 @@
 
 use crate::device::Caps;
 use crate::flow::Due;
+use crate::held::QueueView;
 use crate::module::{Drop, Marks};
 use crate::mux::{Lower, Upper};
 use crate::net::{NONE, Net, QueueNo, queue_no, side_of};
@@ -23,11 +24,23 @@ pub struct Cx<'a> {
     gather: bool,
     /// The neighbour's queue in the own direction.
     next: QueueNo,
-    /// Put on with their charge, to be counted at the end.
-    passed: u32,
-    due: Due,
-    /// A part of `due` was discharged before the end: writers of this queue may wait.
-    eased: QueueNo,
+    charge: Charge,
+}
+
+/// What flow control still counts for the input of a dispatch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Charge {
+    /// Nothing.
+    Nothing,
+    /// One message of band 0 of so many bytes, at a target beyond the own queue: passing it on
+    /// leaves its charge as it is, which is most of flow control's work saved.
+    One(u32),
+    /// The one message was passed on with its charge.
+    Passed,
+    /// This much.
+    Due(Due),
+    /// It was taken back; writers of this queue may wait.
+    Eased(QueueNo),
 }
 
 /// How a dispatch runs.
@@ -36,62 +49,94 @@ impl<'a> Cx<'a> {
     #[inline]
     pub(crate) fn new(net: &'a mut Net, node: u32, pair: u32, side: Side) -> Self {
         let next = net.next_of(queue_no(pair, side));
-        Self {
-            net,
-            node,
-            pair,
-            side,
-            gather: false,
-            next,
-            passed: 0,
-            due: Due::NOTHING,
-            eased: NONE,
-        }
+        Self { net, node, pair, side, gather: false, next, charge: Charge::Nothing }
     }
 
-    /// A context for the put of one message, whose charge is still in `due`.
-    #[inline]
-    pub(crate) fn one(net: &'a mut Net, node: u32, queue: QueueNo, next: u32, due: Due) -> Self {
+    /// A context for the put of one message.
+    #[inline(always)]
+    pub(crate) fn one(
+        net: &'a mut Net,
+        node: u32,
+        queue: QueueNo,
+        next: QueueNo,
+        charge: Charge,
+    ) -> Self {
         let (pair, side) = (queue >> 1, side_of(queue));
-        Self { net, node, pair, side, gather: false, next, passed: 0, due, eased: NONE }
+        Self { net, node, pair, side, gather: false, next, charge }
     }
 
     /// A context for puts of many messages or for a service procedure: it gathers the outputs.
     #[inline]
-    pub(crate) fn many(net: &'a mut Net, node: u32, queue: QueueNo, next: u32, due: Due) -> Self {
+    pub(crate) fn many(
+        net: &'a mut Net,
+        node: u32,
+        queue: QueueNo,
+        next: QueueNo,
+        charge: Charge,
+    ) -> Self {
         debug_assert!(net.out.is_empty(), "one dispatch at a time");
-        Self { gather: true, ..Self::one(net, node, queue, next, due) }
+        Self { gather: true, ..Self::one(net, node, queue, next, charge) }
     }
 
-    /// The dispatch is over: posts what was gathered and settles flow control. How many messages
-    /// are to be counted as passed on.
+    /// The one message was passed on with its charge: nothing is left to settle.
     #[inline(always)]
-    pub(crate) fn end(&mut self) -> u64 {
+    pub(crate) fn passed_straight(&self) -> bool {
+        matches!(self.charge, Charge::Passed)
+    }
+
+    /// The dispatch is over: posts what was gathered and settles flow control.
+    #[inline]
+    pub(crate) fn end(&mut self) {
         if self.gather && !self.net.out.is_empty() {
             self.post_out();
         }
-        if self.due.msgs | self.due.bytes != 0 {
-            self.ease();
+        if let Charge::Eased(target) = self.charge {
+            self.net.relief(target);
+        } else if let Some(due) = self.due() {
+            self.net.release(due);
         }
-        if self.eased != NONE {
-            self.net.relief(self.eased);
-        }
-        u64::from(self.passed)
     }
 
-    /// Discharges what is left of the input.
+    /// The end of a dispatch of one message that was counted as passed on and was not.
+    pub(crate) fn end_single(&mut self) {
+        self.end();
+        let at = self.side as usize;
+        let Some(place) = self.net.pairs.at(self.pair).map(|pair| pair.stat) else { return };
+        if let Some(record) = self.net.stats.record(place) {
+            record.straight[at] -= 1;
+            record.rest.calls[at] += 1;
+            record.rest.msgs_in[at] += 1;
+        }
+    }
+
+    /// What is left of the input's charge.
+    #[inline]
+    fn due(&self) -> Option<Due> {
+        match self.charge {
+            Charge::One(bytes) => {
+                let pair = self.net.pairs.at(self.pair)?;
+                Some(Due { target: pair.queues[self.side as usize].target, bytes, msgs: 1 })
+            }
+            Charge::Due(due) if due.msgs | due.bytes != 0 => Some(due),
+            Charge::Due(_) | Charge::Nothing | Charge::Passed | Charge::Eased(_) => None,
+        }
+    }
+
+    /// Discharges what is left of the input before the end.
     fn ease(&mut self) {
-        self.eased = self.due.target;
-        self.net.discharge_due(&mut self.due);
+        if let Some(due) = self.due() {
+            self.net.discharge_due(due);
+            self.charge = Charge::Eased(due.target);
+        }
     }
 
     fn post_out(&mut self) {
         let out = core::mem::take(&mut self.net.out);
-        self.net.stats[self.node as usize].msgs_out[self.side as usize] += out.len() as u64;
-        if core::mem::take(&mut self.net.out_banded) {
-            self.net.post_batch(self.next, out);
-        } else {
-            self.net.post_moved(self.next, out, &mut self.due);
+        self.net.stat(self.node).msgs_out[self.side as usize] += out.len() as u64;
+        let banded = core::mem::take(&mut self.net.out_banded);
+        match &mut self.charge {
+            Charge::Due(due) if !banded => self.net.post_moved(self.next, out, due),
+            _ => self.net.post_batch(self.next, out),
         }
     }
 }
@@ -100,27 +145,33 @@ impl<'a> Cx<'a> {
 impl Cx<'_> {
     /// Passes a message on in the direction it came (`putnext(9F)`). Calls nobody: the neighbour
     /// runs after this procedure has returned.
-    #[inline]
+    #[inline(always)]
     pub fn putnext(&mut self, msg: Msg) {
-        if self.gather {
-            self.net.out_banded |= msg.band().0 != 0;
-            return self.net.out.push(msg);
-        }
-        // A queue without a service procedure has the target of the next one, so the message is
-        // charged to the right queue already: nothing to do, most of the time.
-        let same = self.due.msgs == 1
-            && self.due.bytes == msg.len() as u32
+        if let Charge::One(bytes) = self.charge
+            && msg.len() as u32 == bytes
             && msg.band().0 == 0
-            && self.due.target != queue_no(self.pair, self.side);
-        if same {
-            self.due.msgs = 0;
-            self.due.bytes = 0;
-            self.passed += 1;
-            self.net.deliver(self.next, msg);
+            && self.net.direct
+        {
+            self.charge = Charge::Passed;
+            self.net.hand_on(self.next, msg);
+        } else if self.gather {
+            self.net.out_banded |= msg.band().0 != 0;
+            self.net.out.push(msg);
         } else {
-            self.net.stats[self.node as usize].msgs_out[self.side as usize] += 1;
-            self.net.post(self.next, msg);
+            self.putnext_otherwise(msg);
         }
+    }
+
+    fn putnext_otherwise(&mut self, msg: Msg) {
+        if let Charge::One(bytes) = self.charge
+            && msg.len() as u32 == bytes
+            && msg.band().0 == 0
+        {
+            self.charge = Charge::Passed;
+            return self.net.deliver(self.next, msg);
+        }
+        self.net.stat(self.node).msgs_out[self.side as usize] += 1;
+        self.net.post(self.next, msg);
     }
 
     /// Passes a message on upward (read) or downward (write).
@@ -129,8 +180,12 @@ impl Cx<'_> {
         if side == self.side {
             return self.putnext(msg);
         }
-        let next = self.net.next_of(queue_no(self.pair, side));
-        self.net.stats[self.node as usize].msgs_out[side as usize] += 1;
+        let Some(pair) = self.net.pairs.at(self.pair) else { return self.net.lose(msg) };
+        let (next, stat) = (pair.next(side), pair.stat);
+        match self.net.stats.record(stat) {
+            Some(record) => record.rest.msgs_out[side as usize] += 1,
+            None => self.net.stat(self.node).msgs_out[side as usize] += 1,
+        }
         self.net.post(next, msg);
     }
 
@@ -141,7 +196,7 @@ impl Cx<'_> {
             return self.net.out.append(&mut batch);
         }
         let next = self.net.next_of(queue_no(self.pair, side));
-        self.net.stats[self.node as usize].msgs_out[side as usize] += batch.len() as u64;
+        self.net.stat(self.node).msgs_out[side as usize] += batch.len() as u64;
         self.net.post_batch(next, batch);
     }
 
@@ -179,9 +234,8 @@ impl Cx<'_> {
         if self.gather && !self.net.out.is_empty() {
             self.post_out();
         }
-        if self.due.target == target {
-            self.ease();
-        }
+        // The input may be charged there too.
+        self.ease();
         self.net.canput(target, band)
     }
 
@@ -211,6 +265,31 @@ impl Cx<'_> {
         self.net.getq(queue_no(self.pair, side))
     }
 
+    /// Inserts a message into an own queue before the one at a place, or at the end (`insq(9F)`).
+    ///
+    /// # Errors
+    /// The message is given back when there is no such place, or when it would break the order of
+    /// the queue: high priority, then bands from 255 down to 0.
+    pub fn insq(&mut self, side: Side, before: Option<usize>, msg: Msg) -> Result<(), Msg> {
+        self.net.insq(queue_no(self.pair, side), before, msg)
+    }
+
+    /// Takes the message at a place of an own queue out (`rmvq(9F)`); places count from the front.
+    pub fn rmvq(&mut self, side: Side, at: usize) -> Option<Msg> {
+        self.net.rmvq(queue_no(self.pair, side), at)
+    }
+
+    /// The messages of an own queue, first to last.
+    pub fn queued(&self, side: Side) -> impl Iterator<Item = &Msg> {
+        self.net.queue(queue_no(self.pair, side)).into_iter().flat_map(|q| q.held.iter())
+    }
+
+    /// Water marks and counts of an own queue (`strqget(9F)`), for one band. Only the marks can be
+    /// set ([`Cx::set_marks`]); the counts follow what the queue holds.
+    pub fn queue_view(&self, side: Side, band: Band) -> Option<QueueView> {
+        self.net.queue_view(queue_no(self.pair, side), band)
+    }
+
     /// Messages in the own queue (`qsize(9F)`).
     pub fn queue_len(&self) -> usize {
         self.net.queue(queue_no(self.pair, self.side)).map_or(0, |q| q.held.len())
@@ -238,6 +317,12 @@ impl Cx<'_> {
     /// The canonical service procedure: passes on while there is room.
     pub fn forward_queue(&mut self) {
         let queue = queue_no(self.pair, self.side);
+        if self.gather
+            && !self.net.out_banded
+            && let Some(target) = self.net.queue(self.next).map(|q| q.target)
+        {
+            self.net.forward_run(queue, target);
+        }
         while let Some(front) = self.net.queue(queue).and_then(|q| q.held.front()) {
             let (kind, band) = (front.kind(), front.band());
             if is_ordinary(kind) && !self.canputnext(band) {
@@ -297,7 +382,7 @@ impl Cx<'_> {
         loop {
             let pair = self.net.pairs.at(at)?;
             if pair.down == NONE {
-                return *self.net.caps.get(pair.node as usize)?;
+                return self.net.caps.get(&pair.node).copied();
             }
             at = pair.down;
         }
@@ -309,28 +394,28 @@ impl Cx<'_> {
     /// Puts a message up an upper.
     pub fn put_upper(&mut self, upper: Upper, msg: Msg) {
         let next = self.beyond(upper.pair, Side::Read);
-        self.net.stats[self.node as usize].msgs_out[0] += 1;
+        self.net.stat(self.node).msgs_out[0] += 1;
         self.net.post(next, msg);
     }
 
     /// Puts a message down a lower.
     pub fn put_lower(&mut self, lower: Lower, msg: Msg) {
         let next = self.beyond(lower.pair, Side::Write);
-        self.net.stats[self.node as usize].msgs_out[1] += 1;
+        self.net.stat(self.node).msgs_out[1] += 1;
         self.net.post(next, msg);
     }
 
     /// Puts messages up an upper together, in order.
     pub fn put_upper_batch(&mut self, upper: Upper, batch: MsgList) {
         let next = self.beyond(upper.pair, Side::Read);
-        self.net.stats[self.node as usize].msgs_out[0] += batch.len() as u64;
+        self.net.stat(self.node).msgs_out[0] += batch.len() as u64;
         self.net.post_batch(next, batch);
     }
 
     /// Puts messages down a lower together, in order.
     pub fn put_lower_batch(&mut self, lower: Lower, batch: MsgList) {
         let next = self.beyond(lower.pair, Side::Write);
-        self.net.stats[self.node as usize].msgs_out[1] += batch.len() as u64;
+        self.net.stat(self.node).msgs_out[1] += batch.len() as u64;
         self.net.post_batch(next, batch);
     }
 
@@ -469,13 +554,13 @@ impl Cx<'_> {
     /// Frees a message that has done its work.
     #[inline]
     pub fn free(&mut self, msg: Msg) {
-        self.net.stats[self.node as usize].consumed += 1;
+        self.net.stat(self.node).consumed += 1;
         self.net.pool.free(msg);
     }
 
     /// Counts messages that have done their work and were freed elsewhere.
     pub fn count_consumed(&mut self, count: u64) {
-        self.net.stats[self.node as usize].consumed += count;
+        self.net.stat(self.node).consumed += count;
     }
 
     /// Drops a message, and counts why.
@@ -486,7 +571,7 @@ impl Cx<'_> {
 
     /// Counts drops of messages that were freed elsewhere (a cache, a reassembly).
     pub fn count_drops(&mut self, reason: impl Into<Drop>, count: u64) {
-        self.net.stats[self.node as usize].drop(reason.into(), count);
+        self.net.stat(self.node).drop(reason.into(), count);
     }
 
     /// Builds a control message and sends it in a direction (`putnextctl1(9F)`); false without

@@ -102,7 +102,7 @@ impl Driver {
         let mut frames = MsgList::new();
         match self.device.recv(&mut net.pool, &mut frames, budget) {
             Ok(count) => {
-                let stat = &mut net.stats[id.0.index as usize];
+                let stat = net.stat(id.0.index);
                 stat.calls[0] += 1;
                 stat.msgs_in[0] += frames.len() as u64;
                 stat.msgs_out[0] += frames.len() as u64;
@@ -125,7 +125,7 @@ impl Driver {
         }
         let offered = frames.len();
         let outcome = self.device.send(&mut frames);
-        let stat = &mut net.stats[id.0.index as usize];
+        let stat = net.stat(id.0.index);
         stat.consumed += (offered - frames.len()) as u64;
         count_dropped(&mut *self.device, stat);
         if let Err(errno) = outcome {

@@ -4,10 +4,8 @@
 //! after it with a service procedure. It stays charged while it is in transit through modules
 //! without service procedures, and while the target holds it.
 
-use crate::module::Marks;
 use crate::net::{NONE, Net, QueueNo};
-use crate::queue::{self, BANDED, Queue, SERVICE, WANT_BAND, WANT_WRITE, band_of};
-use crate::slab::Key;
+use crate::queue::{BANDED, SERVICE, WANT_BAND, WANT_WRITE, band_of};
 use alloc::vec::Vec;
 use millstream_msg::{Band, Msg, MsgList};
 
@@ -132,11 +130,20 @@ impl Net {
         q.msgs -= msgs;
     }
 
-    /// Takes back what is left of the charges of a dispatch's input.
+    /// Takes charges back and calls waiting writers.
     #[inline]
-    pub(crate) fn discharge_due(&mut self, due: &mut Due) {
-        let Due { target, bytes, msgs } = core::mem::replace(due, Due::NOTHING);
-        self.discharge_counts(target, bytes, msgs);
+    pub(crate) fn release(&mut self, due: Due) {
+        let Some(q) = self.queue_mut(due.target) else { return };
+        q.bytes = q.bytes.wrapping_sub(due.bytes);
+        q.msgs -= due.msgs;
+        if q.flags & (WANT_WRITE | WANT_BAND) != 0 {
+            self.relief_of_waiting(due.target);
+        }
+    }
+
+    /// Takes back what is left of the charges of a dispatch's input.
+    pub(crate) fn discharge_due(&mut self, due: Due) {
+        self.discharge_counts(due.target, due.bytes, due.msgs);
     }
 
     /// `canput(9F)` on a target: true, or false and its writers will be called back (C20, C21).
@@ -157,9 +164,7 @@ impl Net {
     #[inline]
     pub(crate) fn has_room(&self, target: QueueNo, bytes: u32, msgs: u32) -> bool {
         let Some(q) = self.queue(target) else { return true };
-        let marks = &self.marks[q.marks as usize];
-        let (bytes, msgs) = (q.bytes.wrapping_add(bytes), q.msgs + msgs);
-        (marks.weight(bytes, msgs) < marks.hiwat && msgs < marks.hiwat) || msgs == 0
+        self.marks[q.marks as usize].room(q.bytes.wrapping_add(bytes), q.msgs + msgs)
     }
 
     #[cold]
@@ -168,7 +173,8 @@ impl Net {
         let Some(pair) = self.pairs.at_mut(target >> 1) else { return };
         let side = (target & 1) as usize;
         pair.queues[side].set(flag);
-        self.stats[pair.node as usize].blocked_since[side].get_or_insert(now);
+        let node = pair.node;
+        self.stats.of(node).blocked_since[side].get_or_insert(now);
     }
 
     /// Calls writers back whose bands are low (C23). After every discharge.
@@ -193,7 +199,7 @@ impl Net {
             relieved = true;
         }
         if q.has(WANT_BAND)
-            && let Some(bands) = pair.bands.and_then(|key| self.bands.get_mut(key))
+            && let Some(bands) = self.bands.at_mut(pair.bands)
         {
             let mut waiting = false;
             for record in &mut bands.records[side] {
@@ -208,7 +214,7 @@ impl Net {
             }
         }
         if q.flags & (WANT_WRITE | WANT_BAND) == 0 {
-            let stat = &mut self.stats[pair.node as usize];
+            let stat = self.stats.of(pair.node);
             if let Some(since) = stat.blocked_since[side].take() {
                 stat.blocked_ns[side] += self.now.saturating_sub(since);
             }
@@ -266,8 +272,7 @@ impl Net {
         let marks = self.marks[q.marks as usize];
         let Some(bands) = self.bands_of(target) else { return true };
         let record = bands.record((target & 1) as usize, band);
-        let weight = marks.weight(record.bytes, record.msgs);
-        if (weight < marks.hiwat && record.msgs < marks.hiwat) || record.msgs == 0 {
+        if marks.room(record.bytes, record.msgs) {
             return true;
         }
         record.want_write = true;
@@ -275,14 +280,35 @@ impl Net {
         false
     }
 
+    /// Bytes, messages, and whether a writer waits, of one band of a queue.
+    pub(crate) fn band_counts(&self, queue: QueueNo, band: Band) -> (u32, u32, bool) {
+        let Some(pair) = self.pairs.at(queue >> 1) else { return (0, 0, false) };
+        let side = (queue & 1) as usize;
+        if band.0 == 0 {
+            let q = &pair.queues[side];
+            return (q.bytes, q.msgs, q.has(WANT_WRITE));
+        }
+        let record = self
+            .bands
+            .at(pair.bands)
+            .and_then(|bands| bands.records[side].iter().find(|record| record.band == band.0));
+        record.map_or((0, 0, false), |r| (r.bytes, r.msgs, r.want_write))
+    }
+
+    /// The pair of these bands is gone.
+    pub(crate) fn drop_bands(&mut self, bands: u32) {
+        if let Some(key) = self.bands.key_at(bands) {
+            self.bands.remove(key);
+        }
+    }
+
     fn bands_of(&mut self, queue: QueueNo) -> Option<&mut Bands> {
         let pair = self.pairs.at_mut(queue >> 1)?;
         pair.queues[(queue & 1) as usize].set(BANDED);
-        let key: Key = match pair.bands {
-            Some(key) => key,
-            None => *pair.bands.insert(self.bands.insert(Bands::default())),
-        };
-        self.bands.get_mut(key)
+        if pair.bands == NONE {
+            pair.bands = self.bands.insert(Bands::default()).index;
+        }
+        self.bands.at_mut(pair.bands)
     }
 
     /// Recomputes the targets of one direction of a stream, from the end backwards, and moves the
@@ -308,222 +334,6 @@ impl Net {
                 }
             }
             at = self.previous_of(at);
-        }
-    }
-
-    /// `putq` with its accounting (the queue itself is charged).
-    pub(crate) fn putq(&mut self, queue: QueueNo, msg: Msg) {
-        self.charge(queue, &msg);
-        let Some(q) = self.queue_mut(queue) else { return self.lose(msg) };
-        if q.putq(msg) {
-            self.qenable(queue);
-        }
-    }
-
-    /// `putbq` with its accounting.
-    pub(crate) fn putbq(&mut self, queue: QueueNo, msg: Msg) {
-        self.charge(queue, &msg);
-        let Some(q) = self.queue_mut(queue) else { return self.lose(msg) };
-        if q.putbq(msg) {
-            self.qenable(queue);
-        }
-    }
-
-    /// `getq` with its accounting.
-    #[inline]
-    pub(crate) fn getq(&mut self, queue: QueueNo) -> Option<Msg> {
-        let msg = self.getq_quiet(queue)?;
-        self.relief(queue);
-        Some(msg)
-    }
-
-    /// As [`Net::getq`], but writers are called back by a later [`Net::relief`]: for who may put
-    /// a part of the message back.
-    #[inline]
-    pub(crate) fn getq_quiet(&mut self, queue: QueueNo) -> Option<Msg> {
-        let q = self.queue_mut(queue)?;
-        let msg = q.getq()?;
-        if msg.band().0 != 0 {
-            self.discharge(queue, &msg);
-        } else {
-            q.bytes = q.bytes.wrapping_sub(msg.len() as u32);
-            q.msgs -= 1;
-        }
-        Some(msg)
-    }
-
-    /// Takes out what a flush removes, with its accounting; true when something went.
-    pub(crate) fn flushq(
-        &mut self,
-        queue: QueueNo,
-        what: queue::Flush,
-        band: Option<Band>,
-    ) -> MsgList {
-        let Some(q) = self.queue_mut(queue) else { return MsgList::new() };
-        let flushed = q.flush(what, band);
-        self.discharge_batch(queue, &flushed);
-        self.relief(queue);
-        flushed
-    }
-
-    /// `strqset(9F)` of the water marks. Writers that now have room are called back.
-    pub(crate) fn set_marks(&mut self, queue: QueueNo, marks: Marks) {
-        let marks = self.intern(marks);
-        if let Some(q) = self.queue_mut(queue) {
-            q.marks = marks;
-        }
-        self.relief(queue);
-    }
-
-    /// True when the queue's pair and side hold messages.
-    pub(crate) fn holds(&self, queue: QueueNo) -> bool {
-        self.queue(queue).is_some_and(|q: &Queue| !q.held.is_empty())
-    }
-}
-
-/// A queue with a writer, bare: what the model is compared with.
-#[cfg(test)]
-pub(crate) mod tests_support {
-    use crate::cx::Cx;
-    use crate::module::{Marks, ModInfo, Module};
-    use crate::net::{QueueNo, queue_no};
-    use crate::perimeter::{Config, Perimeter};
-    use crate::queue::{ENABLED, Flush, Side};
-    use alloc::boxed::Box;
-    use alloc::vec::Vec;
-    use millstream_msg::{Band, Msg, MsgList, Pool, PoolConfig};
-
-    struct Served;
-
-    impl Module for Served {
-        fn info(&self) -> &'static ModInfo {
-            const INFO: ModInfo = ModInfo { rsrv: true, ..ModInfo::new("served", "for tests") };
-            &INFO
-        }
-
-        fn rsrv(&mut self, _: &mut Cx<'_>) {}
-    }
-
-    struct NoDevice;
-
-    impl crate::Device for NoDevice {
-        fn caps(&self) -> crate::Caps {
-            let can = millstream_msg::offload::Can::ALL;
-            crate::Caps { mtu: 1500, mac: [0; 6], can }
-        }
-
-        fn recv(&mut self, _: &mut Pool, _: &mut MsgList, _: usize) -> Result<usize, crate::Errno> {
-            Ok(0)
-        }
-
-        fn send(&mut self, _: &mut MsgList) -> Result<(), crate::Errno> {
-            Ok(())
-        }
-    }
-
-    pub(crate) struct Bench {
-        p: Perimeter,
-        queue: QueueNo,
-        writer: QueueNo,
-    }
-
-    /// Two modules with service procedures; the upper one's read queue has these marks.
-    pub(crate) fn bench(marks: Marks) -> Bench {
-        let pool = Pool::new(PoolConfig::TINY);
-        let mut p = Perimeter::new(Config { pool, seed: 1, clock: None });
-        let (stream, _) = p.open_device("device", Box::new(NoDevice));
-        p.push(stream, Box::new(Served)).expect("a module");
-        p.push(stream, Box::new(Served)).expect("a module");
-        p.turn(0, 1000);
-        // Head 1, driver 0 or the other way round: find the modules from the bottom.
-        let bottom = p.streams.iter().next().expect("one").1.bottom;
-        let writer = p.net.pairs.at(bottom).expect("driver").up;
-        let upper = p.net.pairs.at(writer).expect("module").up;
-        let queue = queue_no(upper, Side::Read);
-        p.net.set_marks(queue, marks);
-        Bench { p, queue, writer: queue_no(writer, Side::Read) }
-    }
-
-    impl Bench {
-        pub(crate) fn pool(&mut self) -> &mut Pool {
-            &mut self.p.net.pool
-        }
-
-        pub(crate) fn putq(&mut self, msg: Msg) {
-            self.p.net.putq(self.queue, msg);
-        }
-
-        pub(crate) fn putbq(&mut self, msg: Msg) {
-            self.p.net.putbq(self.queue, msg);
-        }
-
-        pub(crate) fn getq(&mut self) -> Option<u32> {
-            let msg = self.p.net.getq(self.queue)?;
-            let id = msg.flow_hash();
-            self.p.net.pool.free(msg);
-            Some(id)
-        }
-
-        pub(crate) fn flush(&mut self, what: Flush, band: Option<Band>) -> Vec<u32> {
-            let flushed = self.p.net.flushq(self.queue, what, band);
-            flushed.map(|msg| msg.flow_hash()).collect()
-        }
-
-        pub(crate) fn canput(&mut self, band: Band) -> bool {
-            self.p.net.canput(self.queue, band)
-        }
-
-        pub(crate) fn qenable(&mut self) {
-            self.p.net.qenable(self.queue);
-        }
-
-        /// As the perimeter does before it runs the service procedure.
-        pub(crate) fn served(&mut self) {
-            let queue = self.queue;
-            self.p.net.serve.retain(|&q| q != queue);
-            self.p.net.queue_mut(queue).expect("it stays").clear(ENABLED);
-        }
-
-        /// Once on the list or not at all (C24).
-        pub(crate) fn enabled(&self) -> bool {
-            let on_list = self.p.net.serve.iter().filter(|&&q| q == self.queue).count();
-            assert_eq!(on_list, usize::from(self.flag(ENABLED)));
-            on_list == 1
-        }
-
-        pub(crate) fn writer_woken(&mut self) -> bool {
-            let writer = self.writer;
-            let woken = self.p.net.serve.iter().filter(|&&q| q == writer).count();
-            self.p.net.serve.retain(|&q| q != writer);
-            self.p.net.queue_mut(writer).expect("it stays").clear(ENABLED);
-            assert!(woken <= 1);
-            woken == 1
-        }
-
-        pub(crate) fn set_flag(&mut self, flag: u16, on: bool) {
-            let q = self.p.net.queue_mut(self.queue).expect("it stays");
-            if on { q.set(flag) } else { q.clear(flag) }
-        }
-
-        pub(crate) fn flag(&self, flag: u16) -> bool {
-            self.p.net.queue(self.queue).expect("it stays").has(flag)
-        }
-
-        pub(crate) fn order(&self) -> Vec<u32> {
-            let held = &self.p.net.queue(self.queue).expect("it stays").held;
-            held.iter().map(Msg::flow_hash).collect()
-        }
-
-        /// Bytes and messages charged to band 0.
-        pub(crate) fn counts(&self) -> (u32, u32) {
-            let q = self.p.net.queue(self.queue).expect("it stays");
-            (q.bytes, q.msgs)
-        }
-
-        pub(crate) fn finish(mut self) {
-            while self.getq().is_some() {}
-            assert_eq!(self.counts(), (0, 0));
-            assert_eq!(self.p.net.pool.stats().small.out, 0);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The queue algorithm against a naive model: random operations on a queue whose writer is a
 //! module with a service procedure.
 
-use crate::flow::tests_support::bench;
+use crate::flow_bench::bench;
 use crate::module::Marks;
 use crate::queue::{Flush, NO_ENABLE, WANT_READ};
 use crate::rng::Rng;
@@ -57,6 +57,26 @@ impl Model {
         let at = self.items.iter().position(|other| other.rank() <= item.rank());
         self.items.insert(at.unwrap_or(self.items.len()), item);
         self.enabled |= item.high || (!self.noenable && self.want_read);
+    }
+
+    /// True when it was taken.
+    fn insq(&mut self, before: Option<usize>, item: Item) -> bool {
+        let at = before.unwrap_or(self.items.len());
+        if before.is_some() && at >= self.items.len() {
+            return false;
+        }
+        let mut after = self.items.clone();
+        after.insert(at, item);
+        if !after.is_sorted_by(|a, b| a.rank() >= b.rank()) {
+            return false;
+        }
+        self.items = after;
+        self.enabled |= !self.noenable && self.want_read;
+        true
+    }
+
+    fn rmvq(&mut self, at: usize) -> Option<Item> {
+        (at < self.items.len()).then(|| self.items.remove(at))
     }
 
     fn getq(&mut self) -> Option<Item> {
@@ -124,7 +144,7 @@ fn run(seed: u64) {
         if item.high {
             item.band = 0;
         }
-        match rng.below(10) {
+        match rng.below(12) {
             0..3 => {
                 model.putq(item);
                 let msg = message(bench.pool(), item);
@@ -148,7 +168,19 @@ fn run(seed: u64) {
                 back_enabled = model.relief();
                 assert_eq!(bench.flush(what, band.map(Band)), expected, "seed {seed}");
             }
-            7 | 8 => {
+            7 => {
+                let before = (rng.below(4) > 0).then(|| rng.below(8) as usize);
+                let msg = message(bench.pool(), item);
+                let taken = bench.insq(before, msg);
+                assert_eq!(taken, model.insq(before, item), "seed {seed} step {id}: C5");
+            }
+            8 => {
+                let at = rng.below(6) as usize;
+                let expected = model.rmvq(at);
+                back_enabled = expected.is_some() && model.relief();
+                assert_eq!(bench.rmvq(at), expected.map(|item| item.id), "seed {seed}: C7");
+            }
+            9 | 10 => {
                 let band = bands[rng.below(6) as usize];
                 assert_eq!(bench.canput(Band(band)), model.canput(band), "seed {seed} step {id}");
             }

@@ -22,8 +22,11 @@ mod driver;
 mod errno;
 mod flow;
 #[cfg(test)]
+mod flow_bench;
+#[cfg(test)]
 mod flow_model;
 mod head;
+mod held;
 mod module;
 mod mux;
 mod net;
@@ -41,6 +44,7 @@ pub use cx::Cx;
 pub use device::{Caps, Device, LinkInfo};
 pub use errno::Errno;
 pub use head::{Got, HeadEvent, Mode, Ready};
+pub use held::QueueView;
 pub use module::{Drop, Fields, Invalid, Marks, ModInfo, Module, Refused, State, Step, Value};
 pub use mux::{Lower, Mux, MuxInfo, Upper};
 pub use net::Event;

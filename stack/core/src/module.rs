@@ -155,6 +155,13 @@ impl Marks {
     /// ones cannot hold all cells. A full queue of them holds 2 MiB, one of frames 1 MiB.
     pub const RESTING: Self = Self { per_msg: 1024, ..Self::DEFAULT };
 
+    /// Not full with so many bytes and messages (C10). An empty queue is never full: who waited for
+    /// it would wait for ever.
+    #[inline]
+    pub(crate) const fn room(&self, bytes: u32, msgs: u32) -> bool {
+        (self.weight(bytes, msgs) < self.hiwat && msgs < self.hiwat) || msgs == 0
+    }
+
     /// What flow control counts for so many bytes and messages.
     #[inline]
     pub(crate) const fn weight(&self, bytes: u32, msgs: u32) -> u32 {

@@ -7,10 +7,10 @@ use crate::head::HeadEvent;
 use crate::module::{Drop, Marks};
 use crate::queue::{Queue, SERVICE, Side};
 use crate::rng::Rng;
-use crate::slab::{Key, Slab};
-use crate::stat::NodeStat;
+use crate::slab::Slab;
+use crate::stat::{NodeStat, Stats};
 use crate::timer::Timers;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use millstream_msg::{Msg, MsgList, Pool};
 
@@ -45,8 +45,10 @@ pub(crate) struct Pair {
     pub(crate) role: Role,
     /// Set by the multiplexor that the pair belongs to.
     pub(crate) cookie: u64,
-    /// Bands in use, one record for both sides.
-    pub(crate) bands: Option<Key>,
+    /// Place of the record of bands in use, of both sides, or `NONE`.
+    pub(crate) bands: u32,
+    /// Place of the node's counters, or `NONE` before the first message.
+    pub(crate) stat: u32,
 }
 
 impl Pair {
@@ -91,12 +93,14 @@ pub(crate) struct Net {
     pub(crate) pairs: Slab<Pair>,
     pub(crate) bands: Slab<Bands>,
     pub(crate) marks: Vec<Marks>,
-    pub(crate) stats: Vec<NodeStat>,
-    pub(crate) caps: Vec<Option<Caps>>,
+    pub(crate) stats: Stats,
+    /// Devices, by the node of their driver.
+    pub(crate) caps: BTreeMap<u32, Caps>,
     /// A single message in flight, handed straight on.
     pub(crate) slot: Option<(QueueNo, Msg)>,
-    /// False while a batch runs: its outputs go to inboxes.
-    pub(crate) slot_open: bool,
+    /// A message may go to the slot: nothing is in it, no inbox has anything, and no batch runs,
+    /// whose outputs go to inboxes.
+    pub(crate) direct: bool,
     /// Outputs that a dispatch has gathered; empty between dispatches.
     pub(crate) out: MsgList,
     /// One of them has a band above 0.
@@ -162,13 +166,27 @@ impl Net {
     }
 
     /// Hands a charged message over: to the slot when nothing else is in flight, or to the inbox.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn deliver(&mut self, queue: QueueNo, msg: Msg) {
-        if self.slot_open && self.run.is_empty() && self.slot.is_none() {
-            self.slot = Some((queue, msg));
-            return;
+        if self.direct {
+            return self.hand_on(queue, msg);
         }
         self.deliver_to_inbox(queue, msg);
+    }
+
+    /// Hands a charged message over by the slot. Only while `direct`.
+    #[inline(always)]
+    pub(crate) fn hand_on(&mut self, queue: QueueNo, msg: Msg) {
+        self.direct = false;
+        let empty = self.slot.replace((queue, msg));
+        debug_assert!(empty.is_none(), "direct says that the slot is free");
+        // The compiler need not write out the release of a message that cannot be there.
+        core::mem::forget(empty);
+    }
+
+    /// A dispatch whose outputs went to inboxes is over.
+    pub(crate) fn reopen(&mut self) {
+        self.direct = self.slot.is_none() && self.run.is_empty();
     }
 
     fn deliver_to_inbox(&mut self, queue: QueueNo, msg: Msg) {
@@ -209,6 +227,7 @@ impl Net {
             if was_empty {
                 self.run.push_back(queue);
             }
+            self.direct = false;
         }
     }
 
@@ -220,13 +239,14 @@ impl Net {
     }
 
     #[inline]
-    fn enter_inbox(&mut self, queue: QueueNo, msg: Msg) {
+    pub(crate) fn enter_inbox(&mut self, queue: QueueNo, msg: Msg) {
         let Some(to) = self.queue_mut(queue) else { return self.lose(msg) };
         let was_empty = to.inbox.is_empty();
         to.inbox.push(msg);
         if was_empty {
             self.run.push_back(queue);
         }
+        self.direct = false;
     }
 
     /// A message that nobody can receive: its stream was dismantled.
@@ -238,8 +258,14 @@ impl Net {
 
     /// Counts a dropped message for a node and frees it.
     pub(crate) fn discard(&mut self, node: u32, msg: Msg, reason: Drop) {
-        self.stats[node as usize].drop(reason, 1);
+        self.stats.of(node).drop(reason, 1);
         self.pool.free(msg);
+    }
+
+    /// Counters of a node, to add to.
+    #[inline]
+    pub(crate) fn stat(&mut self, node: u32) -> &mut NodeStat {
+        self.stats.of(node)
     }
 
     /// Schedules a queue's service procedure, once while pending (C24).

@@ -1,6 +1,6 @@
 //! The perimeter: owner of nodes, queues and run lists; runs them.
 
-use crate::cx::Cx;
+use crate::cx::{Charge, Cx};
 use crate::device::Device;
 use crate::driver::Driver;
 use crate::flow::Due;
@@ -8,13 +8,13 @@ use crate::head::Head;
 use crate::module::Module;
 use crate::mux::{Lower, Mux, Upper};
 use crate::net::{Event, Net, QueueNo, Role, queue_no, side_of};
-use crate::queue::{BANDED, ENABLED, Side};
+use crate::queue::{BANDED, ENABLED, SERVICE, Side};
 use crate::rng::Rng;
 use crate::slab::{Key, Slab};
-use crate::stat::{NodeStat, SAMPLE_EVERY};
+use crate::stat::{SAMPLE_EVERY, Stats};
 use crate::timer::Timers;
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use millstream_msg::{Msg, MsgList, Pool};
 
@@ -28,7 +28,8 @@ pub struct Perimeter {
     pub(crate) net: Net,
     /// Reads a clock in nanoseconds, for the sampled cost of modules. Absent in the simulator.
     clock: Option<fn() -> u64>,
-    dispatches: u64,
+    /// Dispatches until the next one that is timed.
+    until_timed: u64,
 }
 
 /// Names a node.
@@ -74,11 +75,15 @@ pub struct Turn {
 }
 
 pub(crate) enum Node {
-    Head(Head),
+    Head(Box<Head>),
+    /// With its pair.
     Module(Box<dyn Module>, u32),
     Mux(Box<dyn Mux>),
-    Driver(Driver, u32),
+    /// With its pair.
+    Driver(Box<Driver>, u32),
 }
+
+const _: () = assert!(size_of::<Option<Node>>() == 24);
 
 /// After so many dispatches of puts one service procedure runs even if puts go on: a ping-pong of
 /// puts starves nobody.
@@ -94,10 +99,10 @@ impl Perimeter {
                 pairs: Slab::new(),
                 bands: Slab::new(),
                 marks: Vec::new(),
-                stats: Vec::new(),
-                caps: Vec::new(),
+                stats: Stats::default(),
+                caps: BTreeMap::new(),
                 slot: None,
-                slot_open: true,
+                direct: true,
                 out: MsgList::new(),
                 out_banded: false,
                 run: VecDeque::with_capacity(64),
@@ -112,7 +117,7 @@ impl Perimeter {
                 stale: 0,
             },
             clock: config.clock,
-            dispatches: 0,
+            until_timed: if config.clock.is_some() { SAMPLE_EVERY } else { u64::MAX },
         }
     }
 
@@ -143,16 +148,23 @@ impl Perimeter {
         }
         let mut puts = 0;
         while left > 0 {
-            left -= 1;
             // The trampoline: one message alone in flight goes from hop to hop in this loop.
-            if puts < PUTS_PER_SERVICE
+            let most = left.min(PUTS_PER_SERVICE - puts);
+            let mut hops = most;
+            while hops > 0
                 && let Some((queue, msg)) = self.net.slot.take()
             {
-                puts += 1;
+                hops -= 1;
+                self.net.direct = true;
                 self.hop(queue, msg);
-            } else if !self.step(&mut puts) {
+            }
+            let done = most - hops;
+            left -= done;
+            puts += done;
+            if left == 0 || !self.step(&mut puts) {
                 break;
             }
+            left -= 1;
         }
         Turn { more: !self.net.idle(), next: self.net.timers.next() }
     }
@@ -203,41 +215,35 @@ impl Perimeter {
             _ => None,
         };
         let key = self.nodes.insert(node);
-        let at = key.index as usize;
-        if self.net.stats.len() <= at {
-            self.net.stats.resize_with(at + 1, NodeStat::default);
-            self.net.caps.resize(at + 1, None);
-        }
-        self.net.stats[at] = NodeStat::default();
-        self.net.caps[at] = caps;
+        self.net.stats.enter(key.index);
+        match caps {
+            Some(caps) => self.net.caps.insert(key.index, caps),
+            None => self.net.caps.remove(&key.index),
+        };
         NodeId(key)
     }
 
     /// Adds a device's driver without a stream; see `open_device`.
     pub(crate) fn add_driver(&mut self, name: &str, device: Box<dyn Device>) -> NodeId {
-        self.add_node(Node::Driver(Driver::new(name.into(), device), crate::net::NONE))
+        self.add_node(Node::Driver(Box::new(Driver::new(name.into(), device)), crate::net::NONE))
     }
 
-    /// Runs one thing: the message in the slot, an inbox, a relieved end, or a service procedure.
-    #[inline]
+    /// Runs one thing: an inbox, a relieved end, or a service procedure. The slot is run first, in
+    /// the loop that calls this.
     fn step(&mut self, puts: &mut usize) -> bool {
         if *puts >= PUTS_PER_SERVICE {
             *puts = 0;
-            if self.serve_one() {
+            if self.serve_one() || self.net.slot.is_some() {
                 return true;
             }
         }
-        if let Some((queue, msg)) = self.net.slot.take() {
-            *puts += 1;
-            self.put_one(queue, msg);
-        } else if let Some(queue) = self.net.run.pop_front() {
+        if let Some(queue) = self.net.run.pop_front() {
             *puts += 1;
             self.run_inbox(queue);
-        } else {
-            *puts = 0;
-            return self.serve_one();
+            return true;
         }
-        true
+        *puts = 0;
+        self.serve_one()
     }
 
     /// Calls one relieved end, or runs one service procedure; false when none waits.
@@ -257,59 +263,82 @@ impl Perimeter {
     /// Runs one queue's inbox: alone when it has one message, as a batch otherwise.
     pub(crate) fn run_inbox(&mut self, queue: QueueNo) {
         let Some(q) = self.net.queue_mut(queue) else { return };
-        if q.inbox.len() == 1 {
-            if let Some(msg) = q.inbox.pop() {
-                self.put_one(queue, msg);
-            }
-            return;
+        if q.inbox.len() > 1 {
+            let batch = core::mem::take(&mut q.inbox);
+            return self.put_batch(queue, batch);
         }
-        let batch = core::mem::take(&mut q.inbox);
-        if !batch.is_empty() {
-            self.put_batch(queue, batch);
+        if let Some(msg) = q.inbox.pop() {
+            self.net.reopen();
+            self.put_one(queue, msg);
         }
     }
 
-    fn put_one(&mut self, queue: QueueNo, msg: Msg) {
-        self.hop(queue, msg);
-    }
-
-    /// Puts one message to the node of a queue.
+    /// Puts one message to the node of a queue. Straight through for what nearly always happens: a
+    /// module without a service procedure passes a message of band 0 on.
     #[inline(always)]
     fn hop(&mut self, queue: QueueNo, msg: Msg) {
         let side = side_of(queue);
-        let Some(pair) = self.net.pairs.at(queue >> 1) else { return self.net.lose(msg) };
-        let (node, next) = (pair.node, pair.next(side));
-        let target = pair.queues[side as usize].target;
-        let len = msg.len();
-        let due = if msg.band().0 == 0 {
-            Due { target, bytes: len as u32, msgs: 1 }
-        } else {
+        let at = side as usize;
+        self.until_timed = self.until_timed.wrapping_sub(1);
+        if let Some(pair) = self.net.pairs.at(queue >> 1)
+            && msg.band().0 == 0
+            && !pair.queues[at].has(SERVICE)
+            && self.until_timed != 0
+            && let Some(Node::Module(module, _)) = self.nodes.at_mut(pair.node)
+            && let Some(record) = self.net.stats.record(pair.stat)
+        {
+            let len = msg.len() as u32;
+            record.straight[at] += 1;
+            record.single_bytes[at] += u64::from(len);
+            let (node, next) = (pair.node, pair.next(side));
+            let mut cx = Cx::one(&mut self.net, node, queue, next, Charge::One(len));
+            match side {
+                Side::Read => module.rput(&mut cx, msg),
+                Side::Write => module.wput(&mut cx, msg),
+            }
+            if !cx.passed_straight() {
+                cx.end_single();
+            }
+            return;
+        }
+        self.put_one(queue, msg);
+    }
+
+    /// Puts one message to whatever node a queue belongs to.
+    #[inline(never)]
+    fn put_one(&mut self, queue: QueueNo, msg: Msg) {
+        let side = side_of(queue);
+        let at = side as usize;
+        let Some(pair) = self.net.pairs.at_mut(queue >> 1) else { return self.net.lose(msg) };
+        let (node, next, len) = (pair.node, pair.next(side), msg.len() as u32);
+        let (target, service) = (pair.queues[at].target, pair.queues[at].has(SERVICE));
+        pair.stat = self.net.stats.place(node);
+        let charge = if msg.band().0 != 0 {
             self.net.discharge(target, &msg);
-            Due::NOTHING
+            Charge::Eased(target)
+        } else if service {
+            Charge::Due(Due { target, bytes: len, msgs: 1 })
+        } else {
+            Charge::One(len)
         };
         let timed = self.start_timing();
-        let mut cx = Cx::one(&mut self.net, node, queue, next, due);
+        let mut cx = Cx::one(&mut self.net, node, queue, next, charge);
         if let Some(Node::Module(module, _)) = self.nodes.at_mut(node) {
             match side {
                 Side::Read => module.rput(&mut cx, msg),
                 Side::Write => module.wput(&mut cx, msg),
             }
         } else {
-            let node = self.nodes.at_mut(node);
-            put_elsewhere(node, &mut cx, queue, msg);
+            put_elsewhere(self.nodes.at_mut(node), &mut cx, queue, msg);
         }
-        let passed = cx.end();
-        let stat = &mut self.net.stats[node as usize];
-        stat.calls[side as usize] += 1;
-        stat.msgs_in[side as usize] += 1;
-        stat.bytes_in[side as usize] += len as u64;
-        stat.msgs_out[side as usize] += passed;
-        if due.msgs == 0 {
-            self.net.relief(target);
-        }
-        if timed.is_some() {
-            self.stop_timing(timed, node, 1);
-        }
+        let passed = cx.passed_straight();
+        cx.end();
+        let stat = self.net.stat(node);
+        stat.calls[at] += 1;
+        stat.msgs_in[at] += 1;
+        stat.bytes_in[at] += u64::from(len);
+        stat.msgs_out[at] += u64::from(passed);
+        self.stop_timing(timed, node, 1);
     }
 
     fn put_batch(&mut self, queue: QueueNo, batch: MsgList) {
@@ -319,19 +348,20 @@ impl Perimeter {
         let (next, target) = (pair.next(side), pair.queues[side as usize].target);
         let count = batch.len() as u64;
         let banded = self.net.queue(target).is_some_and(|q| q.has(BANDED));
-        let due = if banded {
+        let charge = if banded {
             self.net.discharge_batch(target, &batch);
-            Due::NOTHING
+            Charge::Eased(target)
         } else {
-            Due { target, bytes: batch.bytes(), msgs: count as u32 }
+            Charge::Due(Due { target, bytes: batch.bytes(), msgs: count as u32 })
         };
-        let stat = &mut self.net.stats[node as usize];
+        let stat = self.net.stat(node);
         stat.calls[side as usize] += 1;
         stat.msgs_in[side as usize] += count;
         stat.bytes_in[side as usize] += u64::from(batch.bytes());
+        self.until_timed = self.until_timed.wrapping_sub(1);
         let timed = self.start_timing();
-        self.net.slot_open = false;
-        let mut cx = Cx::many(&mut self.net, node, queue, next, due);
+        self.net.direct = false;
+        let mut cx = Cx::many(&mut self.net, node, queue, next, charge);
         match self.nodes.at_mut(node) {
             Some(Node::Module(module, _)) => match side {
                 Side::Read => module.rput_batch(&mut cx, batch),
@@ -347,10 +377,7 @@ impl Perimeter {
             other => put_end(other, cx.net, node, queue >> 1, batch),
         }
         cx.end();
-        if banded {
-            self.net.relief(target);
-        }
-        self.net.slot_open = true;
+        self.net.reopen();
         self.stop_timing(timed, node, count);
     }
 
@@ -360,10 +387,10 @@ impl Perimeter {
         pair.queues[side as usize].clear(ENABLED);
         let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
         let next = pair.next(side);
-        self.net.stats[node as usize].services[side as usize] += 1;
+        self.net.stat(node).services[side as usize] += 1;
         // Outputs of a service procedure are usually many: they go to inboxes.
-        self.net.slot_open = false;
-        let mut cx = Cx::many(&mut self.net, node, queue, next, Due::NOTHING);
+        self.net.direct = false;
+        let mut cx = Cx::many(&mut self.net, node, queue, next, Charge::Nothing);
         match self.nodes.at_mut(node) {
             Some(Node::Module(module, _)) => match side {
                 Side::Read => module.rsrv(&mut cx),
@@ -381,7 +408,7 @@ impl Perimeter {
             Some(Node::Head(_) | Node::Driver(..)) | None => {}
         }
         cx.end();
-        self.net.slot_open = true;
+        self.net.reopen();
     }
 
     /// Flow control ahead of the end of a stream has gone.
@@ -427,30 +454,24 @@ impl Perimeter {
     /// Puts a message that waits in the slot into its inbox, in front of all that comes later.
     pub(crate) fn spill_slot(&mut self) {
         if let Some((queue, msg)) = self.net.slot.take() {
-            match self.net.queue_mut(queue) {
-                Some(q) => {
-                    let was_empty = q.inbox.is_empty();
-                    q.inbox.push(msg);
-                    if was_empty {
-                        self.net.run.push_back(queue);
-                    }
-                }
-                None => self.net.lose(msg),
-            }
+            self.net.enter_inbox(queue, msg);
         }
     }
 
+    /// One dispatch in [`SAMPLE_EVERY`] is timed, when there is a clock.
     #[inline]
     fn start_timing(&mut self) -> Option<u64> {
-        let clock = self.clock?;
-        self.dispatches += 1;
-        self.dispatches.is_multiple_of(SAMPLE_EVERY).then(clock)
+        if self.until_timed != 0 {
+            return None;
+        }
+        self.until_timed = SAMPLE_EVERY;
+        self.clock.map(|clock| clock())
     }
 
     #[inline]
     fn stop_timing(&mut self, started: Option<u64>, node: u32, msgs: u64) {
         if let (Some(started), Some(clock)) = (started, self.clock) {
-            let stat = &mut self.net.stats[node as usize];
+            let stat = self.net.stat(node);
             stat.sampled_ns += clock().saturating_sub(started);
             stat.sampled_msgs += msgs;
         }

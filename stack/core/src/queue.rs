@@ -136,6 +136,41 @@ impl Queue {
         msg
     }
 
+    /// Would a message of this rank keep the order before the message at a place, or at the end
+    /// (C2, C5)?
+    pub(crate) fn fits(&self, before: Option<usize>, rank: u16) -> bool {
+        let at = before.unwrap_or(self.held.len());
+        let ahead = at.checked_sub(1).and_then(|ahead| self.held.iter().nth(ahead));
+        let behind = self.held.iter().nth(at);
+        (before.is_none() || behind.is_some())
+            && ahead.is_none_or(|msg| self::rank(msg) >= rank)
+            && behind.is_none_or(|msg| self::rank(msg) <= rank)
+    }
+
+    /// `insq(9F)`: before the message at a place that it fits, or at the end. True when the queue
+    /// is to be enabled (C25).
+    pub(crate) fn insq(&mut self, before: Option<usize>, msg: Msg) -> bool {
+        let mut left = before.unwrap_or(self.held.len());
+        self.held.insert_before(msg, |_| match left.checked_sub(1) {
+            Some(fewer) => {
+                left = fewer;
+                false
+            }
+            None => true,
+        });
+        !self.has(NO_ENABLE) && self.has(WANT_READ)
+    }
+
+    /// `rmvq(9F)`: takes the message at a place out.
+    pub(crate) fn rmvq(&mut self, at: usize) -> Option<Msg> {
+        let mut place = 0;
+        let msg = self.held.extract(|_| {
+            place += 1;
+            place - 1 == at
+        });
+        msg.into_iter().next()
+    }
+
     /// `flushq(9F)`, `flushband(9F)`: takes what a flush removes, in order; the rest keeps its
     /// order. For a band, high-priority messages count as band 0 (C8).
     pub(crate) fn flush(&mut self, what: Flush, band: Option<Band>) -> MsgList {

@@ -1,6 +1,7 @@
 //! Counters of nodes: what went in and out, how long it took, what was dropped and why.
 
 use crate::module::Drop;
+use crate::net::NONE;
 use alloc::vec::Vec;
 
 /// Counters of one node. Index 0 is the read side (up), 1 the write side (down).
@@ -49,5 +50,91 @@ impl NodeStat {
     /// Nanoseconds per message, from the sample; `None` before the first.
     pub fn ns_per_msg(&self) -> Option<u64> {
         self.sampled_ns.checked_div(self.sampled_msgs)
+    }
+}
+
+/// The counters of all nodes. A node gets its record when something is first counted for it: a
+/// million idle streams have none.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    /// By node: its place in `records`, or `NONE`.
+    of_node: Vec<u32>,
+    records: Vec<Record>,
+    free: Vec<u32>,
+}
+
+/// The counters of one node, and what a single message costs least to count. By side.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    /// Single messages that were handed straight on.
+    pub(crate) straight: [u64; 2],
+    /// Bytes of single messages.
+    pub(crate) single_bytes: [u64; 2],
+    /// Everything else.
+    pub(crate) rest: NodeStat,
+}
+
+impl Record {
+    fn view(&self) -> NodeStat {
+        let mut view = self.rest.clone();
+        for side in 0..2 {
+            view.calls[side] += self.straight[side];
+            view.msgs_in[side] += self.straight[side];
+            view.msgs_out[side] += self.straight[side];
+            view.bytes_in[side] += self.single_bytes[side];
+        }
+        view
+    }
+}
+
+impl Stats {
+    /// A new node takes this place of a node that is gone: it has counted nothing.
+    pub(crate) fn enter(&mut self, node: u32) {
+        let Some(place) = self.of_node.get_mut(node as usize) else { return };
+        let place = core::mem::replace(place, NONE);
+        if place != NONE {
+            self.free.push(place);
+        }
+    }
+
+    /// The place of a node's record, made when there is none.
+    pub(crate) fn place(&mut self, node: u32) -> u32 {
+        match self.of_node.get(node as usize) {
+            Some(&place) if place != NONE => place,
+            _ => self.attach(node),
+        }
+    }
+
+    #[cold]
+    fn attach(&mut self, node: u32) -> u32 {
+        if self.of_node.len() <= node as usize {
+            self.of_node.resize(node as usize + 1, NONE);
+        }
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.records.push(Record::default());
+            self.records.len() as u32 - 1
+        });
+        self.records[place as usize] = Record::default();
+        self.of_node[node as usize] = place;
+        place
+    }
+
+    /// The record at a place; none at `NONE`.
+    #[inline]
+    pub(crate) fn record(&mut self, place: u32) -> Option<&mut Record> {
+        self.records.get_mut(place as usize)
+    }
+
+    /// The counters of a node, to add to.
+    #[inline]
+    pub(crate) fn of(&mut self, node: u32) -> &mut NodeStat {
+        let place = self.place(node) as usize;
+        &mut self.records[place].rest
+    }
+
+    /// The counters of a node, for people.
+    pub(crate) fn view(&self, node: u32) -> NodeStat {
+        let place = self.of_node.get(node as usize).copied().unwrap_or(NONE);
+        self.records.get(place as usize).map(Record::view).unwrap_or_default()
     }
 }

@@ -119,7 +119,7 @@ impl Perimeter {
             if held.is_empty() {
                 continue;
             }
-            self.net.stats[node as usize].msgs_out[(queue & 1) as usize] += held.len() as u64;
+            self.net.stat(node).msgs_out[(queue & 1) as usize] += held.len() as u64;
             let next = self.net.next_of(queue);
             self.net.post_batch(next, held);
         }
@@ -140,9 +140,7 @@ impl Perimeter {
         self.relink(down, up, up, down);
         self.forget_queues(queues);
         let removed = self.net.pairs.remove(key)?;
-        if let Some(bands) = removed.bands {
-            self.net.bands.remove(bands);
-        }
+        self.net.drop_bands(removed.bands);
         self.settle(stream);
         self.net.timers.cancel_all(node);
         match self.nodes.key_at(node).and_then(|key| self.nodes.remove(key)) {

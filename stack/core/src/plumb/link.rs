@@ -37,7 +37,7 @@ impl Perimeter {
         let lower = Lower { pair: key, cookie: 0 };
         let pair = self.net.pairs.at_mut(top).ok_or(PlumbError::NoStream)?;
         let head = core::mem::replace(&mut pair.node, mux.0.index);
-        pair.role = Role::Lower;
+        (pair.role, pair.stat) = (Role::Lower, NONE);
         let before = (pair.queues[0].marks, pair.queues[0].flags);
         pair.queues[0].marks = marks;
         pair.queues[0].clear(SERVICE | NO_ENABLE);
@@ -48,6 +48,7 @@ impl Perimeter {
         {
             if let Some(pair) = self.net.pairs.at_mut(top) {
                 (pair.node, pair.role, pair.cookie) = (head, Role::Sole, 0);
+                pair.stat = NONE;
                 (pair.queues[0].marks, pair.queues[0].flags) = before;
             }
             return Err(PlumbError::Refused(errno));
@@ -88,6 +89,7 @@ impl Perimeter {
         let marks = self.net.intern(Marks::RESTING);
         if let Some(pair) = self.net.pairs.at_mut(top) {
             (pair.node, pair.role, pair.cookie) = (head.0.index, Role::Sole, 0);
+            pair.stat = NONE;
             pair.queues[0].set(SERVICE | NO_ENABLE);
             pair.queues[0].marks = marks;
         }
@@ -119,6 +121,6 @@ impl Perimeter {
     fn bottom_caps(&self, stream: StreamId) -> Option<crate::Caps> {
         let s = self.streams.get(stream.0)?;
         let node = self.net.pairs.at(s.bottom)?.node;
-        *self.net.caps.get(node as usize)?
+        self.net.caps.get(&node).copied()
     }
 }

@@ -37,7 +37,8 @@ impl Perimeter {
             down: NONE,
             role,
             cookie: 0,
-            bands: None,
+            bands: NONE,
+            stat: NONE,
         });
         key.index
     }

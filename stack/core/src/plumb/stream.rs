@@ -99,7 +99,7 @@ impl Perimeter {
     fn new_stream(&mut self, name: &str, bottom: u32) -> StreamId {
         let stream = Stream { name: name.into(), top: NONE, bottom, head: None, headroom: 0 };
         let id = StreamId(self.streams.insert(stream));
-        let head = self.add_node(Node::Head(Head::new(id)));
+        let head = self.add_node(Node::Head(Box::new(Head::new(id))));
         let top = self.new_pair(head.0.index, Role::Sole, [Marks::RESTING; 2], [ENDS, 0]);
         for (pair, up, down) in [(top, NONE, bottom), (bottom, top, NONE)] {
             if let Some(p) = self.net.pairs.at_mut(pair) {
@@ -121,9 +121,7 @@ impl Perimeter {
             self.forget_queues(Self::queues_of(pair));
             let Some(key) = self.net.pairs.key_at(pair) else { continue };
             let Some(removed) = self.net.pairs.remove(key) else { continue };
-            if let Some(bands) = removed.bands {
-                self.net.bands.remove(bands);
-            }
+            self.net.drop_bands(removed.bands);
             let node = removed.node;
             for queue in removed.queues {
                 for msg in queue.inbox.chain(queue.held) {

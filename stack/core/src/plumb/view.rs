@@ -80,7 +80,7 @@ impl Perimeter {
             kind: "mux",
             pos: None,
             fields,
-            stat: self.net.stats[mux.0.index as usize].clone(),
+            stat: self.net.stats.view(mux.0.index),
             depth: [0; 2],
         })
     }
@@ -119,7 +119,7 @@ impl Perimeter {
             Node::Driver(d, _) => (d.name.clone(), "driver"),
         };
         let depth = [0, 1].map(|side| p.queues[side].held.len() + p.queues[side].inbox.len());
-        let stat = self.net.stats[p.node as usize].clone();
+        let stat = self.net.stats.view(p.node);
         Some(NodeView { name, kind, pos, fields, stat, depth })
     }
 }
