@@ -2,6 +2,7 @@
 
 use crate::device::{Caps, Device};
 use crate::errno::Errno;
+use crate::ioctl::refuse_unknown;
 use crate::module::Drop;
 use crate::net::{Event, Net, queue_no};
 use crate::perimeter::NodeId;
@@ -39,7 +40,7 @@ impl Driver {
     /// Messages from above: frames are sent, M_FLUSH is turned round (E62), others are dropped.
     pub(crate) fn put(&mut self, net: &mut Net, id: NodeId, pair: u32, batch: MsgList) {
         let mut frames = MsgList::new();
-        for mut msg in batch {
+        for msg in batch {
             match msg.kind() {
                 Kind::Data if self.gone => net.discard(id.0.index, msg, Drop::DEVICE),
                 Kind::Data if msg.offload().needs_csum || msg.offload().is_super() => {
@@ -53,12 +54,14 @@ impl Driver {
                 }
                 Kind::Data => frames.push(msg),
                 Kind::Flush => turn_flush(net, id.0.index, pair, msg),
-                Kind::Ioctl => {
-                    // What no module above knew, nobody does (B1).
-                    msg.set_kind(Kind::IocNak);
-                    let up = net.next_of(queue_no(pair, Side::Read));
-                    net.post(up, msg);
-                }
+                // What no module above knew, nobody does (B1).
+                Kind::Ioctl | Kind::IocData => match refuse_unknown(&mut net.pool, msg) {
+                    Ok(refusal) => {
+                        let up = net.next_of(queue_no(pair, Side::Read));
+                        net.post(up, refusal);
+                    }
+                    Err(msg) => net.discard(id.0.index, msg, Drop::UNEXPECTED_TYPE),
+                },
                 _ => net.discard(id.0.index, msg, Drop::UNEXPECTED_TYPE),
             }
         }

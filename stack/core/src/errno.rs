@@ -32,6 +32,7 @@ errnos! {
     EAGAIN = 11, "would have to wait";
     ENOMEM = 12, "out of memory";
     EACCES = 13, "permission denied";
+    EFAULT = 14, "bad address";
     EBUSY = 16, "busy";
     EEXIST = 17, "exists already";
     ENODEV = 19, "no such device";

@@ -3,6 +3,7 @@
 mod fail;
 mod flush;
 mod getmsg;
+mod ioctl;
 mod poll;
 mod put;
 mod read;
@@ -13,7 +14,9 @@ pub use poll::{HeadEvent, Ready};
 pub use read::Mode;
 
 use crate::errno::Errno;
+use crate::ioctl::wait::Ioctls;
 use crate::perimeter::StreamId;
+use alloc::boxed::Box;
 
 /// The top node of a stream.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(crate) struct Head {
     write_error: Option<Errno>,
     /// Somebody was refused and waits for a `Writable` event.
     wants_write: bool,
+    /// Made with the first ioctl.
+    ioctls: Option<Box<Ioctls>>,
 }
 
 impl Head {
@@ -39,6 +44,7 @@ impl Head {
             read_error: None,
             write_error: None,
             wants_write: false,
+            ioctls: None,
         }
     }
 }

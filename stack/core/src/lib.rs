@@ -27,6 +27,7 @@ mod flow_bench;
 mod flow_model;
 mod head;
 mod held;
+pub mod ioctl;
 mod module;
 mod mux;
 mod net;

@@ -118,6 +118,8 @@ pub(crate) struct Net {
     pub(crate) events: VecDeque<Event>,
     /// Back-enabled muxes and heads to call between dispatches.
     pub(crate) relieved: VecDeque<QueueNo>,
+    /// The last identifier of an ioctl.
+    pub(crate) ioc_ids: u32,
     /// Messages put to a place that does not exist.
     pub(crate) stale: u64,
 }

@@ -114,6 +114,7 @@ impl Perimeter {
                 wall_offset: 0,
                 events: VecDeque::with_capacity(64),
                 relieved: VecDeque::with_capacity(64),
+                ioc_ids: 0,
                 stale: 0,
             },
             clock: config.clock,
@@ -446,6 +447,11 @@ impl Perimeter {
             Some(Node::Mux(mux)) => {
                 let pair = crate::net::NONE;
                 mux.timer(&mut Cx::new(&mut self.net, node, pair, Side::Read), token);
+            }
+            Some(Node::Head(head)) => {
+                if let Some(stream) = self.streams.get(head.stream.0) {
+                    head.ioctl_timer(&mut self.net, stream.top);
+                }
             }
             _ => {}
         }

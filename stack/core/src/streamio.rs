@@ -83,7 +83,7 @@ impl Perimeter {
         Ok(head.ready(net, pair))
     }
 
-    fn head(&mut self, stream: StreamId) -> Result<(&mut Head, &mut Net, u32), Errno> {
+    pub(crate) fn head(&mut self, stream: StreamId) -> Result<(&mut Head, &mut Net, u32), Errno> {
         let top = self.streams.get(stream.0).ok_or(Errno::EBADF)?.top;
         let node = self.net.pairs.at(top).ok_or(Errno::EBADF)?.node;
         match self.nodes.at_mut(node) {

@@ -349,6 +349,7 @@ impl Shard {
                     match what {
                         HeadEvent::Writable => slot.flush(&mut self.core),
                         HeadEvent::Readable | HeadEvent::Hangup => slot.deliver(&mut self.core),
+                        HeadEvent::Ioctl(_) => {}
                     }
                 }
                 Event::WantWrite(driver) => self.set_interest(driver, |slot| slot.write = true),

@@ -41,7 +41,14 @@ impl Head {
             let down = net.next_of(queue_no(pair, Side::Write));
             net.post(down, flush);
         }
+        self.fail_ioctls(net, pair);
         net.events.push_back(Event::Head(self.stream, HeadEvent::Hangup));
+    }
+
+    /// The error that everything but reading and writing meets (E3, E5).
+    pub(super) fn failure(&self) -> Option<Errno> {
+        let hangup = self.hangup.then_some(Errno::ENXIO);
+        self.read_error.or(self.write_error).or(hangup)
     }
 
     /// Hung up or in error.

@@ -1,6 +1,7 @@
 //! What a program may do at a head now, and who is told when that changes (E50, E51).
 
 use crate::head::Head;
+use crate::ioctl::IocId;
 use crate::net::{Event, NONE, Net, queue_no};
 use crate::queue::Side;
 use millstream_msg::Band;
@@ -14,6 +15,8 @@ pub enum HeadEvent {
     Writable,
     /// The line is gone or has failed.
     Hangup,
+    /// An ioctl has something for its caller: see `Perimeter::ioctl_progress`.
+    Ioctl(IocId),
 }
 
 /// What a head would let a program do now (`poll(2)`).

@@ -24,6 +24,7 @@ impl Head {
                 Kind::Hangup => {
                     self.hangup = true;
                     net.pool.free(msg);
+                    self.fail_ioctls(net, pair);
                     net.events.push_back(Event::Head(self.stream, HeadEvent::Hangup));
                 }
                 Kind::Unhangup => {
@@ -38,9 +39,8 @@ impl Head {
                     let down = net.next_of(queue_no(pair, Side::Write));
                     net.post(down, msg);
                 }
-                // Replies to a request: none is under way.
                 Kind::IocAck | Kind::IocNak | Kind::CopyIn | Kind::CopyOut => {
-                    net.discard(node, msg, Drop::UNEXPECTED_TYPE);
+                    self.ioctl_reply(net, node, pair, msg);
                 }
                 _ => net.discard(node, msg, Drop::UNEXPECTED_TYPE),
             }

@@ -23,7 +23,8 @@ impl Perimeter {
             return Err(PlumbError::Linked);
         }
         let head = self.net.pairs.at(top).map_or(NONE, |pair| pair.node);
-        if matches!(self.nodes.at(head), Some(Node::Head(head)) if head.failed()) {
+        if matches!(self.nodes.at(head), Some(Node::Head(head)) if head.failed() || head.ioctl_busy())
+        {
             return Err(PlumbError::Refused(Errno::EINVAL));
         }
         let Some(Node::Mux(m)) = self.nodes.get(mux.0) else { return Err(PlumbError::NotAMux) };

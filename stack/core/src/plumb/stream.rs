@@ -74,6 +74,9 @@ impl Perimeter {
         if self.streams.get(stream.0).ok_or(PlumbError::NoStream)?.head.is_some() {
             self.unlink(stream)?;
         }
+        if let Ok((head, net, pair)) = self.head(stream) {
+            head.drop_ioctls(net, pair);
+        }
         while !self.modules(stream)?.is_empty() {
             self.pop(stream)?;
         }
