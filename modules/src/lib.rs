@@ -1,4 +1,4 @@
-//! Modules: null, count, impair, capture, arp, ip, udp and services.
+//! Modules: null, count, impair, capture, filter, arp, ip, udp and services.
 //!
 //! Protocols are plain functions on plain state (time, randomness and memory are arguments); the
 //! faces that hang them into a stream are thin and hold no protocol decision.
@@ -15,6 +15,7 @@ pub mod capture;
 pub mod count;
 pub mod ctl;
 pub mod ether;
+pub mod filter;
 pub mod hash;
 pub mod impair;
 pub mod ip;

@@ -2,6 +2,7 @@
 //! `lib.rs`) and a line in the table below.
 
 use crate::capture::{self, Capture, Sink};
+use crate::filter::{Filter, Link};
 use crate::services::{Kinds, Service};
 use alloc::boxed::Box;
 use alloc::format;
@@ -14,6 +15,7 @@ const ENTRIES: &[Entry] = &[
     Entry::plain(&crate::count::INFO, |_| Ok(Box::new(crate::count::Count::default()))),
     Entry::plain(&crate::impair::INFO, |_| Ok(Box::new(crate::impair::Impair::new()))),
     Entry::plain(&capture::INFO, open_capture),
+    Entry::plain(&crate::filter::INFO, open_filter),
     Entry::plain(&crate::nth::INFO, |_| Ok(Box::new(crate::nth::Nth::default()))),
     Entry::service(Kinds::Echo, |_| Ok(Box::new(Service::new(Kinds::Echo)))),
     Entry::service(Kinds::Discard, |_| Ok(Box::new(Service::new(Kinds::Discard)))),
@@ -121,4 +123,14 @@ fn open_capture(made: &mut Making<'_, '_>) -> Result<Box<dyn Module>, String> {
     let file = made.param("file").ok_or("capture needs a file: file=PATH")?;
     let sink = (made.env.sink)(file)?;
     Ok(Box::new(Capture::new(sink, made.env.place).with_link(link).with_file(file)))
+}
+
+fn open_filter(made: &mut Making<'_, '_>) -> Result<Box<dyn Module>, String> {
+    let link = made.param("link").unwrap_or(Link::Ethernet.name());
+    let link = Link::named(link).ok_or_else(|| format!("link={link}: one of ethernet, ip, tpi"))?;
+    let mut filter = Filter::new(link);
+    if let Some(file) = made.param("file") {
+        filter = filter.with_file(file, (made.env.sink)(file)?, made.env.place);
+    }
+    Ok(Box::new(filter))
 }

@@ -6,6 +6,8 @@
 mod ctl_messages;
 #[path = "../../stack/fuzz/src/ether_arp.rs"]
 mod ether_arp;
+#[path = "../../stack/fuzz/src/filter_rules.rs"]
+mod filter_rules;
 #[path = "../../stack/fuzz/src/host.rs"]
 mod host;
 #[path = "../../stack/fuzz/src/icmp.rs"]
@@ -89,6 +91,7 @@ macro_rules! targets {
 targets! {
     ctl_messages: 20_000,
     ether_arp: 2_000,
+    filter_rules: 20_000,
     icmp: 5_000,
     igmp: 3_000,
     ip_input: 500,

@@ -3,6 +3,7 @@
 pub mod control_lines;
 pub mod ctl_messages;
 pub mod ether_arp;
+pub mod filter_rules;
 pub mod host;
 pub mod icmp;
 pub mod igmp;
