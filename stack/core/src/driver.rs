@@ -172,7 +172,7 @@ fn count_dropped(device: &mut dyn Device, stat: &mut NodeStat) {
 }
 
 /// Canonical flush of a driver: the write queue is flushed, the rest goes up (E62).
-fn turn_flush(net: &mut Net, node: u32, pair: u32, mut msg: Msg) {
+pub(crate) fn turn_flush(net: &mut Net, node: u32, pair: u32, mut msg: Msg) {
     let (bits, band) = flush::parse(msg.first());
     if bits & flush::WRITE != 0 {
         for flushed in net.flushq(queue_no(pair, Side::Write), Flush::All, band) {

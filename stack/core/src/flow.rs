@@ -312,13 +312,15 @@ impl Net {
     }
 
     /// Recomputes the targets of one direction of a stream, from the end backwards, and moves the
-    /// charges of messages in inboxes along. `last` is the queue at the end of the direction.
+    /// charges of messages in inboxes along. `last` is the queue at the end of the direction; in a
+    /// pipe the direction goes on at the other end.
     pub(crate) fn retarget(&mut self, last: QueueNo) {
-        let mut target = last;
+        let across = self.across(last);
+        let mut target = self.queue(across).map_or(last, |q| q.target);
         let mut at = last;
         while at != NONE {
             let Some(q) = self.queue_mut(at) else { return };
-            if q.has(SERVICE) || at == last {
+            if q.has(SERVICE) {
                 target = at;
             }
             let before = core::mem::replace(&mut q.target, target);

@@ -16,6 +16,7 @@ pub use read::Mode;
 use crate::errno::Errno;
 use crate::ioctl::wait::Ioctls;
 use crate::perimeter::StreamId;
+use crate::pipe::Parcels;
 use alloc::boxed::Box;
 
 /// The top node of a stream.
@@ -26,12 +27,16 @@ pub(crate) struct Head {
     /// A high-priority message waits: later ones are dropped.
     high_waits: bool,
     hangup: bool,
-    read_error: Option<Errno>,
+    /// The other end of the pipe is closed.
+    broken: bool,
+    pub(crate) read_error: Option<Errno>,
     write_error: Option<Errno>,
     /// Somebody was refused and waits for a `Writable` event.
     wants_write: bool,
     /// Made with the first ioctl.
     ioctls: Option<Box<Ioctls>>,
+    /// Made with the first thing that comes through a pipe.
+    pub(crate) parcels: Option<Box<Parcels>>,
 }
 
 impl Head {
@@ -41,10 +46,12 @@ impl Head {
             mode: Mode::default(),
             high_waits: false,
             hangup: false,
+            broken: false,
             read_error: None,
             write_error: None,
             wants_write: false,
             ioctls: None,
+            parcels: None,
         }
     }
 }

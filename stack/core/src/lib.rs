@@ -32,6 +32,7 @@ mod module;
 mod mux;
 mod net;
 mod perimeter;
+mod pipe;
 mod plumb;
 mod queue;
 mod rng;
@@ -50,6 +51,7 @@ pub use module::{Drop, Fields, Invalid, Marks, ModInfo, Module, Refused, State, 
 pub use mux::{Lower, Mux, MuxInfo, Upper};
 pub use net::Event;
 pub use perimeter::{Config, NodeId, Perimeter, StreamId, Turn};
+pub use pipe::Passed;
 pub use plumb::{NodeView, PlumbError};
 pub use queue::{Flush, Side};
 pub use rng::Rng;

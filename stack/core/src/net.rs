@@ -69,6 +69,8 @@ pub(crate) enum Role {
     Upper,
     /// The top of a stream linked below a multiplexor.
     Lower,
+    /// The bottom of one end of a pipe; its cookie is the bottom pair of the other, or `NO_MATE`.
+    Pipe,
 }
 
 /// No pair, no queue.
@@ -155,7 +157,11 @@ impl Net {
     pub(crate) fn previous_of(&self, queue: QueueNo) -> QueueNo {
         let Some(pair) = self.pairs.at(queue >> 1) else { return NONE };
         let before = if queue & 1 == 0 { pair.down } else { pair.up };
-        if before == NONE { NONE } else { before * 2 + (queue & 1) }
+        match (before, side_of(queue)) {
+            (NONE, Side::Read) => pair.mate().map_or(NONE, |mate| queue_no(mate, Side::Write)),
+            (NONE, Side::Write) => NONE,
+            (before, side) => queue_no(before, side),
+        }
     }
 
     /// Posts a message to a queue's inbox and charges it to the queue's target.

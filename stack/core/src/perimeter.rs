@@ -81,6 +81,8 @@ pub(crate) enum Node {
     Mux(Box<dyn Mux>),
     /// With its pair.
     Driver(Box<Driver>, u32),
+    /// The bottom of one end of a pipe.
+    Pipe,
 }
 
 const _: () = assert!(size_of::<Option<Node>>() == 24);
@@ -406,7 +408,7 @@ impl Perimeter {
                 }
             }
             // A head's reader and a device's readiness serve these queues.
-            Some(Node::Head(_) | Node::Driver(..)) | None => {}
+            Some(Node::Head(_) | Node::Driver(..) | Node::Pipe) | None => {}
         }
         cx.end();
         self.net.reopen();
@@ -434,7 +436,7 @@ impl Perimeter {
                 }
             }
             // A module without a service procedure cannot wait.
-            Some(Node::Module(..)) | None => {}
+            Some(Node::Module(..) | Node::Pipe) | None => {}
         }
     }
 
@@ -524,6 +526,7 @@ fn put_end(end: Option<&mut Node>, net: &mut Net, node: u32, pair: u32, batch: M
             let generation = driver.generation;
             driver.put(net, NodeId(Key { index: node, generation }), pair, batch);
         }
+        Node::Pipe => crate::pipe::cross(net, node, pair, batch),
         Node::Module(..) | Node::Mux(_) => {}
     }
 }

@@ -46,9 +46,18 @@ impl Head {
     }
 
     /// The error that everything but reading and writing meets (E3, E5).
-    pub(super) fn failure(&self) -> Option<Errno> {
-        let hangup = self.hangup.then_some(Errno::ENXIO);
+    pub(crate) fn failure(&self) -> Option<Errno> {
+        let hangup = (self.hangup || self.broken).then_some(Errno::ENXIO);
         self.read_error.or(self.write_error).or(hangup)
+    }
+
+    /// The other end of a pipe is closed: nobody reads what is written here (L2). The hangup that
+    /// ends reading comes behind what is under way, or is here already.
+    pub(crate) fn part(&mut self, net: &mut Net, pair: u32, hangup: bool) {
+        self.broken = true;
+        self.hangup |= hangup;
+        self.fail_ioctls(net, pair);
+        net.events.push_back(Event::Head(self.stream, HeadEvent::Hangup));
     }
 
     /// Hung up or in error.

@@ -19,6 +19,7 @@ impl Head {
                 net.discard(node, flushed, Drop::FLUSHED);
             }
         }
+        self.drop_lost_parcels(net, pair);
         let turn = bits & flush::WRITE != 0 && !msg.flags().contains(MsgFlags::NO_LOOP);
         if !turn || msg.make_writable(&mut net.pool, 1).is_err() {
             return net.pool.free(msg);

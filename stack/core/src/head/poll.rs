@@ -50,7 +50,7 @@ impl Head {
             ready.readable = !ready.high && !ready.band;
         }
         let down = net.next_of(queue_no(pair, Side::Write));
-        if !self.hangup && down != NONE {
+        if !self.hangup && !self.broken && down != NONE {
             let target = net.queue(down).map(|q| q.target);
             ready.writable = target.is_some_and(|target| net.canput(target, Band(0)));
             self.wants_write |= !ready.writable;
@@ -60,6 +60,7 @@ impl Head {
 
     /// The stream is not linked any more: what changed meanwhile is told.
     pub(crate) fn returned(&mut self, net: &mut Net, pair: u32) {
+        self.drop_lost_parcels(net, pair);
         if net.holds(queue_no(pair, Side::Read)) {
             net.events.push_back(Event::Head(self.stream, HeadEvent::Readable));
         }

@@ -17,6 +17,9 @@ impl Head {
         if let Some(errno) = self.write_error {
             return Err((errno, msg));
         }
+        if self.broken {
+            return Err((Errno::EPIPE, msg));
+        }
         if self.hangup {
             return Err((Errno::ENXIO, msg));
         }

@@ -21,7 +21,7 @@ impl Perimeter {
         Ok(pairs)
     }
 
-    pub(super) fn new_pair(
+    pub(crate) fn new_pair(
         &mut self,
         node: u32,
         role: Role,
@@ -54,7 +54,7 @@ impl Perimeter {
     }
 
     /// After a change: targets of both directions, and the headroom.
-    pub(super) fn settle(&mut self, stream: StreamId) {
+    pub(crate) fn settle(&mut self, stream: StreamId) {
         // A message in the slot is charged to a target that may be another one afterwards.
         self.spill_slot();
         let Some(s) = self.streams.get(stream.0) else { return };

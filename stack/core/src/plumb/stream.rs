@@ -74,9 +74,6 @@ impl Perimeter {
         if self.streams.get(stream.0).ok_or(PlumbError::NoStream)?.head.is_some() {
             self.unlink(stream)?;
         }
-        if let Ok((head, net, pair)) = self.head(stream) {
-            head.drop_ioctls(net, pair);
-        }
         while !self.modules(stream)?.is_empty() {
             self.pop(stream)?;
         }
@@ -99,7 +96,7 @@ impl Perimeter {
     }
 
     /// A stream of a head directly above `bottom`.
-    fn new_stream(&mut self, name: &str, bottom: u32) -> StreamId {
+    pub(crate) fn new_stream(&mut self, name: &str, bottom: u32) -> StreamId {
         let stream = Stream { name: name.into(), top: NONE, bottom, head: None, headroom: 0 };
         let id = StreamId(self.streams.insert(stream));
         let head = self.add_node(Node::Head(Box::new(Head::new(id))));
@@ -119,6 +116,10 @@ impl Perimeter {
     /// Frees everything of a stream of a head and a bottom.
     fn dismantle(&mut self, stream: StreamId) {
         self.spill_slot();
+        self.part(stream);
+        if let Ok((head, net, pair)) = self.head(stream) {
+            head.drop_ioctls(net, pair);
+        }
         let Some(s) = self.streams.remove(stream.0) else { return };
         for pair in [s.top, s.bottom] {
             self.forget_queues(Self::queues_of(pair));
@@ -131,7 +132,7 @@ impl Perimeter {
                     self.net.discard(node, msg, crate::Drop::GONE);
                 }
             }
-            if removed.role == Role::Sole {
+            if matches!(removed.role, Role::Sole | Role::Pipe) {
                 self.net.timers.cancel_all(node);
                 if let Some(key) = self.nodes.key_at(node) {
                     self.nodes.remove(key);

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 pub struct NodeView {
     /// Name of the module, multiplexor, driver or `head`.
     pub name: String,
-    /// `head`, `module`, `mux` or `driver`.
+    /// `head`, `module`, `mux`, `driver` or `pipe`.
     pub kind: &'static str,
     /// Position from the bottom, for modules.
     pub pos: Option<usize>,
@@ -117,6 +117,7 @@ impl Perimeter {
                 (m.info().name.into(), "mux")
             }
             Node::Driver(d, _) => (d.name.clone(), "driver"),
+            Node::Pipe => ("pipe".into(), "pipe"),
         };
         let depth = [0, 1].map(|side| p.queues[side].held.len() + p.queues[side].inbox.len());
         let stat = self.net.stats.view(p.node);

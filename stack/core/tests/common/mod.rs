@@ -2,10 +2,10 @@
 #![allow(dead_code)]
 
 use millstream_core::{
-    Config, Cx, Errno, LinkInfo, Lower, Marks, ModInfo, Module, Mux, MuxInfo, Perimeter, Side,
-    Step, Upper,
+    Config, Cx, Errno, Invalid, LinkInfo, Lower, Marks, ModInfo, Module, Mux, MuxInfo, Perimeter,
+    Side, Step, Upper,
 };
-use millstream_msg::{Band, Msg, Pool, PoolConfig};
+use millstream_msg::{Band, Kind, Msg, Pool, PoolConfig};
 use std::collections::VecDeque;
 
 pub(crate) fn perimeter() -> Perimeter {
@@ -240,5 +240,20 @@ impl Mux for Cross {
         if let Some(Some(upper)) = self.uppers.get(lower.cookie as usize) {
             cx.qenable_upper(*upper);
         }
+    }
+}
+
+/// Sends an M_FLUSH down when it is set to.
+pub(crate) struct Flusher;
+
+impl Module for Flusher {
+    fn info(&self) -> &'static ModInfo {
+        info!("flusher", false)
+    }
+
+    fn set(&mut self, cx: &mut Cx<'_>, _: &str, bits: &str) -> Result<(), Invalid> {
+        let bits = bits.parse().map_err(|_| Invalid::value("flush", bits, "bits"))?;
+        assert!(cx.put_control(Side::Write, Kind::Flush, &[bits]));
+        Ok(())
     }
 }
