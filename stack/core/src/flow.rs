@@ -5,7 +5,7 @@
 //! without service procedures, and while the target holds it.
 
 use crate::net::{NONE, Net, QueueNo};
-use crate::queue::{BANDED, SERVICE, WANT_BAND, WANT_WRITE, band_of};
+use crate::queue::{BANDED, RELIEVED, SERVICE, WANT_BAND, WANT_WRITE, band_of};
 use alloc::vec::Vec;
 use millstream_msg::{Band, Msg, MsgList};
 
@@ -180,7 +180,7 @@ impl Net {
     /// Calls writers back whose bands are low (C23). After every discharge.
     #[inline]
     pub(crate) fn relief(&mut self, target: QueueNo) {
-        if self.queue(target).is_some_and(|q| q.flags & (WANT_WRITE | WANT_BAND) != 0) {
+        if self.is_wanted(target) {
             self.relief_of_waiting(target);
         }
     }
@@ -236,9 +236,24 @@ impl Net {
             let before = self.previous_of(at);
             if before == NONE {
                 // A head (write side), a driver (read side) or a multiplexor's end.
-                return self.relieved.push_back(at);
+                return self.relieve_end(at);
             }
             at = before;
+        }
+    }
+
+    /// Somebody was refused at this queue and waits.
+    pub(crate) fn is_wanted(&self, queue: QueueNo) -> bool {
+        self.queue(queue).is_some_and(|q| q.flags & (WANT_WRITE | WANT_BAND) != 0)
+    }
+
+    /// Puts the end of a stream on the list of those to be told, once.
+    fn relieve_end(&mut self, end: QueueNo) {
+        if let Some(q) = self.queue_mut(end)
+            && !q.has(RELIEVED)
+        {
+            q.set(RELIEVED);
+            self.relieved.push_back(end);
         }
     }
 

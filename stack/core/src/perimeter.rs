@@ -8,7 +8,7 @@ use crate::head::Head;
 use crate::module::Module;
 use crate::mux::{Lower, Mux, Upper};
 use crate::net::{Event, Net, QueueNo, Role, queue_no, side_of};
-use crate::queue::{BANDED, ENABLED, SERVICE, Side};
+use crate::queue::{BANDED, ENABLED, RELIEVED, SERVICE, Side};
 use crate::rng::Rng;
 use crate::slab::{Key, Slab};
 use crate::stat::{SAMPLE_EVERY, Stats};
@@ -387,6 +387,9 @@ impl Perimeter {
     fn serve(&mut self, queue: QueueNo) {
         let (pair_no, side) = (queue >> 1, side_of(queue));
         let Some(pair) = self.net.pairs.at_mut(pair_no) else { return };
+        if !pair.queues[side as usize].has(ENABLED) {
+            return;
+        }
         pair.queues[side as usize].clear(ENABLED);
         let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
         let next = pair.next(side);
@@ -416,9 +419,13 @@ impl Perimeter {
 
     /// Flow control ahead of the end of a stream has gone.
     fn relieve_end(&mut self, queue: QueueNo) {
-        let Some(pair) = self.net.pairs.at(queue >> 1) else { return };
-        let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
         let (pair_no, side) = (queue >> 1, side_of(queue));
+        let Some(pair) = self.net.pairs.at_mut(pair_no) else { return };
+        if !pair.queues[side as usize].has(RELIEVED) {
+            return;
+        }
+        pair.queues[side as usize].clear(RELIEVED);
+        let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
         match self.nodes.at_mut(node) {
             Some(Node::Head(head)) => head.relieved(&mut self.net),
             Some(Node::Driver(driver, _)) => {

@@ -67,6 +67,8 @@ pub(crate) const SERVICE: u16 = 16;
 pub(crate) const BANDED: u16 = 32;
 /// Somebody was refused in a band above 0.
 pub(crate) const WANT_BAND: u16 = 64;
+/// On the list of ends to be told that flow control ahead has gone.
+pub(crate) const RELIEVED: u16 = 128;
 
 impl Queue {
     pub(crate) fn new(marks: u16, flags: u16) -> Self {

@@ -25,6 +25,9 @@ struct Entry<T> {
 }
 
 impl<T> Slab<T> {
+    /// What an entry takes. Bytes.
+    pub const ENTRY_BYTES: usize = size_of::<Entry<T>>();
+
     /// An empty table.
     pub const fn new() -> Self {
         Self { entries: Vec::new(), free: Vec::new() }
@@ -40,7 +43,13 @@ impl<T> Slab<T> {
             entry.value = Some(value);
             return Key { index, generation: entry.generation };
         }
-        let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 entries");
+        let len = self.entries.len();
+        let index = u32::try_from(len).expect("fewer than 2^32 entries");
+        if len == self.entries.capacity() {
+            // By a 32nd: the room of a large table is nearly all in use, and moving one that large
+            // is cheap, as the allocator moves pages.
+            self.entries.reserve_exact((len / 32).max(16));
+        }
         self.entries.push(Entry { generation: 0, value: Some(value) });
         Key { index, generation: 0 }
     }

@@ -15,6 +15,9 @@ pub(crate) struct Timers {
     entries: Vec<Entry>,
     free: u32,
     index: HashMap<(u32, u64), Armed, Keyed>,
+    /// The tokens set by each owner that ever set one, in no order: an owner that leaves costs what
+    /// it has set, not what all have.
+    owners: HashMap<u32, Vec<u64>, Keyed>,
     /// The tick up to which everything has expired.
     tick: u64,
 }
@@ -24,6 +27,8 @@ pub(crate) struct Timers {
 struct Armed {
     deadline_ns: u64,
     entry: u32,
+    /// Its place among the tokens of its owner.
+    place: u32,
 }
 
 /// A place on a slot's list. 24 bytes.
@@ -80,6 +85,7 @@ impl Timers {
             entries: Vec::new(),
             free: NONE,
             index: HashMap::default(),
+            owners: HashMap::default(),
             tick: now_ns >> TICK_SHIFT,
         }
     }
@@ -89,22 +95,40 @@ impl Timers {
         if let Some(armed) = self.index.get_mut(&(owner, token)) {
             let entry_tick = self.entries[armed.entry as usize].tick;
             armed.deadline_ns = deadline_ns;
-            if deadline_ns >> TICK_SHIFT >= entry_tick {
-                return;
+            if deadline_ns >> TICK_SHIFT < entry_tick {
+                let entry = self.place(owner, token, deadline_ns);
+                if let Some(armed) = self.index.get_mut(&(owner, token)) {
+                    armed.entry = entry;
+                }
             }
+            return;
         }
         let entry = self.place(owner, token, deadline_ns);
-        self.index.insert((owner, token), Armed { deadline_ns, entry });
+        let tokens = self.owners.entry(owner).or_default();
+        let place = tokens.len() as u32;
+        tokens.push(token);
+        self.index.insert((owner, token), Armed { deadline_ns, entry, place });
     }
 
     /// Cancels the timer; true when it was set.
     pub(crate) fn cancel(&mut self, owner: u32, token: u64) -> bool {
-        self.index.remove(&(owner, token)).is_some()
+        let Some(armed) = self.index.remove(&(owner, token)) else { return false };
+        if let Some(tokens) = self.owners.get_mut(&owner) {
+            tokens.swap_remove(armed.place as usize);
+            if let Some(&moved) = tokens.get(armed.place as usize)
+                && let Some(other) = self.index.get_mut(&(owner, moved))
+            {
+                other.place = armed.place;
+            }
+        }
+        true
     }
 
     /// Cancels all timers of an owner that is gone.
     pub(crate) fn cancel_all(&mut self, owner: u32) {
-        self.index.retain(|&(o, _), _| o != owner);
+        for token in self.owners.remove(&owner).unwrap_or_default() {
+            self.index.remove(&(owner, token));
+        }
     }
 
     /// The next timer that has expired at `now_ns`.
@@ -157,7 +181,7 @@ impl Timers {
             return None;
         }
         if armed.deadline_ns <= now_ns {
-            self.index.remove(&key);
+            self.cancel(key.0, key.1);
             return Some(key);
         }
         let entry = self.place(key.0, key.1, armed.deadline_ns);

@@ -100,7 +100,6 @@ impl Perimeter {
         self.spill_slot();
         let node = self.net.pairs.at(pair).map_or(NONE, |p| p.node);
         for queue in Self::queues_of(pair) {
-            self.net.run.retain(|&q| q != queue);
             self.run_inbox(queue);
             self.spill_slot();
         }
@@ -135,10 +134,11 @@ impl Perimeter {
         let queues = Self::queues_of(pair);
         // Whoever waits for the leaving queues asks again at what is behind them (C30).
         for queue in queues {
-            self.net.backenable(queue);
+            if self.net.is_wanted(queue) {
+                self.net.backenable(queue);
+            }
         }
         self.relink(down, up, up, down);
-        self.forget_queues(queues);
         let removed = self.net.pairs.remove(key)?;
         self.net.drop_bands(removed.bands);
         self.settle(stream);

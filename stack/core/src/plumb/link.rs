@@ -77,7 +77,6 @@ impl Perimeter {
         let head = s.head.take().ok_or(PlumbError::NotLinked)?;
         // Messages already posted to the multiplexor are delivered to it first.
         let queue = queue_no(top, Side::Read);
-        self.net.run.retain(|&q| q != queue);
         self.run_inbox(queue);
         self.spill_slot();
         let Some(pair) = self.net.pairs.at(top) else { return Err(PlumbError::NoStream) };

@@ -12,7 +12,10 @@ mod view;
 pub use error::PlumbError;
 pub use view::NodeView;
 
-use crate::perimeter::NodeId;
+use crate::head::Head;
+use crate::net::Pair;
+use crate::perimeter::{Node, NodeId};
+use crate::slab::Slab;
 use alloc::string::String;
 
 /// A stream: a chain of pairs from the top to the bottom.
@@ -28,3 +31,13 @@ pub(crate) struct Stream {
     /// Bytes that messages from the top need in front.
     headroom: u16,
 }
+
+/// An idle stream of two modules on a multiplexor: four pairs of queues, three nodes, its head and
+/// its entry. With a name and two modules of 32 bytes it is below 1 KiB; counters, bands and timers
+/// come when they are used.
+const IDLE_STREAM_BYTES: usize = 4 * Slab::<Pair>::ENTRY_BYTES
+    + 3 * Slab::<Node>::ENTRY_BYTES
+    + Slab::<Stream>::ENTRY_BYTES
+    + size_of::<Head>();
+
+const _: () = assert!(IDLE_STREAM_BYTES <= 1024 - 2 * 32 - 24);

@@ -77,13 +77,6 @@ impl Perimeter {
         }
     }
 
-    pub(super) fn forget_queues(&mut self, queues: [u32; 2]) {
-        let keep = |q: &u32| !queues.contains(q);
-        self.net.run.retain(keep);
-        self.net.serve.retain(keep);
-        self.net.relieved.retain(keep);
-    }
-
     /// Puts messages into an inbox ahead of what is there.
     pub(super) fn put_ahead(&mut self, queue: u32, messages: MsgList) {
         if messages.is_empty() {
@@ -94,7 +87,6 @@ impl Perimeter {
         if !later.is_empty() {
             let target = self.net.queue(queue).map_or(NONE, |q| q.target);
             self.net.discharge_batch(target, &later);
-            self.net.run.retain(|&q| q != queue);
         }
         self.net.post_batch(queue, messages);
         self.net.post_batch(queue, later);

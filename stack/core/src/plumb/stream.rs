@@ -81,7 +81,6 @@ impl Perimeter {
         // What is on its way down leaves before the stream does.
         self.spill_slot();
         let down = queue_no(bottom, Side::Write);
-        self.net.run.retain(|&q| q != down);
         self.run_inbox(down);
         self.spill_slot();
         let pair = self.net.pairs.at(bottom).ok_or(PlumbError::NoStream)?;
@@ -122,7 +121,6 @@ impl Perimeter {
         }
         let Some(s) = self.streams.remove(stream.0) else { return };
         for pair in [s.top, s.bottom] {
-            self.forget_queues(Self::queues_of(pair));
             let Some(key) = self.net.pairs.key_at(pair) else { continue };
             let Some(removed) = self.net.pairs.remove(key) else { continue };
             self.net.drop_bands(removed.bands);
