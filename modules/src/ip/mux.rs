@@ -277,6 +277,8 @@ impl Mux for Ip {
             }
             Kind::Data => self.send(cx, msg),
             Kind::Ctl => self.control(cx, from, msg),
+            Kind::Ioctl | Kind::IocData => cx.unknown_ioctl(from, msg),
+            Kind::Flush => cx.turn_flush_upper(from, msg),
             _ => cx.discard(msg, Drop::UNEXPECTED_TYPE),
         }
         self.settle(cx);
@@ -291,6 +293,8 @@ impl Mux for Ip {
                 Kind::Data if !ready => cx.putq_upper(from, msg),
                 Kind::Data => self.send(cx, msg),
                 Kind::Ctl => self.control(cx, from, msg),
+                Kind::Ioctl | Kind::IocData => cx.unknown_ioctl(from, msg),
+                Kind::Flush => cx.turn_flush_upper(from, msg),
                 _ => cx.discard(msg, Drop::UNEXPECTED_TYPE),
             }
         }
@@ -342,6 +346,7 @@ impl Mux for Ip {
                         self.engine.host_unreachable(frame, now, cx.pool());
                     }
                 }
+                Kind::Flush => cx.turn_flush_lower(from, msg),
                 Kind::Hangup => {
                     // Routes by the interface lose their effect; the others go on (H8).
                     if let Some(interface) = self.engine.net.interface_mut(index) {

@@ -128,8 +128,10 @@ impl Mux for Udp {
 
     fn uwput(&mut self, cx: &mut Cx<'_>, from: Upper, msg: Msg) {
         let ordinary = !msg.kind().is_high_priority();
-        if msg.kind() == Kind::Flush {
-            return flush(cx, from, msg);
+        match msg.kind() {
+            Kind::Flush => return cx.turn_flush_upper(from, msg),
+            Kind::Ioctl | Kind::IocData => return cx.unknown_ioctl(from, msg),
+            _ => {}
         }
         if ordinary && (cx.upper_len(from) > 0 || !self.has_room(cx)) {
             return cx.putq_upper(from, msg);
@@ -142,7 +144,8 @@ impl Mux for Udp {
         let ready = cx.upper_len(from) == 0 && self.has_room(cx);
         for msg in batch {
             match msg.kind() {
-                Kind::Flush => flush(cx, from, msg),
+                Kind::Flush => cx.turn_flush_upper(from, msg),
+                Kind::Ioctl | Kind::IocData => cx.unknown_ioctl(from, msg),
                 kind if ready || kind.is_high_priority() => self.send(cx, from, msg),
                 _ => cx.putq_upper(from, msg),
             }
@@ -172,10 +175,11 @@ impl Mux for Udp {
         self.lrput_batch(cx, from, one);
     }
 
-    fn lrput_batch(&mut self, cx: &mut Cx<'_>, _from: Lower, batch: MsgList) {
+    fn lrput_batch(&mut self, cx: &mut Cx<'_>, from: Lower, batch: MsgList) {
         for msg in batch {
             match (msg.kind(), Ctl::from_msg(&msg)) {
                 (Kind::Data, _) => self.engine.input(msg, cx.pool()),
+                (Kind::Flush, _) => cx.turn_flush_lower(from, msg),
                 (_, Some(Ctl::Failed(error))) => {
                     self.engine.failed(&error, cx.pool());
                     cx.free(msg);
@@ -188,24 +192,5 @@ impl Mux for Udp {
 
     fn show(&self, fields: &mut Fields) {
         fields.count("endpoints", self.engine.endpoints() as u64);
-    }
-}
-
-/// A flush of a user ends here, as at a driver (E62).
-fn flush(cx: &mut Cx<'_>, from: Upper, msg: Msg) {
-    use millstream_core::tpi::flush::{READ, WRITE, parse};
-    let (bits, _) = parse(msg.first());
-    if bits & WRITE != 0 {
-        while let Some(queued) = cx.getq_upper(from) {
-            cx.discard(queued, Drop::FLUSHED);
-        }
-    }
-    let mut msg = msg;
-    match msg.first_mut() {
-        Some([first, ..]) if bits & READ != 0 => {
-            *first &= !WRITE;
-            cx.put_upper(from, msg);
-        }
-        _ => cx.free(msg),
     }
 }

@@ -9,6 +9,7 @@ mod put;
 mod read;
 mod write;
 
+pub(crate) use flush::turn_round;
 pub use getmsg::Got;
 pub use poll::{HeadEvent, Ready};
 pub use read::Mode;

@@ -14,10 +14,13 @@
 
 mod blocks;
 mod calls;
+mod link;
 mod reply;
 pub(crate) mod wait;
 
 pub use blocks::{BLOCK, Copyreq, Copyresp, Iocblk};
+pub use link::{LinkCommand, MUXID_ALL};
+pub(crate) use link::{Links, Unknown};
 pub(crate) use reply::{first_block, refuse_unknown, rewrite};
 
 use crate::errno::Errno;

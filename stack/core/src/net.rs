@@ -4,6 +4,7 @@
 use crate::device::Caps;
 use crate::flow::{Bands, Due};
 use crate::head::HeadEvent;
+use crate::ioctl::Unknown;
 use crate::module::{Drop, Marks};
 use crate::queue::{Queue, SERVICE, Side};
 use crate::rng::Rng;
@@ -121,6 +122,8 @@ pub(crate) struct Net {
     pub(crate) events: VecDeque<Event>,
     /// Back-enabled muxes and heads to call between dispatches.
     pub(crate) relieved: VecDeque<QueueNo>,
+    /// M_IOCTLs that a multiplexor did not know, to be obeyed between dispatches.
+    pub(crate) unknown: VecDeque<Unknown>,
     /// The last identifier of an ioctl.
     pub(crate) ioc_ids: u32,
     /// Messages put to a place that does not exist.
@@ -292,5 +295,6 @@ impl Net {
             && self.run.is_empty()
             && self.serve.is_empty()
             && self.relieved.is_empty()
+            && self.unknown.is_empty()
     }
 }

@@ -5,6 +5,7 @@ use crate::device::Device;
 use crate::driver::Driver;
 use crate::flow::Due;
 use crate::head::Head;
+use crate::ioctl::Links;
 use crate::module::Module;
 use crate::mux::{Lower, Mux, Upper};
 use crate::net::{Event, Net, QueueNo, Role, queue_no, side_of};
@@ -26,6 +27,7 @@ pub struct Perimeter {
     pub(crate) nodes: Slab<Node>,
     pub(crate) streams: Slab<crate::plumb::Stream>,
     pub(crate) net: Net,
+    pub(crate) links: Links,
     /// Reads a clock in nanoseconds, for the sampled cost of modules. Absent in the simulator.
     clock: Option<fn() -> u64>,
     /// Dispatches until the next one that is timed.
@@ -116,9 +118,11 @@ impl Perimeter {
                 wall_offset: 0,
                 events: VecDeque::with_capacity(64),
                 relieved: VecDeque::with_capacity(64),
+                unknown: VecDeque::new(),
                 ioc_ids: 0,
                 stale: 0,
             },
+            links: Links::default(),
             clock: config.clock,
             until_timed: if config.clock.is_some() { SAMPLE_EVERY } else { u64::MAX },
         }
@@ -249,9 +253,12 @@ impl Perimeter {
         self.serve_one()
     }
 
-    /// Calls one relieved end, or runs one service procedure; false when none waits.
+    /// Obeys one ioctl, calls one relieved end, or runs one service procedure; false when none
+    /// waits.
     fn serve_one(&mut self) -> bool {
-        if let Some(queue) = self.net.relieved.pop_front() {
+        if !self.net.unknown.is_empty() {
+            self.next_unknown();
+        } else if let Some(queue) = self.net.relieved.pop_front() {
             self.spill_slot();
             self.relieve_end(queue);
         } else if let Some(queue) = self.net.serve.pop_front() {

@@ -5,8 +5,8 @@ use crate::errno::Errno;
 use crate::head::{Head, HeadEvent};
 use crate::ioctl::wait::{Copy, Match, Waiting, turn_deadline};
 use crate::ioctl::{
-    Arg, Copyreq, Copyresp, DUPLICATE_REPLY, IocId, Iocblk, LATE_REPLY, LEN_MAX, MALFORMED,
-    Progress, Reply, Request, TRANSPARENT, first_block, rewrite,
+    Arg, Copyreq, Copyresp, Cred, DUPLICATE_REPLY, IocId, Iocblk, LATE_REPLY, LEN_MAX, LinkCommand,
+    MALFORMED, Progress, Reply, Request, TRANSPARENT, first_block, rewrite,
 };
 use crate::net::{Event, Net, queue_no};
 use crate::queue::Side;
@@ -31,11 +31,42 @@ impl Head {
         if let Some(errno) = self.failure() {
             return Err(errno);
         }
+        self.submit_ioctl(net, pair, request, None)
+    }
+
+    /// Takes a command of the link family in: as an ioctl that only a head can make.
+    pub(crate) fn link_ioctl(
+        &mut self,
+        net: &mut Net,
+        pair: u32,
+        command: LinkCommand,
+        timeout: i32,
+        cred: Cred,
+    ) -> Result<IocId, Errno> {
+        if timeout < -1 {
+            return Err(Errno::EINVAL);
+        }
+        let request = Request { cmd: command.cmd(), timeout, cred, arg: Arg::Data(b"") };
+        self.submit_ioctl(net, pair, request, Some(command))
+    }
+
+    /// What the one in flight has a multiplexor do, if it is this one.
+    pub(crate) fn link_wanted(&self, id: IocId) -> Option<LinkCommand> {
+        self.ioctls.as_ref()?.link_wanted(id)
+    }
+
+    fn submit_ioctl(
+        &mut self,
+        net: &mut Net,
+        pair: u32,
+        request: Request<'_>,
+        link: Option<LinkCommand>,
+    ) -> Result<IocId, Errno> {
         let id = net.next_ioc_id();
         let msg = message(net, id, &request).map_err(|NoMem| Errno::ENOSR)?;
         let transparent = matches!(request.arg, Arg::Transparent(_));
         let until = turn_deadline(net.now);
-        let waiting = Waiting { id, transparent, timeout: request.timeout, until, msg };
+        let waiting = Waiting { id, transparent, link, timeout: request.timeout, until, msg };
         if let Err(msg) = self.ioctls.get_or_insert_default().submit(waiting) {
             net.pool.free(msg);
             return Err(Errno::EAGAIN);

@@ -1,7 +1,7 @@
 //! The ioctls of one head: one in flight, others that wait for their turn, and results that their
 //! callers have not taken. Plain state: it sends and waits for nothing itself.
 
-use super::{Cred, DEFAULT_TIMEOUT_S, IocId, Progress, Reply};
+use super::{Cred, DEFAULT_TIMEOUT_S, IocId, LinkCommand, Progress, Reply};
 use crate::errno::Errno;
 use alloc::collections::VecDeque;
 use millstream_msg::Msg;
@@ -21,6 +21,8 @@ pub(crate) struct Ioctls {
 pub(crate) struct Flight {
     pub(crate) id: IocId,
     pub(crate) transparent: bool,
+    /// What the multiplexor is to do.
+    link: Option<LinkCommand>,
     /// When it is given up, in nanoseconds.
     until: Option<u64>,
     /// What the caller copies now.
@@ -32,6 +34,8 @@ pub(crate) struct Flight {
 pub(crate) struct Waiting {
     pub(crate) id: IocId,
     pub(crate) transparent: bool,
+    /// What the multiplexor is to do.
+    pub(crate) link: Option<LinkCommand>,
     /// Seconds, as in [`super::Request`].
     pub(crate) timeout: i32,
     /// When it is given up if its turn has not come, in nanoseconds.
@@ -85,9 +89,9 @@ impl Ioctls {
         if self.flying.is_some() {
             return None;
         }
-        let Waiting { id, transparent, timeout, msg, .. } = self.waiting.pop_front()?;
+        let Waiting { id, transparent, link, timeout, msg, .. } = self.waiting.pop_front()?;
         let until = deadline(timeout, now);
-        self.flying = Some(Flight { id, transparent, until, copy: None });
+        self.flying = Some(Flight { id, transparent, link, until, copy: None });
         Some(msg)
     }
 
@@ -169,6 +173,11 @@ impl Ioctls {
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         let flying = self.flying.as_ref().and_then(|flight| flight.until);
         self.waiting.iter().map(|waiting| waiting.until).chain(flying).min()
+    }
+
+    /// What the one in flight has a multiplexor do, if it is this one.
+    pub(crate) fn link_wanted(&self, id: IocId) -> Option<LinkCommand> {
+        self.flying.as_ref().filter(|flight| flight.id == id)?.link
     }
 
     /// One is in flight or waits for its turn.

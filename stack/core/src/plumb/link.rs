@@ -100,6 +100,7 @@ impl Perimeter {
             h.returned(&mut self.net, top);
         }
         self.net.relief(queue);
+        self.was_unlinked(stream);
         Ok(())
     }
 

@@ -71,6 +71,9 @@ impl Perimeter {
     /// # Errors
     /// [`PlumbError::NoStream`].
     pub fn close(&mut self, stream: StreamId) -> Result<(), PlumbError> {
+        if self.close_of_linked(stream)? {
+            return Ok(());
+        }
         if self.streams.get(stream.0).ok_or(PlumbError::NoStream)?.head.is_some() {
             self.unlink(stream)?;
         }
