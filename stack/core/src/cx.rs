@@ -9,6 +9,7 @@ use crate::net::{NONE, Net, QueueNo, queue_no, side_of};
 use crate::queue::{Flush, NO_ENABLE, Side, WANT_READ, is_ordinary};
 use crate::rng::Rng;
 use crate::slab::Key;
+use crate::trace::End;
 use millstream_msg::{Band, Kind, Msg, MsgList, NoMem, Pool};
 
 /// The context of one dispatch: the net, as seen from one node.
@@ -577,6 +578,7 @@ impl Cx<'_> {
     #[inline]
     pub fn free(&mut self, msg: Msg) {
         self.net.stat(self.node).consumed += 1;
+        self.net.note_end(&msg, End::Consumed);
         self.net.pool.free(msg);
     }
 

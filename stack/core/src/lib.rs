@@ -27,6 +27,7 @@ mod flow_bench;
 mod flow_model;
 mod head;
 mod held;
+pub mod hist;
 pub mod ioctl;
 mod module;
 mod mux;
@@ -41,6 +42,8 @@ pub mod stat;
 mod streamio;
 mod timer;
 pub mod tpi;
+pub mod trace;
+pub mod watch;
 
 pub use cx::Cx;
 pub use device::{Caps, Device, LinkInfo};

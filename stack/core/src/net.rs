@@ -11,6 +11,8 @@ use crate::rng::Rng;
 use crate::slab::Slab;
 use crate::stat::{NodeStat, Stats};
 use crate::timer::Timers;
+use crate::trace::End;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use millstream_msg::{Msg, MsgList, Pool};
@@ -128,6 +130,8 @@ pub(crate) struct Net {
     pub(crate) ioc_ids: u32,
     /// Messages put to a place that does not exist.
     pub(crate) stale: u64,
+    /// What is looked at from outside, if anything.
+    pub(crate) watch: Option<Box<crate::watch::Watch>>,
 }
 
 impl Net {
@@ -265,12 +269,14 @@ impl Net {
     #[cold]
     pub(crate) fn lose(&mut self, msg: Msg) {
         self.stale += 1;
+        self.note_end(&msg, End::Dropped(Drop::GONE));
         self.pool.free(msg);
     }
 
     /// Counts a dropped message for a node and frees it.
     pub(crate) fn discard(&mut self, node: u32, msg: Msg, reason: Drop) {
         self.stats.of(node).drop(reason, 1);
+        self.note_end(&msg, End::Dropped(reason));
         self.pool.free(msg);
     }
 

@@ -29,9 +29,11 @@ pub struct Perimeter {
     pub(crate) net: Net,
     pub(crate) links: Links,
     /// Reads a clock in nanoseconds, for the sampled cost of modules. Absent in the simulator.
-    clock: Option<fn() -> u64>,
-    /// Dispatches until the next one that is timed.
-    until_timed: u64,
+    pub(crate) clock: Option<fn() -> u64>,
+    /// Dispatches until the next one that is timed; 1 while something is watched.
+    pub(crate) until_timed: u64,
+    /// The last mark that a trace gave.
+    pub(crate) trace_mark: u8,
 }
 
 /// Names a node.
@@ -121,10 +123,12 @@ impl Perimeter {
                 unknown: VecDeque::new(),
                 ioc_ids: 0,
                 stale: 0,
+                watch: None,
             },
             links: Links::default(),
             clock: config.clock,
             until_timed: if config.clock.is_some() { SAMPLE_EVERY } else { u64::MAX },
+            trace_mark: 0,
         }
     }
 
@@ -145,6 +149,9 @@ impl Perimeter {
     /// `Pool::free` stay visible. The test kit finds messages that fell out of scope by them.
     pub fn run(&mut self, now: u64, budget: usize) -> Turn {
         self.net.now = self.net.now.max(now);
+        if let Some(now) = self.watch_clock() {
+            self.watch_settled(now);
+        }
         let mut left = budget;
         // Timers get at most half of a turn.
         while left > budget / 2
@@ -152,6 +159,9 @@ impl Perimeter {
         {
             left -= 1;
             self.fire(node, token);
+            if let Some(now) = self.watch_clock() {
+                self.watch_settled(now);
+            }
         }
         let mut puts = 0;
         while left > 0 {
@@ -186,6 +196,9 @@ impl Perimeter {
 
     /// A device that had backlog is writable again.
     pub fn writable(&mut self, driver: NodeId) {
+        if self.net.watch.is_some() {
+            return self.watch_backlog(driver);
+        }
         if let Some(Node::Driver(d, pair)) = self.nodes.get_mut(driver.0) {
             d.writable(&mut self.net, driver, *pair);
         }
@@ -261,6 +274,9 @@ impl Perimeter {
         } else if let Some(queue) = self.net.relieved.pop_front() {
             self.spill_slot();
             self.relieve_end(queue);
+            if let Some(now) = self.watch_clock() {
+                self.watch_settled(now);
+            }
         } else if let Some(queue) = self.net.serve.pop_front() {
             self.spill_slot();
             self.serve(queue);
@@ -279,6 +295,7 @@ impl Perimeter {
         }
         if let Some(msg) = q.inbox.pop() {
             self.net.reopen();
+            self.until_timed = self.until_timed.wrapping_sub(1);
             self.put_one(queue, msg);
         }
     }
@@ -331,7 +348,7 @@ impl Perimeter {
         } else {
             Charge::One(len)
         };
-        let timed = self.start_timing();
+        let (timed, msg) = self.start_one(queue, msg);
         let mut cx = Cx::one(&mut self.net, node, queue, next, charge);
         if let Some(Node::Module(module, _)) = self.nodes.at_mut(node) {
             match side {
@@ -348,7 +365,7 @@ impl Perimeter {
         stat.msgs_in[at] += 1;
         stat.bytes_in[at] += u64::from(len);
         stat.msgs_out[at] += u64::from(passed);
-        self.stop_timing(timed, node, 1);
+        self.stop_timing(timed, queue, node, 1);
     }
 
     fn put_batch(&mut self, queue: QueueNo, batch: MsgList) {
@@ -369,7 +386,7 @@ impl Perimeter {
         stat.msgs_in[side as usize] += count;
         stat.bytes_in[side as usize] += u64::from(batch.bytes());
         self.until_timed = self.until_timed.wrapping_sub(1);
-        let timed = self.start_timing();
+        let (timed, batch) = self.start_batch(queue, batch);
         self.net.direct = false;
         let mut cx = Cx::many(&mut self.net, node, queue, next, charge);
         match self.nodes.at_mut(node) {
@@ -388,10 +405,18 @@ impl Perimeter {
         }
         cx.end();
         self.net.reopen();
-        self.stop_timing(timed, node, count);
+        self.stop_timing(timed, queue, node, count);
     }
 
     fn serve(&mut self, queue: QueueNo) {
+        if self.net.watch.is_some() {
+            return self.serve_watched(queue);
+        }
+        self.run_service(queue);
+    }
+
+    #[inline(always)]
+    pub(crate) fn run_service(&mut self, queue: QueueNo) {
         let (pair_no, side) = (queue >> 1, side_of(queue));
         let Some(pair) = self.net.pairs.at_mut(pair_no) else { return };
         if !pair.queues[side as usize].has(ENABLED) {
@@ -480,22 +505,30 @@ impl Perimeter {
         }
     }
 
-    /// One dispatch in [`SAMPLE_EVERY`] is timed, when there is a clock.
+    /// One dispatch in [`SAMPLE_EVERY`] is timed, when there is a clock; each one is looked at
+    /// while something is watched.
     #[inline]
-    fn start_timing(&mut self) -> Option<u64> {
+    fn start_one(&mut self, queue: QueueNo, msg: Msg) -> (Option<u64>, Msg) {
         if self.until_timed != 0 {
-            return None;
+            return (None, msg);
         }
-        self.until_timed = SAMPLE_EVERY;
-        self.clock.map(|clock| clock())
+        let (timed, mut batch) = self.start_timing(queue, single(msg));
+        let msg = batch.pop().expect("what is watched comes back");
+        (timed, msg)
     }
 
     #[inline]
-    fn stop_timing(&mut self, started: Option<u64>, node: u32, msgs: u64) {
-        if let (Some(started), Some(clock)) = (started, self.clock) {
-            let stat = self.net.stat(node);
-            stat.sampled_ns += clock().saturating_sub(started);
-            stat.sampled_msgs += msgs;
+    fn start_batch(&mut self, queue: QueueNo, batch: MsgList) -> (Option<u64>, MsgList) {
+        if self.until_timed != 0 {
+            return (None, batch);
+        }
+        self.start_timing(queue, batch)
+    }
+
+    #[inline]
+    fn stop_timing(&mut self, started: Option<u64>, queue: QueueNo, node: u32, msgs: u64) {
+        if let Some(started) = started {
+            self.timed(started, queue, node, msgs);
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) struct Mblk {
     pub(crate) kind: crate::Kind,
     pub(crate) band: u8,
     pub(crate) flags: crate::MsgFlags,
-    /// Receiving interface or trace slot.
+    /// Receiving interface.
     pub(crate) ctx: u16,
 }
 

@@ -95,11 +95,22 @@ impl MsgFlags {
     pub const LINK_MULTICAST: Self = Self(16);
     /// The transport checksum was verified, or was made by this machine and needs none.
     pub const CSUM_OK: Self = Self(32);
-    /// The message is followed by `trace`.
-    pub const TRACED: Self = Self(64);
 
     /// What speaks of the last byte of a message, and goes with it when the message is cut.
     pub(crate) const OF_END: Self = Self::MARK.with(Self::DELIM);
+
+    /// Number of the trace that follows the message; 0 when none does. Goes wherever the flags go.
+    #[inline]
+    pub const fn trace(self) -> u8 {
+        (self.0 >> TRACE_SHIFT) as u8
+    }
+
+    /// These flags, with another trace.
+    #[inline]
+    #[must_use]
+    pub const fn with_trace(self, trace: u8) -> Self {
+        Self(self.0 & ((1 << TRACE_SHIFT) - 1) | (trace as u16) << TRACE_SHIFT)
+    }
 
     /// No flag.
     pub const fn empty() -> Self {
@@ -132,3 +143,6 @@ impl MsgFlags {
         Self(self.0 & !other.0)
     }
 }
+
+/// The flags are below, the number of the trace is above.
+const TRACE_SHIFT: u32 = 8;

@@ -118,13 +118,13 @@ impl Msg {
         self.mblk_mut().stamp = micros;
     }
 
-    /// Receiving interface or trace slot.
+    /// Receiving interface.
     #[inline]
     pub fn ctx(&self) -> u16 {
         self.mblk().ctx
     }
 
-    /// Sets the receiving interface or trace slot.
+    /// Sets the receiving interface.
     #[inline]
     pub fn set_ctx(&mut self, ctx: u16) {
         self.mblk_mut().ctx = ctx;

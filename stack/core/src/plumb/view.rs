@@ -105,22 +105,29 @@ impl Perimeter {
 
     fn view(&self, pair: u32, pos: Option<usize>) -> Option<NodeView> {
         let p = self.net.pairs.at(pair)?;
+        let node = self.nodes.at(p.node)?;
         let mut fields = Fields::default();
-        let (name, kind) = match self.nodes.at(p.node)? {
-            Node::Head(_) => ("head".into(), "head"),
-            Node::Module(m, _) => {
-                m.show(&mut fields);
-                (m.info().name.into(), "module")
-            }
-            Node::Mux(m) => {
-                m.show(&mut fields);
-                (m.info().name.into(), "mux")
-            }
-            Node::Driver(d, _) => (d.name.clone(), "driver"),
-            Node::Pipe => ("pipe".into(), "pipe"),
-        };
+        match node {
+            Node::Module(m, _) => m.show(&mut fields),
+            Node::Mux(m) => m.show(&mut fields),
+            Node::Head(_) | Node::Driver(..) | Node::Pipe => {}
+        }
+        let (name, kind) = node.label();
         let depth = [0, 1].map(|side| p.queues[side].held.len() + p.queues[side].inbox.len());
         let stat = self.net.stats.view(p.node);
         Some(NodeView { name, kind, pos, fields, stat, depth })
+    }
+}
+
+impl Node {
+    /// Name and kind, for people.
+    pub(crate) fn label(&self) -> (String, &'static str) {
+        match self {
+            Self::Head(_) => ("head".into(), "head"),
+            Self::Module(m, _) => (m.info().name.into(), "module"),
+            Self::Mux(m) => (m.info().name.into(), "mux"),
+            Self::Driver(d, _) => (d.name.clone(), "driver"),
+            Self::Pipe => ("pipe".into(), "pipe"),
+        }
     }
 }
