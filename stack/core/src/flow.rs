@@ -4,6 +4,7 @@
 //! after it with a service procedure. It stays charged while it is in transit through modules
 //! without service procedures, and while the target holds it.
 
+use crate::module::Marks;
 use crate::net::{NONE, Net, QueueNo};
 use crate::queue::{BANDED, RELIEVED, SERVICE, WANT_BAND, WANT_WRITE, band_of};
 use alloc::vec::Vec;
@@ -22,6 +23,8 @@ struct BandRecord {
     want_write: bool,
     bytes: u32,
     msgs: u32,
+    /// Number of its own water marks, when they are not those of the queue.
+    marks: Option<u16>,
 }
 
 impl Bands {
@@ -30,8 +33,9 @@ impl Bands {
         let at = match records.binary_search_by_key(&band.0, |r| r.band) {
             Ok(at) => at,
             Err(at) => {
-                let fresh = BandRecord { band: band.0, want_write: false, bytes: 0, msgs: 0 };
-                records.insert(at, fresh);
+                let (bytes, msgs, marks) = (0, 0, None);
+                records
+                    .insert(at, BandRecord { band: band.0, want_write: false, bytes, msgs, marks });
                 at
             }
         };
@@ -191,10 +195,8 @@ impl Net {
         let Some(pair) = self.pairs.at_mut(target >> 1) else { return };
         let q = &mut pair.queues[side];
         let marks = self.marks[q.marks as usize];
-        let lowat = marks.lowat;
-        let low = |bytes, msgs| lowat == 0 || (marks.weight(bytes, msgs) < lowat && msgs < lowat);
         let mut relieved = false;
-        if q.has(WANT_WRITE) && low(q.bytes, q.msgs) {
+        if q.has(WANT_WRITE) && marks.low(q.bytes, q.msgs) {
             q.clear(WANT_WRITE);
             relieved = true;
         }
@@ -203,7 +205,8 @@ impl Net {
         {
             let mut waiting = false;
             for record in &mut bands.records[side] {
-                if record.want_write && low(record.bytes, record.msgs) {
+                let marks = record.marks.map_or(marks, |own| self.marks[usize::from(own)]);
+                if record.want_write && marks.low(record.bytes, record.msgs) {
                     record.want_write = false;
                     relieved = true;
                 }
@@ -284,13 +287,13 @@ impl Net {
         if !q.has(BANDED) {
             return true;
         }
-        let marks = self.marks[q.marks as usize];
-        let Some(bands) = self.bands_of(target) else { return true };
-        let record = bands.record((target & 1) as usize, band);
-        if marks.room(record.bytes, record.msgs) {
+        let (bytes, msgs, _) = self.band_counts(target, band);
+        if self.marks_of(target, band).room(bytes, msgs) {
             return true;
         }
-        record.want_write = true;
+        if let Some(bands) = self.bands_of(target) {
+            bands.record((target & 1) as usize, band).want_write = true;
+        }
         self.refuse(target, WANT_BAND);
         false
     }
@@ -303,11 +306,40 @@ impl Net {
             let q = &pair.queues[side];
             return (q.bytes, q.msgs, q.has(WANT_WRITE));
         }
-        let record = self
-            .bands
-            .at(pair.bands)
-            .and_then(|bands| bands.records[side].iter().find(|record| record.band == band.0));
+        let record = self.band_record(queue, band);
         record.map_or((0, 0, false), |r| (r.bytes, r.msgs, r.want_write))
+    }
+
+    /// Water marks of a band of a queue: its own, or the queue's.
+    pub(crate) fn marks_of(&self, queue: QueueNo, band: Band) -> Marks {
+        let Some(q) = self.queue(queue) else { return Marks::DEFAULT };
+        let own = self.band_record(queue, band).and_then(|record| record.marks);
+        self.marks[usize::from(own.unwrap_or(q.marks))]
+    }
+
+    /// `strqset(9F)` of the water marks of one band; of band 0: of the queue, whose bands have
+    /// them too unless they have their own.
+    pub(crate) fn set_marks_of(&mut self, queue: QueueNo, band: Band, marks: Marks) {
+        if band.0 == 0 {
+            return self.set_marks(queue, marks);
+        }
+        let number = self.intern(marks);
+        if let Some(bands) = self.bands_of(queue) {
+            bands.record((queue & 1) as usize, band).marks = Some(number);
+        }
+        self.relief(queue);
+    }
+
+    /// The lowest band above `band` that the queue has ever seen.
+    pub(crate) fn band_used_above(&self, queue: QueueNo, band: Band) -> Option<Band> {
+        let bands = self.bands.at(self.pairs.at(queue >> 1)?.bands)?;
+        let above = bands.records[(queue & 1) as usize].iter().find(|r| r.band > band.0)?;
+        Some(Band(above.band))
+    }
+
+    fn band_record(&self, queue: QueueNo, band: Band) -> Option<&BandRecord> {
+        let bands = self.bands.at(self.pairs.at(queue >> 1)?.bands)?;
+        bands.records[(queue & 1) as usize].iter().find(|record| record.band == band.0)
     }
 
     /// The pair of these bands is gone.

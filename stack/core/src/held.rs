@@ -160,7 +160,7 @@ impl Net {
     /// `strqget(9F)`, for one band.
     pub(crate) fn queue_view(&self, queue: QueueNo, band: Band) -> Option<QueueView> {
         let q = self.queue(queue)?;
-        let marks = self.marks[q.marks as usize];
+        let marks = self.marks_of(queue, band);
         let (bytes, msgs, wanted) = self.band_counts(queue, band);
         Some(QueueView {
             marks,
@@ -171,10 +171,5 @@ impl Net {
             wanted,
             enabled: q.has(ENABLED),
         })
-    }
-
-    /// True when the queue's pair and side hold messages.
-    pub(crate) fn holds(&self, queue: QueueNo) -> bool {
-        self.queue(queue).is_some_and(|q| !q.held.is_empty())
     }
 }

@@ -16,6 +16,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod bits;
 mod cx;
 mod device;
 mod driver;
@@ -37,6 +38,7 @@ mod pipe;
 mod plumb;
 mod queue;
 mod rng;
+mod setopts;
 mod slab;
 pub mod stat;
 mod streamio;
@@ -48,7 +50,10 @@ pub mod watch;
 pub use cx::Cx;
 pub use device::{Caps, Device, LinkInfo};
 pub use errno::Errno;
-pub use head::{Got, HeadEvent, Mode, Ready};
+pub use head::{
+    CONTROL_MAX, ControlMode, DATA_MAX, ErrorOptions, Got, HeadEvent, Mark, Mode, Partial,
+    PollEvents, Priority, ReadOptions, Signals, Waiting, Want,
+};
 pub use held::QueueView;
 pub use module::{Drop, Fields, Invalid, Marks, ModInfo, Module, Refused, State, Step, Value};
 pub use mux::{Lower, Mux, MuxInfo, Upper};
@@ -58,4 +63,5 @@ pub use pipe::Passed;
 pub use plumb::{NodeView, PlumbError};
 pub use queue::{Flush, Side};
 pub use rng::Rng;
+pub use setopts::SetOptions;
 pub use slab::{Key, Slab};

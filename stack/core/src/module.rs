@@ -167,6 +167,12 @@ impl Marks {
     pub(crate) const fn weight(&self, bytes: u32, msgs: u32) -> u32 {
         bytes.saturating_add(msgs.saturating_mul(self.per_msg))
     }
+
+    /// Writers are called back (C23).
+    #[inline]
+    pub(crate) const fn low(&self, bytes: u32, msgs: u32) -> bool {
+        self.lowat == 0 || (self.weight(bytes, msgs) < self.lowat && msgs < self.lowat)
+    }
 }
 
 /// How far an operation of a module has come.

@@ -459,7 +459,7 @@ impl Perimeter {
         pair.queues[side as usize].clear(RELIEVED);
         let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
         match self.nodes.at_mut(node) {
-            Some(Node::Head(head)) => head.relieved(&mut self.net),
+            Some(Node::Head(head)) => head.relieved(&mut self.net, pair_no),
             Some(Node::Driver(driver, _)) => {
                 driver.read_blocked = false;
                 if let Some(key) = self.nodes.key_at(node) {

@@ -33,6 +33,10 @@ impl Perimeter {
         self.mate(bottoms, true);
         for stream in streams {
             self.settle(stream);
+            if let Ok((head, _, _)) = self.head(stream) {
+                // Who reads a pipe takes an empty message for its end (E23).
+                head.sends_empty = false;
+            }
         }
         streams
     }

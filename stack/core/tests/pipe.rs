@@ -4,7 +4,10 @@ mod common;
 
 use common::{Holder, Null, Polite, cells, perimeter, settle};
 use millstream_core::ioctl::{Arg, Cred, Progress, Request};
-use millstream_core::{Errno, Event, HeadEvent, Marks, Perimeter, StreamId};
+use millstream_core::{
+    Cx, Errno, Event, HeadEvent, Invalid, Marks, ModInfo, Module, Perimeter, PollEvents, Side,
+    StreamId,
+};
 use millstream_msg::{Band, Kind, Msg};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -157,6 +160,18 @@ fn l2_after_one_end_closes_the_other_drains_then_reads_nothing() {
 }
 
 #[test]
+fn e23_a_write_of_nothing_sends_nothing_on_a_pipe_unless_sndzero_is_set() {
+    let mut pipe = pipe();
+    let (a, b) = (pipe.a, pipe.b);
+    pipe.write(a, b"");
+    assert_eq!(pipe.read(b), Err(Errno::EAGAIN));
+    pipe.p.set_sends_empty(a, true).unwrap();
+    pipe.write(a, b"");
+    assert_eq!(pipe.read(b).unwrap(), b"");
+    pipe.finish();
+}
+
+#[test]
 fn l2_writing_to_a_closed_end_is_epipe() {
     let mut pipe = pipe();
     let (a, b) = (pipe.a, pipe.b);
@@ -166,8 +181,8 @@ fn l2_writing_to_a_closed_end_is_epipe() {
     assert_eq!(pipe.p.write(b, b"x"), Err(Errno::EPIPE));
     let msg = pipe.msg(Kind::PcProto, b"control");
     assert_eq!(pipe.p.putmsg(b, msg).map_err(|(errno, _)| errno), Err(Errno::EPIPE));
-    let ready = pipe.p.ready(b).unwrap();
-    assert!(ready.hangup && !ready.writable);
+    let ready = pipe.p.poll_head(b, PollEvents::WRITE).unwrap();
+    assert_eq!(ready, PollEvents::HUP, "never with output");
     pipe.finish();
 }
 
@@ -267,7 +282,8 @@ fn l3_flow_control_looks_through_the_middle_and_calls_back() {
         pipe.run();
     }
     assert_eq!(written, 100, "the reader's marks, and no other queue between");
-    assert!(!pipe.p.ready(a).unwrap().writable && pipe.p.ready(b).unwrap().writable);
+    let normal = Some(Band(0));
+    assert!(!pipe.p.can_put(a, normal).unwrap() && pipe.p.can_put(b, normal).unwrap());
     pipe.told(a);
     let mut out = [0; 60];
     pipe.p.read(b, &mut out).unwrap();
@@ -314,8 +330,7 @@ fn l6_flushr_and_flushw_are_swapped_in_the_middle_e65() {
         let (a, b) = (pipe.a, pipe.b);
         pipe.write(a, b"at b");
         pipe.write(b, b"at a");
-        let flush = pipe.msg(Kind::Flush, &[bits]);
-        pipe.p.putmsg(a, flush).map_err(|(errno, _)| errno).unwrap();
+        pipe.p.flush(a, bits).unwrap();
         pipe.run();
         // FLUSHW at a empties what b reads, FLUSHR what a reads: b's head turned it round.
         assert_eq!(pipe.read(b), if there { Err(Errno::EAGAIN) } else { Ok(b"at b".to_vec()) });
@@ -437,8 +452,8 @@ fn i_sendfd_things_that_nobody_takes_are_dropped_once() {
     let count = || dropped.load(Ordering::Relaxed);
     // By a flush.
     pipe.p.send_fd(a, thing(&dropped), CRED).map_err(|(errno, _)| errno).unwrap();
-    let flush = pipe.msg(Kind::Flush, &[2]);
-    pipe.put(a, flush);
+    pipe.p.flush(a, 2).unwrap();
+    pipe.run();
     assert_eq!(count(), 1);
     // By a close.
     pipe.p.send_fd(a, thing(&dropped), CRED).map_err(|(errno, _)| errno).unwrap();
@@ -450,13 +465,31 @@ fn i_sendfd_things_that_nobody_takes_are_dropped_once() {
     pipe.finish();
 }
 
+/// A module that makes up messages of passed things. A program cannot.
+struct Forger;
+
+impl Module for Forger {
+    fn info(&self) -> &'static ModInfo {
+        const INFO: ModInfo = ModInfo::new("forger", "for tests");
+        &INFO
+    }
+
+    fn set(&mut self, cx: &mut Cx<'_>, _: &str, value: &str) -> Result<(), Invalid> {
+        let mut msg = cx.pool().copy_from(0, value.as_bytes()).unwrap();
+        msg.set_kind(Kind::PassFp);
+        cx.put(Side::Write, msg);
+        Ok(())
+    }
+}
+
 #[test]
 fn i_recvfd_of_a_forged_message_is_ebadmsg() {
     let mut pipe = pipe();
     let (a, b) = (pipe.a, pipe.b);
-    for bytes in [&b""[..], &[1, 0, 0, 0], &[9; 40]] {
-        let forged = pipe.msg(Kind::PassFp, bytes);
-        pipe.put(a, forged);
+    pipe.p.push(a, Box::new(Forger)).unwrap();
+    for bytes in ["", "\x01\0\0\0", "longer than the number of a thing"] {
+        pipe.p.set(a, 0, "forge", bytes).unwrap();
+        pipe.run();
     }
     for _ in 0..3 {
         assert_eq!(receive(&mut pipe, b), Err(Errno::EBADMSG));

@@ -348,8 +348,8 @@ impl Shard {
                     let Some(slot) = self.ends.get_mut(&stream) else { continue };
                     match what {
                         HeadEvent::Writable => slot.flush(&mut self.core),
-                        HeadEvent::Readable | HeadEvent::Hangup => slot.deliver(&mut self.core),
                         HeadEvent::Ioctl(_) => {}
+                        _ => slot.deliver(&mut self.core),
                     }
                 }
                 Event::WantWrite(driver) => self.set_interest(driver, |slot| slot.write = true),

@@ -23,7 +23,7 @@ use std::collections::BinaryHeap;
 ///
 /// sim.perimeter(a).write(near, b"over there").unwrap();
 /// sim.run_until(ms(19));
-/// assert!(!sim.perimeter(b).ready(far).unwrap().readable);
+/// assert_eq!(sim.perimeter(b).waiting(far).unwrap().messages, 0);
 /// sim.run_until(ms(21));
 /// let got = sim.perimeter(b).getmsg(far).unwrap().unwrap();
 /// assert_eq!(got.data.unwrap().first(), b"over there");

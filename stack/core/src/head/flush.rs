@@ -1,26 +1,61 @@
 //! The head's part in a flush: its read queue, and one turn round (E60 to E64).
 
+use crate::errno::Errno;
 use crate::head::Head;
 use crate::module::Drop;
 use crate::net::{Net, queue_no};
 use crate::queue::{Flush, Side};
 use crate::tpi::flush;
-use millstream_msg::{Kind, Msg, MsgFlags};
+use millstream_msg::{Band, Kind, Msg, MsgFlags};
 
 impl Head {
     /// Canonical flush of a head (E63).
     pub(super) fn flush(&mut self, net: &mut Net, node: u32, pair: u32, msg: Msg) {
         let (bits, band) = flush::parse(msg.first());
         if bits & flush::READ != 0 {
-            for flushed in net.flushq(queue_no(pair, Side::Read), Flush::All, band) {
-                if flushed.kind() == Kind::PcProto {
-                    self.high_waits = false;
-                }
-                net.discard(node, flushed, Drop::FLUSHED);
-            }
+            self.flush_read(net, node, pair, band);
         }
         self.drop_lost_parcels(net, pair);
         turn_round(net, pair, msg);
+    }
+
+    fn flush_read(&mut self, net: &mut Net, node: u32, pair: u32, band: Option<Band>) {
+        let queue = queue_no(pair, Side::Read);
+        for flushed in net.flushq(queue, Flush::All, band) {
+            let high = flushed.kind() == Kind::PcProto;
+            if high && self.read_options.keeps_high {
+                net.putq(queue, flushed);
+                continue;
+            }
+            self.high_waits &= !high;
+            net.discard(node, flushed, Drop::FLUSHED);
+        }
+    }
+
+    /// Sends a flush down (I_FLUSH, I_FLUSHBAND). It comes back to the head from the driver.
+    pub(crate) fn send_flush(
+        &mut self,
+        net: &mut Net,
+        pair: u32,
+        bits: u8,
+        band: Option<Band>,
+    ) -> Result<(), Errno> {
+        self.check_either()?;
+        self.check_line()?;
+        if bits == 0 || bits & !(flush::READ | flush::WRITE) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let mut msg = net.pool.alloc_reserve(0, 2).map_err(|_| Errno::ENOSR)?;
+        msg.set_kind(Kind::Flush);
+        let bytes = match band {
+            Some(Band(band)) => [bits | flush::BAND, band],
+            None => [bits, 0],
+        };
+        msg.spare_mut()[..2].copy_from_slice(&bytes);
+        msg.commit(2);
+        let down = net.next_of(queue_no(pair, Side::Write));
+        net.post(down, msg);
+        Ok(())
     }
 }
 

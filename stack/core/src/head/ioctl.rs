@@ -28,9 +28,8 @@ impl Head {
         if request.timeout < -1 || long {
             return Err(Errno::EINVAL);
         }
-        if let Some(errno) = self.failure() {
-            return Err(errno);
-        }
+        self.check_either()?;
+        self.check_line()?;
         self.submit_ioctl(net, pair, request, None)
     }
 

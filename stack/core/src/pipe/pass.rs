@@ -4,9 +4,9 @@
 //! receiving head. Modules of the pipe do not see it.
 
 use crate::errno::Errno;
-use crate::head::{Head, HeadEvent};
+use crate::head::{Head, first_rank};
 use crate::ioctl::Cred;
-use crate::net::{Event, Net, queue_no};
+use crate::net::{Net, queue_no};
 use crate::perimeter::{Perimeter, StreamId};
 use crate::queue::Side;
 use alloc::boxed::Box;
@@ -71,9 +71,8 @@ impl Perimeter {
         let pipe = self.is_pipe(stream);
         let peer = self.peer(stream);
         let (head, _, _) = self.head(stream)?;
-        if let Some(errno) = head.failure() {
-            return Err(errno);
-        }
+        head.check_either()?;
+        head.check_line()?;
         if !pipe {
             return Err(Errno::EINVAL);
         }
@@ -98,20 +97,17 @@ impl Head {
         msg.commit(4);
         parcels.waiting.push_back((parcels.last, passed));
         let queue = queue_no(pair, Side::Read);
-        let had = net.holds(queue);
+        let first = first_rank(net, queue);
         net.putq(queue, msg);
-        if !had {
-            net.events.push_back(Event::Head(self.stream, HeadEvent::Readable));
-        }
+        self.announce(net, queue, first);
         Ok(())
     }
 
     /// The thing whose message is first.
     fn hand_out(&mut self, net: &mut Net, pair: u32) -> Result<Passed, Errno> {
-        if let Some(errno) = self.read_error {
-            return Err(errno);
-        }
+        self.check_read()?;
         let queue = queue_no(pair, Side::Read);
+        let first = first_rank(net, queue);
         match net.queue(queue).and_then(|q| q.held.front()).map(Msg::kind) {
             Some(Kind::PassFp) => {}
             Some(_) => return Err(Errno::EBADMSG),
@@ -120,6 +116,7 @@ impl Head {
         let msg = net.getq(queue).ok_or(Errno::EAGAIN)?;
         let number = msg.first().first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
         net.pool.free(msg);
+        self.announce(net, queue, first);
         let waiting = self.parcels.as_mut().map(|parcels| &mut parcels.waiting);
         let found = waiting.and_then(|waiting| {
             let at = waiting.iter().position(|(known, _)| Some(*known) == number)?;

@@ -33,6 +33,17 @@ pub enum PlumbError {
     Invalid(Invalid),
 }
 
+impl PlumbError {
+    /// The number that streamio(7I) gives for it.
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::NoStream => Errno::EBADF,
+            Self::Refused(errno) => *errno,
+            _ => Errno::EINVAL,
+        }
+    }
+}
+
 impl core::fmt::Display for PlumbError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {

@@ -1,11 +1,8 @@
 //! What a perimeter is made of, for people and for those who look streams up.
 
 use super::error::PlumbError;
-use crate::errno::Errno;
-use crate::module::{Fields, Marks};
-use crate::net::queue_no;
+use crate::module::Fields;
 use crate::perimeter::{Node, NodeId, Perimeter, StreamId};
-use crate::queue::Side;
 use crate::slab::Key;
 use crate::stat::NodeStat;
 use alloc::string::String;
@@ -91,16 +88,12 @@ impl Perimeter {
     /// [`PlumbError::NoStream`].
     pub fn headroom(&self, stream: StreamId) -> Result<usize, PlumbError> {
         let s = self.streams.get(stream.0).ok_or(PlumbError::NoStream)?;
-        Ok(usize::from(s.headroom))
-    }
-
-    /// Headroom and largest piece of a write: those of the topmost module's write queue (E20).
-    pub(crate) fn write_shape(&self, stream: StreamId) -> Result<(usize, usize), Errno> {
-        let s = self.streams.get(stream.0).ok_or(Errno::EBADF)?;
-        let below = self.net.next_of(queue_no(s.top, Side::Write));
-        let marks =
-            self.net.queue(below).map_or(Marks::DEFAULT, |q| self.net.marks[usize::from(q.marks)]);
-        Ok((usize::from(s.headroom), (marks.maxpsz as usize).max(1)))
+        let top = self.net.pairs.at(s.top).and_then(|pair| self.nodes.at(pair.node));
+        let asked = match top {
+            Some(Node::Head(head)) => head.write_offset,
+            _ => 0,
+        };
+        Ok(usize::from(s.headroom.max(asked)))
     }
 
     fn view(&self, pair: u32, pos: Option<usize>) -> Option<NodeView> {

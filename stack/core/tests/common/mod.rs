@@ -1,6 +1,8 @@
 //! Modules and a multiplexor that tests of core share.
 #![allow(dead_code)]
 
+pub(crate) mod line;
+
 use millstream_core::{
     Config, Cx, Errno, Invalid, LinkInfo, Lower, Marks, ModInfo, Module, Mux, MuxInfo, Perimeter,
     Side, Step, Upper,
