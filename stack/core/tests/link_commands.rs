@@ -279,18 +279,21 @@ fn h3_a_request_that_arrives_too_late_links_nothing() {
 fn g5_a_forged_request_links_nothing() {
     let mut b = bench();
     let below = b.below();
+    let control = b.control;
+    b.p.push(control, Box::new(common::Forger(Kind::Ioctl))).unwrap();
+    let forge = |b: &mut Bench, bytes: &[u8]| {
+        let text: String = bytes.iter().map(|&byte| char::from(byte)).collect();
+        b.p.set(control, 0, "forge", &text).unwrap();
+        b.run();
+    };
     for cmd in [I_LINK, I_UNLINK] {
         for id in 0..4 {
             let id = IocId(id);
             let blk = Iocblk { cmd, id, cred: Cred::default(), count: 0, rval: 0, error: Errno(0) };
-            let forged = b.msg(Kind::Ioctl, &blk.to_bytes());
-            b.p.putmsg(b.control, forged).map_err(|(errno, _)| errno).unwrap();
-            b.run();
+            forge(&mut b, &blk.to_bytes());
         }
     }
-    let cut = b.msg(Kind::Ioctl, &[0; BLOCK - 1]);
-    b.p.putmsg(b.control, cut).map_err(|(errno, _)| errno).unwrap();
-    b.run();
+    forge(&mut b, &[0; BLOCK - 1]);
     assert_eq!(b.fan.linked(), 0);
     b.p.write(below.stream, b"own").unwrap();
     b.run();
@@ -513,8 +516,7 @@ fn h8_a_flush_is_turned_above_as_by_a_driver_and_below_as_by_a_head() {
     // Above: what waits to go down goes, and the rest comes back to the head.
     b.p.write(b.control, &[9, 9]).unwrap();
     b.run();
-    let flush = b.msg(Kind::Flush, &[3]);
-    b.p.putmsg(b.control, flush).map_err(|(errno, _)| errno).unwrap();
+    b.p.flush(b.control, 3).unwrap();
     b.run();
     b.command(Link(below.stream)).unwrap();
     assert!(below.probe.sent_bytes().is_empty(), "flushed before there was a way down");

@@ -4,10 +4,7 @@ mod common;
 
 use common::{Holder, Null, Polite, cells, perimeter, settle};
 use millstream_core::ioctl::{Arg, Cred, Progress, Request};
-use millstream_core::{
-    Cx, Errno, Event, HeadEvent, Invalid, Marks, ModInfo, Module, Perimeter, PollEvents, Side,
-    StreamId,
-};
+use millstream_core::{Errno, Event, HeadEvent, Marks, Perimeter, PollEvents, StreamId};
 use millstream_msg::{Band, Kind, Msg};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -465,28 +462,11 @@ fn i_sendfd_things_that_nobody_takes_are_dropped_once() {
     pipe.finish();
 }
 
-/// A module that makes up messages of passed things. A program cannot.
-struct Forger;
-
-impl Module for Forger {
-    fn info(&self) -> &'static ModInfo {
-        const INFO: ModInfo = ModInfo::new("forger", "for tests");
-        &INFO
-    }
-
-    fn set(&mut self, cx: &mut Cx<'_>, _: &str, value: &str) -> Result<(), Invalid> {
-        let mut msg = cx.pool().copy_from(0, value.as_bytes()).unwrap();
-        msg.set_kind(Kind::PassFp);
-        cx.put(Side::Write, msg);
-        Ok(())
-    }
-}
-
 #[test]
 fn i_recvfd_of_a_forged_message_is_ebadmsg() {
     let mut pipe = pipe();
     let (a, b) = (pipe.a, pipe.b);
-    pipe.p.push(a, Box::new(Forger)).unwrap();
+    pipe.p.push(a, Box::new(common::Forger(Kind::PassFp))).unwrap();
     for bytes in ["", "\x01\0\0\0", "longer than the number of a thing"] {
         pipe.p.set(a, 0, "forge", bytes).unwrap();
         pipe.run();

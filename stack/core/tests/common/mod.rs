@@ -245,6 +245,21 @@ impl Mux for Cross {
     }
 }
 
+/// Sends messages of a kind down that no program can send. The bytes are the value's characters.
+pub(crate) struct Forger(pub(crate) Kind);
+
+impl Module for Forger {
+    fn info(&self) -> &'static ModInfo {
+        info!("forger", false)
+    }
+
+    fn set(&mut self, cx: &mut Cx<'_>, _: &str, value: &str) -> Result<(), Invalid> {
+        let bytes: Vec<u8> = value.chars().map(|c| c as u8).collect();
+        assert!(cx.put_control(Side::Write, self.0, &bytes));
+        Ok(())
+    }
+}
+
 /// Sends an M_FLUSH down when it is set to.
 pub(crate) struct Flusher;
 
