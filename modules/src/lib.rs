@@ -1,4 +1,4 @@
-//! Modules: null, count, impair, capture, filter, arp, ip, udp and services.
+//! Modules: null, count, impair, capture, filter, record, replay, arp, ip, udp and services.
 //!
 //! Protocols are plain functions on plain state (time, randomness and memory are arguments); the
 //! faces that hang them into a stream are thin and hold no protocol decision.
@@ -23,6 +23,9 @@ pub mod limit;
 pub mod nth;
 pub mod null;
 pub mod pcapng;
+pub mod record;
+pub mod recording;
+pub mod replay;
 pub mod services;
 pub mod table;
 pub mod udp;

@@ -3,10 +3,13 @@
 
 use crate::capture::{self, Capture, Sink};
 use crate::filter::{Filter, Link};
+use crate::record::Record;
+use crate::replay::Replay;
 use crate::services::{Kinds, Service};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use millstream_core::{ModInfo, Module};
 
 /// Every module, in the order in which they are listed.
@@ -16,6 +19,8 @@ const ENTRIES: &[Entry] = &[
     Entry::plain(&crate::impair::INFO, |_| Ok(Box::new(crate::impair::Impair::new()))),
     Entry::plain(&capture::INFO, open_capture),
     Entry::plain(&crate::filter::INFO, open_filter),
+    Entry::plain(&crate::record::INFO, open_record),
+    Entry::plain(&crate::replay::INFO, open_replay),
     Entry::plain(&crate::nth::INFO, |_| Ok(Box::new(crate::nth::Nth::default()))),
     Entry::service(Kinds::Echo, |_| Ok(Box::new(Service::new(Kinds::Echo)))),
     Entry::service(Kinds::Discard, |_| Ok(Box::new(Service::new(Kinds::Discard)))),
@@ -30,10 +35,15 @@ pub struct Env<'a> {
     pub place: &'a str,
     /// Opens the file of a capture.
     pub sink: &'a mut OpenSink<'a>,
+    /// Reads the file of a recording.
+    pub source: &'a mut ReadSource<'a>,
 }
 
 /// Opens a file by its path; why not, in a sentence.
 pub type OpenSink<'a> = dyn FnMut(&str) -> Result<Box<dyn Sink>, String> + 'a;
+
+/// Reads a file by its path; why not, in a sentence.
+pub type ReadSource<'a> = dyn FnMut(&str) -> Result<Vec<u8>, String> + 'a;
 
 /// Every module, for people.
 pub fn names() -> impl Iterator<Item = &'static ModInfo> {
@@ -133,4 +143,17 @@ fn open_filter(made: &mut Making<'_, '_>) -> Result<Box<dyn Module>, String> {
         filter = filter.with_file(file, (made.env.sink)(file)?, made.env.place);
     }
     Ok(Box::new(filter))
+}
+
+fn open_record(made: &mut Making<'_, '_>) -> Result<Box<dyn Module>, String> {
+    let file = made.param("file").ok_or("record needs a file: file=PATH")?;
+    let sink = (made.env.sink)(file)?;
+    Ok(Box::new(Record::new(sink, made.env.place).with_file(file)))
+}
+
+fn open_replay(made: &mut Making<'_, '_>) -> Result<Box<dyn Module>, String> {
+    let file = made.param("file").ok_or("replay needs a recording: file=PATH")?;
+    let recording = (made.env.source)(file)?;
+    let replay = Replay::new(recording).map_err(|fault| format!("{file}: {fault}"))?;
+    Ok(Box::new(replay.with_file(file)))
 }

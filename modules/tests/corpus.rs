@@ -20,6 +20,8 @@ mod ip_input;
 mod options;
 #[path = "../../stack/fuzz/src/reassembly.rs"]
 mod reassembly;
+#[path = "../../stack/fuzz/src/recording.rs"]
+mod recording;
 #[path = "../../stack/fuzz/src/request_record.rs"]
 mod request_record;
 #[path = "../../stack/fuzz/src/script.rs"]
@@ -97,6 +99,7 @@ targets! {
     ip_input: 500,
     options: 20_000,
     reassembly: 3_000,
+    recording: 20_000,
     request_record: 20_000,
     tpi_views: 20_000,
     udp_requests: 500,

@@ -4,6 +4,7 @@ mod small_kit;
 
 use millstream_core::Module;
 use millstream_modules::capture::Sink;
+use millstream_modules::recording;
 use millstream_modules::table::{Env, MakeError, make, names, service_port};
 use small_kit::*;
 
@@ -21,7 +22,16 @@ fn made(name: &str, params: &[(&str, &str)]) -> Result<Box<dyn Module>, MakeErro
         "/locked" => Err("/locked: permission denied".into()),
         _ => Ok(Box::new(Nowhere) as Box<dyn Sink>),
     };
-    make(name, params, &mut Env { place: "tap0", sink: &mut sink })
+    let mut source = |path: &str| match path {
+        "/locked" => Err("/locked: permission denied".into()),
+        "/text" => Ok(b"this is no recording".to_vec()),
+        _ => {
+            let mut bytes = Vec::new();
+            recording::head(&mut bytes, 0, "tap0");
+            Ok(bytes)
+        }
+    };
+    make(name, params, &mut Env { place: "tap0", sink: &mut sink, source: &mut source })
 }
 
 /// A stream with a module made by name and set to its parameters, as the command does it.
@@ -48,7 +58,8 @@ fn every_module_is_made_by_its_name_which_no_other_has() {
 #[test]
 fn every_module_takes_back_what_it_shows() {
     for info in names() {
-        let mut s = stack(info.name, &[("file", "/tmp/x")][..usize::from(info.name == "capture")]);
+        let needs = matches!(info.name, "capture" | "record" | "replay");
+        let mut s = stack(info.name, &[("file", "/tmp/x")][..usize::from(needs)]);
         for (key, value) in s.module().fields.0 {
             if let millstream_core::Value::Text(text) = value {
                 let set = s.p.set(s.stream, 0, key, &text);
@@ -70,11 +81,14 @@ fn errors_say_what_there_is_and_what_is_missing() {
     let error = |name, params: &[_]| made(name, params).err().unwrap().to_string();
     assert_eq!(
         error("nil", &[]),
-        "no module nil; there are null, count, impair, capture, filter, nth, echo, discard, \
-         daytime, chargen, time"
+        "no module nil; there are null, count, impair, capture, filter, record, replay, \
+         nth, echo, discard, daytime, chargen, time"
     );
     assert_eq!(error("capture", &[]), "capture needs a file: file=PATH");
     assert_eq!(error("capture", &[("file", "/locked")]), "/locked: permission denied");
+    assert_eq!(error("record", &[]), "record needs a file: file=PATH");
+    assert_eq!(error("replay", &[("file", "/locked")]), "/locked: permission denied");
+    assert_eq!(error("replay", &[("file", "/text")]), "/text: at byte 0: not a recording");
     assert!(error("capture", &[("link", "tr"), ("file", "/x")]).starts_with("link=tr: one of"));
 }
 

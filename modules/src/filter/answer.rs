@@ -33,7 +33,7 @@ pub(super) fn reflect(cx: &mut Cx<'_>, side: Side, facts: &Facts, mut msg: Msg) 
     if ports {
         exchange(bytes, facts.l4, 2);
     }
-    msg.set_flags(MsgFlags::empty());
+    msg.set_flags(MsgFlags::empty().with_trace(msg.flags().trace()));
     cx.put(side.other(), msg);
 }
 

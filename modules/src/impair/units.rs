@@ -50,12 +50,12 @@ pub(super) fn bytes_text(bytes: u64) -> String {
 }
 
 /// A number without unit, in thousandths.
-pub(super) fn thousandths(text: &str) -> Option<u64> {
+pub(crate) fn thousandths(text: &str) -> Option<u64> {
     scaled(text, 1000)
 }
 
 /// As [`thousandths`] takes it.
-pub(super) fn thousandths_text(value: u64) -> String {
+pub(crate) fn thousandths_text(value: u64) -> String {
     decimal_text(value, 1000)
 }
 

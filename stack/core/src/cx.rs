@@ -296,6 +296,11 @@ impl Cx<'_> {
         self.net.queue(queue_no(self.pair, self.side)).map_or(0, |q| q.held.len())
     }
 
+    /// Messages in the own queue on a named side.
+    pub fn queue_len_on(&self, side: Side) -> usize {
+        self.net.queue(queue_no(self.pair, side)).map_or(0, |q| q.held.len())
+    }
+
     /// Schedules the own service procedure (`qenable(9F)`).
     pub fn qenable(&mut self, side: Side) {
         self.net.qenable(queue_no(self.pair, side));

@@ -11,6 +11,7 @@ pub mod ip_input;
 pub mod offload_finish;
 pub mod options;
 pub mod reassembly;
+pub mod recording;
 pub mod request_record;
 pub mod script;
 pub mod tpi_views;

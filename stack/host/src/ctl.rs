@@ -32,7 +32,7 @@ mod request;
 mod server;
 mod sink;
 
-pub use catalog::{About, make, modules, place};
+pub use catalog::{About, make, modules, place, read_recording};
 pub use client::{Client, pick, running};
 pub use error::CtlError;
 pub use ping::Echo;

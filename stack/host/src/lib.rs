@@ -9,6 +9,7 @@ mod checksum;
 pub mod ctl;
 mod end;
 mod inlet;
+pub mod offline;
 pub mod plan;
 mod poller;
 mod shard;

@@ -59,6 +59,44 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The type with this number; `None` for one that is not known here.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        const ALL: [Kind; 24] = [
+            Kind::Data,
+            Kind::Proto,
+            Kind::Break,
+            Kind::PassFp,
+            Kind::Sig,
+            Kind::Delay,
+            Kind::Ctl,
+            Kind::Ioctl,
+            Kind::SetOpts,
+            Kind::IocAck,
+            Kind::IocNak,
+            Kind::PcProto,
+            Kind::PcSig,
+            Kind::Read,
+            Kind::Flush,
+            Kind::Stop,
+            Kind::Start,
+            Kind::Hangup,
+            Kind::Error,
+            Kind::CopyIn,
+            Kind::CopyOut,
+            Kind::IocData,
+            Kind::Unhangup,
+            Kind::Cmd,
+        ];
+        let mut at = 0;
+        while at < ALL.len() {
+            if ALL[at] as u8 == number {
+                return Some(ALL[at]);
+            }
+            at += 1;
+        }
+        None
+    }
+
     /// True for types that ignore flow control and go ahead of all bands.
     #[inline]
     pub const fn is_high_priority(self) -> bool {
@@ -115,6 +153,16 @@ impl MsgFlags {
     /// No flag.
     pub const fn empty() -> Self {
         Self(0)
+    }
+
+    /// The flags as a number, to be written down: without the trace.
+    pub const fn bits(self) -> u16 {
+        self.with_trace(0).0
+    }
+
+    /// The flags of a number that [`MsgFlags::bits`] gave.
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits).with_trace(0)
     }
 
     /// True when all flags of `other` are set.

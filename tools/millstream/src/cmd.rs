@@ -17,6 +17,7 @@ mod pop;
 mod push;
 mod rates;
 mod remove;
+mod replay;
 mod set;
 mod stat;
 mod unlink;
@@ -62,6 +63,7 @@ enum Command {
     Pop(pop::Pop),
     Insert(insert::Insert),
     Remove(remove::Remove),
+    Replay(replay::Replay),
     Set(set::Set),
     Link(link::Link),
     Unlink(unlink::Unlink),
@@ -85,6 +87,7 @@ impl Command {
             Self::Pop(command) => command.run(common),
             Self::Insert(command) => command.run(common),
             Self::Remove(command) => command.run(common),
+            Self::Replay(command) => command.run(common),
             Self::Set(command) => command.run(common),
             Self::Link(command) => command.run(common),
             Self::Unlink(command) => command.run(common),

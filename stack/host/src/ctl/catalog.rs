@@ -7,6 +7,7 @@ use super::sink::Writers;
 use millstream_core::{Module, Perimeter, PlumbError};
 use millstream_modules::table::{self, Env};
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 
 /// What the table says of a module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,9 +42,28 @@ pub fn make(
 ) -> Result<Box<dyn Module>, String> {
     let params: Vec<(&str, &str)> = params.iter().map(|Param(k, v)| (&**k, &**v)).collect();
     let mut open = |path: &str| writers.open(path);
-    let mut env = Env { place: stream, sink: &mut open };
+    let mut source = read_recording;
+    let mut env = Env { place: stream, sink: &mut open, source: &mut source };
     table::make(name, &params, &mut env).map_err(|e| e.to_string())
 }
+
+/// Reads a recording.
+///
+/// # Errors
+/// A sentence.
+pub fn read_recording(path: &str) -> Result<Vec<u8>, String> {
+    let refused = |e: std::io::Error| format!("cannot read the recording {path}: {e}");
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(refused)?;
+    file.take(RECORDING_MAX + 1).read_to_end(&mut bytes).map_err(refused)?;
+    if bytes.len() as u64 > RECORDING_MAX {
+        return Err(format!("the recording {path} is longer than {RECORDING_MAX} bytes"));
+    }
+    Ok(bytes)
+}
+
+/// Bytes of a recording, which is held in memory while it is played.
+const RECORDING_MAX: u64 = 1 << 30;
 
 /// Puts a module in, at a position from the bottom or at the top, and sets its parameters; all of
 /// it or nothing. Where it is then.
