@@ -73,7 +73,8 @@ pub fn echo(lab: &Lab, core: Option<usize>, mode: Mode) -> Result<Running, Troub
     on_tap(lab, core, mode, |stack| {
         let stream = bound(stack.shard.core(), stack.udp, lab.echo())?;
         set_option(stack.shard.core(), stream, option::SUPER_DATAGRAMS)?;
-        Ok(stack.shard.core().push(stream, Box::new(Echo)).map_err(|why| why.to_string())?)
+        stack.shard.core().push(stream, Box::new(Echo)).map_err(|why| why.to_string())?;
+        Ok(())
     })
 }
 

@@ -347,7 +347,7 @@ fn below_a_transport_requests_and_packets_are_matched_alike_and_above_udp_its_pr
 fn a_successor_takes_rules_counts_and_file_and_refuses_what_is_not_a_filters() {
     let mut s = filter("count udp");
     s.through(&[udp(A, B, 1, 2)]);
-    let mut old = s.p.pop(s.stream).unwrap();
+    let mut old = s.p.pop(s.stream).unwrap().done().unwrap();
     let state = old.export().unwrap();
     let mut new = Filter::new(Link::Ip);
     new.import(state).unwrap();

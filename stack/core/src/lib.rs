@@ -60,7 +60,7 @@ pub use mux::{Lower, Mux, MuxInfo, Upper};
 pub use net::Event;
 pub use perimeter::{Config, NodeId, Perimeter, StreamId, Turn};
 pub use pipe::Passed;
-pub use plumb::{NodeView, PlumbError};
+pub use plumb::{Change, NodeView, PlumbError, Ticket};
 pub use queue::{Flush, Side};
 pub use rng::Rng;
 pub use setopts::SetOptions;

@@ -181,6 +181,10 @@ impl Marks {
 pub enum Step {
     /// It is done.
     Done,
+    /// It waits for something: [`Cx::open_done`] or [`Cx::close_done`] says that it is done.
+    /// Until then high-priority messages (the answers that it waits for) come to the module's put
+    /// procedures, and timers run; what else comes is held in order.
+    Pending,
 }
 
 /// The state that a module hands to its successor: moved, not serialised.

@@ -3,7 +3,7 @@
 use crate::cx::Cx;
 use crate::device::LinkInfo;
 use crate::errno::Errno;
-use crate::module::{Fields, Invalid, Marks, Step};
+use crate::module::{Fields, Invalid, Marks, Refused, State, Step};
 use crate::slab::Key;
 use millstream_msg::{Msg, MsgList};
 
@@ -115,6 +115,16 @@ pub trait Mux: Send + 'static {
     /// A timer set with [`Cx::timer`] has expired.
     fn timer(&mut self, cx: &mut Cx<'_>, token: u64) {
         let _ = (cx, token);
+    }
+
+    /// Gives the state to a successor: uppers, lowers and all that is known of them.
+    fn export(&mut self) -> Option<State> {
+        None
+    }
+
+    /// Takes the state of a predecessor, or gives it back.
+    fn import(&mut self, state: State) -> Result<(), Refused> {
+        Err(Refused { why: "this multiplexor takes no state", state })
     }
 
     /// Sets a parameter while running.

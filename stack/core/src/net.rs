@@ -6,9 +6,10 @@ use crate::flow::{Bands, Due};
 use crate::head::HeadEvent;
 use crate::ioctl::Unknown;
 use crate::module::{Drop, Marks};
+use crate::plumb::Answer;
 use crate::queue::{Queue, SERVICE, Side};
 use crate::rng::Rng;
-use crate::slab::Slab;
+use crate::slab::{Key, Slab};
 use crate::stat::{NodeStat, Stats};
 use crate::timer::Timers;
 use crate::trace::End;
@@ -18,7 +19,7 @@ use alloc::vec::Vec;
 use millstream_msg::{Msg, MsgList, Pool};
 
 /// What the host has to know after a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// Something happened at a stream head.
@@ -31,6 +32,8 @@ pub enum Event {
     ReadResumed(crate::NodeId),
     /// The device has failed with this error; its stream was hung up.
     DeviceGone(crate::NodeId, crate::Errno),
+    /// A change of a stream that was pending has come to its end.
+    Changed(crate::Ticket, Result<(), crate::PlumbError>),
 }
 
 /// A pair of queues of one node in one stream.
@@ -70,6 +73,8 @@ pub(crate) enum Role {
     Sole,
     /// The bottom of a stream above a multiplexor.
     Upper,
+    /// As `Upper`, while the multiplexor has not finished opening it.
+    Opening,
     /// The top of a stream linked below a multiplexor.
     Lower,
     /// The bottom of one end of a pipe; its cookie is the bottom pair of the other, or `NO_MATE`.
@@ -122,12 +127,14 @@ pub(crate) struct Net {
     /// Wall clock minus `now`, in nanoseconds.
     pub(crate) wall_offset: u64,
     pub(crate) events: VecDeque<Event>,
-    /// Back-enabled muxes and heads to call between dispatches.
+    /// Back-enabled muxes and heads to call between dispatches; `NONE`: the first of `answers`.
     pub(crate) relieved: VecDeque<QueueNo>,
     /// M_IOCTLs that a multiplexor did not know, to be obeyed between dispatches.
     pub(crate) unknown: VecDeque<Unknown>,
     /// The last identifier of an ioctl.
     pub(crate) ioc_ids: u32,
+    /// Pairs whose pending open or close has come to its end, and how.
+    pub(crate) answers: VecDeque<(Key, Answer)>,
     /// Messages put to a place that does not exist.
     pub(crate) stale: u64,
     /// What is looked at from outside, if anything.

@@ -9,6 +9,7 @@ use crate::ioctl::Links;
 use crate::module::Module;
 use crate::mux::{Lower, Mux, Upper};
 use crate::net::{Event, Net, QueueNo, Role, queue_no, side_of};
+use crate::plumb::{Changes, gate};
 use crate::queue::{BANDED, ENABLED, RELIEVED, SERVICE, Side};
 use crate::rng::Rng;
 use crate::slab::{Key, Slab};
@@ -34,6 +35,7 @@ pub struct Perimeter {
     pub(crate) until_timed: u64,
     /// The last mark that a trace gave.
     pub(crate) trace_mark: u8,
+    pub(crate) changes: Changes,
 }
 
 /// Names a node.
@@ -82,6 +84,9 @@ pub(crate) enum Node {
     Head(Box<Head>),
     /// With its pair.
     Module(Box<dyn Module>, u32),
+    /// A module whose open or close is pending: a variant of its own, so that a hop does not pay
+    /// for it.
+    Pending(Box<dyn Module>, u32),
     Mux(Box<dyn Mux>),
     /// With its pair.
     Driver(Box<Driver>, u32),
@@ -122,6 +127,7 @@ impl Perimeter {
                 relieved: VecDeque::with_capacity(64),
                 unknown: VecDeque::new(),
                 ioc_ids: 0,
+                answers: VecDeque::new(),
                 stale: 0,
                 watch: None,
             },
@@ -129,6 +135,7 @@ impl Perimeter {
             clock: config.clock,
             until_timed: if config.clock.is_some() { SAMPLE_EVERY } else { u64::MAX },
             trace_mark: 0,
+            changes: Changes::default(),
         }
     }
 
@@ -398,9 +405,11 @@ impl Perimeter {
                 let pair = cx.net.pairs.key_at(queue >> 1).expect("the pair was just read");
                 match role {
                     Role::Lower => mux.lrput_batch(&mut cx, Lower { pair, cookie }, batch),
+                    Role::Opening => gate::upper(&mut **mux, &mut cx, pair, cookie, batch),
                     _ => mux.uwput_batch(&mut cx, Upper { pair, cookie }, batch),
                 }
             }
+            Some(Node::Pending(module, _)) => gate::module(&mut **module, &mut cx, batch),
             other => put_end(other, cx.net, node, queue >> 1, batch),
         }
         cx.end();
@@ -443,7 +452,7 @@ impl Perimeter {
                 }
             }
             // A head's reader and a device's readiness serve these queues.
-            Some(Node::Head(_) | Node::Driver(..) | Node::Pipe) | None => {}
+            Some(Node::Head(_) | Node::Driver(..) | Node::Pending(..) | Node::Pipe) | None => {}
         }
         cx.end();
         self.net.reopen();
@@ -452,7 +461,7 @@ impl Perimeter {
     /// Flow control ahead of the end of a stream has gone.
     fn relieve_end(&mut self, queue: QueueNo) {
         let (pair_no, side) = (queue >> 1, side_of(queue));
-        let Some(pair) = self.net.pairs.at_mut(pair_no) else { return };
+        let Some(pair) = self.net.pairs.at_mut(pair_no) else { return self.take_answer() };
         if !pair.queues[side as usize].has(RELIEVED) {
             return;
         }
@@ -475,13 +484,13 @@ impl Perimeter {
                 }
             }
             // A module without a service procedure cannot wait.
-            Some(Node::Module(..) | Node::Pipe) | None => {}
+            Some(Node::Module(..) | Node::Pending(..) | Node::Pipe) | None => {}
         }
     }
 
     fn fire(&mut self, node: u32, token: u64) {
         match self.nodes.at_mut(node) {
-            Some(Node::Module(module, pair)) => {
+            Some(Node::Module(module, pair) | Node::Pending(module, pair)) => {
                 let mut cx = Cx::new(&mut self.net, node, *pair, Side::Read);
                 module.timer(&mut cx, token);
             }
@@ -494,6 +503,7 @@ impl Perimeter {
                     head.ioctl_timer(&mut self.net, stream.top);
                 }
             }
+            None if node == crate::net::NONE => self.change_is_late(token),
             _ => {}
         }
     }
@@ -544,9 +554,13 @@ impl Perimeter {
 
 /// Puts one message to a node that is no module.
 fn put_elsewhere(node: Option<&mut Node>, cx: &mut Cx<'_>, queue: QueueNo, msg: Msg) {
-    let Some(Node::Mux(mux)) = node else {
-        let number = cx.node;
-        return put_end(node, cx.net, number, queue >> 1, single(msg));
+    let mux = match node {
+        Some(Node::Mux(mux)) => mux,
+        Some(Node::Pending(module, _)) => return gate::module(&mut **module, cx, single(msg)),
+        node => {
+            let number = cx.node;
+            return put_end(node, cx.net, number, queue >> 1, single(msg));
+        }
     };
     let Some(pair) = cx.net.pairs.key_at(queue >> 1) else { return cx.net.lose(msg) };
     let Some((role, cookie)) = cx.net.pairs.get(pair).map(|p| (p.role, p.cookie)) else {
@@ -554,6 +568,7 @@ fn put_elsewhere(node: Option<&mut Node>, cx: &mut Cx<'_>, queue: QueueNo, msg: 
     };
     match role {
         Role::Lower => mux.lrput(cx, Lower { pair, cookie }, msg),
+        Role::Opening => gate::upper(&mut **mux, cx, pair, cookie, single(msg)),
         _ => mux.uwput(cx, Upper { pair, cookie }, msg),
     }
 }
@@ -574,7 +589,7 @@ fn put_end(end: Option<&mut Node>, net: &mut Net, node: u32, pair: u32, batch: M
             driver.put(net, NodeId(Key { index: node, generation }), pair, batch);
         }
         Node::Pipe => crate::pipe::cross(net, node, pair, batch),
-        Node::Module(..) | Node::Mux(_) => {}
+        Node::Module(..) | Node::Pending(..) | Node::Mux(_) => {}
     }
 }
 

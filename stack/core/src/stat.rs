@@ -3,6 +3,7 @@
 use crate::module::Drop;
 use crate::net::NONE;
 use alloc::vec::Vec;
+use millstream_msg::MsgList;
 
 /// Counters of one node. Index 0 is the read side (up), 1 the write side (down).
 #[derive(Clone, Debug, Default)]
@@ -130,6 +131,25 @@ impl Stats {
     pub(crate) fn of(&mut self, node: u32) -> &mut NodeStat {
         let place = self.place(node) as usize;
         &mut self.records[place].rest
+    }
+
+    /// Takes messages back that came in: they will come again.
+    pub(crate) fn uncount(&mut self, node: u32, side: usize, messages: &MsgList) {
+        if messages.is_empty() {
+            return;
+        }
+        let place = self.place(node) as usize;
+        let Record { straight, single_bytes, rest } = &mut self.records[place];
+        let (msgs, bytes) = (messages.len() as u64, u64::from(messages.bytes()));
+        // Where they were counted is not known: what `rest` has too little is taken from there.
+        let more = msgs.saturating_sub(rest.msgs_in[side]);
+        rest.msgs_in[side] -= msgs - more;
+        straight[side] -= more;
+        rest.msgs_out[side] += more;
+        rest.calls[side] += more;
+        let more = bytes.saturating_sub(rest.bytes_in[side]);
+        rest.bytes_in[side] -= bytes - more;
+        single_bytes[side] -= more;
     }
 
     /// The counters of a node, for people.

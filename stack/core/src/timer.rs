@@ -131,6 +131,25 @@ impl Timers {
         }
     }
 
+    /// Takes the timers of an owner: tokens and deadlines.
+    pub(crate) fn take_all(&mut self, owner: u32) -> Vec<(u64, u64)> {
+        let taken: Vec<_> = (self.index.iter())
+            .filter(|((o, _), _)| *o == owner)
+            .map(|(&(_, token), armed)| (token, armed.deadline_ns))
+            .collect();
+        for (token, _) in &taken {
+            self.cancel(owner, *token);
+        }
+        taken
+    }
+
+    /// Sets timers that were taken.
+    pub(crate) fn give_all(&mut self, owner: u32, timers: Vec<(u64, u64)>) {
+        for (token, deadline_ns) in timers {
+            self.set(owner, token, deadline_ns);
+        }
+    }
+
     /// The next timer that has expired at `now_ns`.
     pub(crate) fn expire(&mut self, now_ns: u64) -> Option<(u32, u64)> {
         let until = now_ns >> TICK_SHIFT;

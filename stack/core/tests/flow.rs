@@ -356,7 +356,7 @@ fn a_full_head_blocks_the_device_until_it_is_read() {
     }
     let blocked = |p: &mut Perimeter| {
         let events: Vec<Event> = std::iter::from_fn(|| p.event()).collect();
-        let count = |wanted| events.iter().filter(|&&event| event == wanted).count();
+        let count = |wanted| events.iter().filter(|event| **event == wanted).count();
         (count(Event::ReadBlocked(driver)), count(Event::ReadResumed(driver)))
     };
     assert_eq!(blocked(&mut p), (1, 0), "told once, however often it is polled");

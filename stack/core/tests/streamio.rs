@@ -38,7 +38,7 @@ impl Module for Refuses {
 const EPROTO: &[u8] = &[Errno::EPROTO.0 as u8];
 
 fn push(line: &mut Line, name: &str) -> Result<(), Errno> {
-    line.p.push_named(line.stream, name, make)
+    line.p.push_named(line.stream, name, make).map(drop)
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn r_i_push_and_i_pop_on_a_failed_stream_give_the_recorded_error() {
 fn i_pop_takes_the_topmost_module() {
     let mut line = line_with(Null);
     push(&mut line, "polite").unwrap();
-    assert_eq!(line.p.pop_top(line.stream).unwrap().info().name, "polite");
+    assert_eq!(line.p.pop_top(line.stream).unwrap().done().unwrap().info().name, "polite");
     assert_eq!(line.p.list(line.stream).unwrap(), ["null", "probe"]);
 }
 

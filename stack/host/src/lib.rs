@@ -5,6 +5,7 @@
 //! thread sees it.
 #![deny(unsafe_code)]
 
+mod change;
 mod checksum;
 pub mod ctl;
 mod end;

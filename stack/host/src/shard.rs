@@ -1,5 +1,6 @@
 //! shard: a perimeter with a thread's event loop.
 
+use crate::change::Waiters;
 use crate::checksum;
 use crate::end::{EndShared, EndSlot};
 use crate::inlet::{Handle, Inlet, Post};
@@ -24,6 +25,7 @@ pub struct Shard {
     devices: Vec<DeviceSlot>,
     inlet: Arc<Inlet>,
     ends: HashMap<StreamId, EndSlot>,
+    waiters: Waiters,
     start: Instant,
     polling: bool,
     notices: Vec<Notice>,
@@ -137,6 +139,7 @@ impl Shard {
             devices: Vec::new(),
             inlet,
             ends: HashMap::new(),
+            waiters: Waiters::default(),
             start: Instant::now(),
             polling: config.polling,
             notices: Vec::new(),
@@ -153,6 +156,10 @@ impl Shard {
     /// The perimeter, between turns.
     pub fn core(&mut self) -> &mut Perimeter {
         &mut self.core
+    }
+
+    pub(crate) fn waiters(&mut self) -> &mut Waiters {
+        &mut self.waiters
     }
 
     /// Opens a stream on a device.
@@ -244,7 +251,8 @@ impl Shard {
             slot.flush(&mut self.core);
         }
         match self.core.close(stream) {
-            Ok(()) | Err(PlumbError::NoStream) => {}
+            // A pending close goes on by itself: nobody waits for it.
+            Ok(_) | Err(PlumbError::NoStream | PlumbError::Closed) => {}
             Err(other) => debug_assert!(false, "closing an open stream: {other}"),
         }
     }
@@ -359,6 +367,7 @@ impl Shard {
                     slot.hot = true;
                 }),
                 Event::DeviceGone(driver, errno) => self.device_gone(driver, errno),
+                Event::Changed(ticket, result) => self.waiters.tell(ticket, &result),
                 _ => {}
             }
         }
@@ -398,6 +407,7 @@ impl Shard {
     /// Tells ends and callers that nothing will come any more.
     fn shut(&mut self) {
         self.inlet.close();
+        self.waiters.clear();
         for (_, slot) in self.ends.drain() {
             slot.shared.fail(Errno::ENXIO);
         }

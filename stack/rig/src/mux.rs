@@ -134,6 +134,7 @@ impl RigMux {
         let (stream, _) = self.perimeter.open_device(&name, Box::new(Probe::with_caps(caps)));
         self.perimeter.push(stream, Neighbour::below(&handle)).expect("a fresh stream");
         let lower = self.perimeter.link(self.mux, stream).expect("the lower links");
+        let lower = lower.done().expect("a fresh stream waits for nothing");
         self.lowers.push((stream, handle, lower));
         self.run();
         self.lowers.len() - 1

@@ -259,7 +259,8 @@ impl Rig {
         let stream = self.stream;
         let removed = watch::nothing_dropped(&mut self.perimeter, |p| p.remove(stream, POS));
         self.present = false;
-        let module = removed.expect("the module is in the rig");
+        let module = removed.expect("the module is in the rig").done();
+        let module = module.expect("its close is not pending: `perimeter` waits for one");
         self.run();
         module
     }

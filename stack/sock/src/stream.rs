@@ -1,7 +1,7 @@
 //! A stream: putmsg and getmsg, and the modules in between.
 
 use crate::stack::lock;
-use millstream_core::{Errno, Got, Module, Perimeter, PlumbError};
+use millstream_core::{Change, Errno, Got, Module, Perimeter, PlumbError};
 use millstream_host::{End, EndError};
 use millstream_msg::{Band, Kind, Msg, Pool};
 use std::io;
@@ -158,7 +158,7 @@ impl Stream {
     /// [`PlumbError`], or that the stack has stopped, as an I/O error.
     pub fn push(&self, module: Box<dyn Module>) -> io::Result<()> {
         let stream = self.end.stream();
-        self.plumb(move |core| core.push(stream, module))
+        self.replumb(move |core| core.push(stream, module))
     }
 
     /// Takes the topmost module out (`I_POP`); what it held goes on its way.
@@ -167,7 +167,7 @@ impl Stream {
     /// As [`Stream::push`].
     pub fn pop(&self) -> io::Result<()> {
         let stream = self.end.stream();
-        self.plumb(move |core| core.pop(stream).map(drop))
+        self.replumb(move |core| core.pop(stream))
     }
 
     /// Names of the modules and of what is at the bottom, top down (`I_LIST`).
@@ -203,6 +203,15 @@ impl Stream {
 
     fn change(&self, change: impl FnOnce(&mut Waits)) {
         change(&mut self.waits.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// A change of the stream, waited for to its end.
+    fn replumb<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Perimeter) -> Result<Change<T>, PlumbError> + Send + 'static,
+    ) -> io::Result<()> {
+        let ended = self.end.handle().change(work, |why| why);
+        ended.map_err(io::Error::other)?.map(drop).map_err(io::Error::other)
     }
 
     fn plumb<T: Send + 'static>(

@@ -179,17 +179,24 @@ impl Perimeter {
             LinkCommand::Unlink(_) | LinkCommand::UnlinkPersistent(_) => {
                 let lowers = self.links_of(control, mux, command);
                 return lowers.into_iter().try_fold(0, |_, lower| {
+                    self.may_change(lower)?;
                     self.unlink(lower).map_err(|why| errno(&why))?;
                     Ok(0)
                 });
             }
         };
+        self.may_change(lower)?;
         self.link(mux, lower).map_err(|why| errno(&why))?;
         // A number is unique as long as fewer than 2^31 links are made.
         self.links.last = self.links.last.checked_add(1).unwrap_or(1);
         let muxid = self.links.last;
         self.links.list.push(Link { muxid, mux, lower, control, closing: false });
         Ok(muxid)
+    }
+
+    /// An ioctl is answered at once: it does not wait for a change that is pending.
+    fn may_change(&self, lower: StreamId) -> Result<(), Errno> {
+        if self.pending(lower).is_some() { Err(Errno::EAGAIN) } else { Ok(()) }
     }
 
     /// Streams whose links an unlink command names.

@@ -1,10 +1,11 @@
 //! Putting modules in and taking them out while messages are under way.
 
 use super::error::PlumbError;
-use crate::module::Module;
+use super::pending::{Before, Change, Doing, Op, Place, Progress};
+use crate::module::{ModInfo, Module, Step};
 use crate::net::{NONE, Role};
 use crate::perimeter::{Node, Perimeter, StreamId};
-use crate::queue::SERVICE;
+use crate::queue::{NO_ENABLE, SERVICE};
 use alloc::boxed::Box;
 
 /// More modules than anybody stacks by hand; a loop in a script stops here.
@@ -15,22 +16,24 @@ impl Perimeter {
     ///
     /// # Errors
     /// See [`PlumbError`].
-    pub fn push(&mut self, stream: StreamId, module: Box<dyn Module>) -> Result<(), PlumbError> {
-        let count = self.modules(stream)?.len();
-        self.insert(stream, count, module)
+    pub fn push(
+        &mut self,
+        stream: StreamId,
+        module: Box<dyn Module>,
+    ) -> Result<Change, PlumbError> {
+        self.insert_at(stream, Place::Top, module)
     }
 
     /// Takes the topmost module out (`I_POP`); what it held goes on its way.
     ///
     /// # Errors
     /// See [`PlumbError`].
-    pub fn pop(&mut self, stream: StreamId) -> Result<Box<dyn Module>, PlumbError> {
-        let count = self.modules(stream)?.len();
-        self.remove(stream, count.saturating_sub(1))
+    pub fn pop(&mut self, stream: StreamId) -> Result<Change<Box<dyn Module>>, PlumbError> {
+        self.remove_at(stream, Place::Top)
     }
 
     /// Puts a module in at a position counted from the bottom: 0 is just above the driver or
-    /// multiplexor. Works on linked streams too.
+    /// multiplexor. Works on linked streams too. What comes while its open is pending waits.
     ///
     /// # Errors
     /// See [`PlumbError`]; the module's `open` may refuse.
@@ -39,69 +42,206 @@ impl Perimeter {
         stream: StreamId,
         pos: usize,
         module: Box<dyn Module>,
-    ) -> Result<(), PlumbError> {
+    ) -> Result<Change, PlumbError> {
+        self.insert_at(stream, Place::At(pos), module)
+    }
+
+    /// Takes the module at a position out. Messages in its inboxes are put through it, what it
+    /// holds is emitted in order, then its neighbours are joined: nothing is lost. A module whose
+    /// close is pending goes at the end of the stream's close time, whatever it says.
+    ///
+    /// # Errors
+    /// See [`PlumbError`].
+    pub fn remove(
+        &mut self,
+        stream: StreamId,
+        pos: usize,
+    ) -> Result<Change<Box<dyn Module>>, PlumbError> {
+        self.remove_at(stream, Place::At(pos))
+    }
+
+    fn insert_at(
+        &mut self,
+        stream: StreamId,
+        place: Place,
+        module: Box<dyn Module>,
+    ) -> Result<Change, PlumbError> {
+        if self.is_busy(stream)? {
+            return Ok(self.later(stream, Op::Insert(place, module)));
+        }
+        let progress = self.insert_now(stream, place, module)?;
+        Ok(self.begun(stream, progress))
+    }
+
+    fn remove_at(
+        &mut self,
+        stream: StreamId,
+        place: Place,
+    ) -> Result<Change<Box<dyn Module>>, PlumbError> {
+        if self.is_busy(stream)? {
+            return Ok(self.later(stream, Op::Remove(place)));
+        }
+        let progress = self.remove_now(stream, place)?;
+        Ok(self.begun(stream, progress))
+    }
+
+    pub(super) fn insert_now(
+        &mut self,
+        stream: StreamId,
+        place: Place,
+        module: Box<dyn Module>,
+    ) -> Result<Progress<()>, PlumbError> {
         self.spill_slot();
         let modules = self.modules(stream)?;
+        let pos = match place {
+            Place::Top => modules.len(),
+            Place::At(pos) => pos,
+        };
         if pos > modules.len() {
             return Err(PlumbError::NoPosition { pos, modules: modules.len() });
         }
         if modules.len() >= MODULES_MAX {
             return Err(PlumbError::TooMany);
         }
-        let s = self.streams.get(stream.0).ok_or(PlumbError::NoStream)?;
-        let below = if pos == 0 { s.bottom } else { modules[pos - 1] };
+        let below = if pos == 0 { self.bottom_of(stream) } else { modules[pos - 1] };
         let above = self.net.pairs.at(below).map_or(NONE, |pair| pair.up);
         let info = module.info();
-        let service = [info.rsrv, info.wsrv].map(|has| if has { SERVICE } else { 0 });
         let node = self.add_node(Node::Module(module, NONE));
-        let pair = self.new_pair(node.0.index, Role::Sole, [info.read, info.write], service);
+        let pair = self.new_pair(node.0.index, Role::Sole, [info.read, info.write], services(info));
         if let Some(p) = self.net.pairs.at_mut(pair) {
             (p.stream, p.up, p.down) = (stream.0.index, above, below);
         }
         self.relink(below, above, pair, pair);
         self.settle(stream);
-        let mut cx = Self::cx_for(&mut self.net, node.0.index, pair);
+        let mut opened = Ok(Step::Done);
         if let Some(Node::Module(module, at)) = self.nodes.get_mut(node.0) {
             *at = pair;
-            if let Err(errno) = module.open(&mut cx) {
+            opened = module.open(&mut Self::cx_for(&mut self.net, node.0.index, pair));
+        }
+        match opened {
+            Ok(Step::Done) => {
+                self.wake_before(pair);
+                Ok(Progress::Done(()))
+            }
+            Ok(Step::Pending) => {
+                self.shut(stream, pair);
+                Ok(Progress::Wait(Doing::Open { pair, before: None }))
+            }
+            Err(errno) => {
                 self.emit_held(pair);
                 self.take_out(stream, pair);
-                return Err(PlumbError::Refused(errno));
+                Err(PlumbError::Refused(errno))
             }
         }
-        // Writers that wait for what is now behind the new module must not be stranded (C30).
-        for queue in Self::queues_of(pair) {
-            self.net.backenable(queue);
-        }
-        Ok(())
     }
 
-    /// Takes the module at a position out. Messages in its inboxes are put through it, what it
-    /// holds is emitted in order, then its neighbours are joined: nothing is lost.
-    ///
-    /// # Errors
-    /// See [`PlumbError`].
-    pub fn remove(&mut self, stream: StreamId, pos: usize) -> Result<Box<dyn Module>, PlumbError> {
-        let modules = self.modules(stream)?;
-        let Some(&pair) = modules.get(pos) else {
-            return Err(PlumbError::NoPosition { pos, modules: modules.len() });
-        };
+    pub(super) fn remove_now(
+        &mut self,
+        stream: StreamId,
+        place: Place,
+    ) -> Result<Progress<Box<dyn Module>>, PlumbError> {
+        let pair = self.pair_at(stream, place)?;
+        self.leave(stream, pair)
+    }
+
+    /// Lets a module leave.
+    pub(super) fn leave(
+        &mut self,
+        stream: StreamId,
+        pair: u32,
+    ) -> Result<Progress<Box<dyn Module>>, PlumbError> {
         self.drain_module(pair);
-        let node = self.net.pairs.at(pair).map_or(NONE, |p| p.node);
-        if let Some(Node::Module(module, _)) = self.nodes.at_mut(node) {
-            module.close(&mut Self::cx_for(&mut self.net, node, pair));
+        let node = self.node_of(pair);
+        if let Some(Node::Module(module, _)) = self.nodes.at_mut(node)
+            && module.close(&mut Self::cx_for(&mut self.net, node, pair)) == Step::Pending
+        {
+            self.shut(stream, pair);
+            return Ok(Progress::Wait(Doing::Leave { pair }));
         }
         self.emit_held(pair);
-        self.take_out(stream, pair).ok_or(PlumbError::NoStream)
+        self.take_out(stream, pair).map(Progress::Done).ok_or(PlumbError::NoStream)
+    }
+
+    /// The pending open of a module has ended: it takes its place, or goes again and the one
+    /// before it comes back.
+    pub(super) fn opened(
+        &mut self,
+        stream: StreamId,
+        pair: u32,
+        before: Option<Before>,
+        result: Result<(), PlumbError>,
+    ) -> Result<(), PlumbError> {
+        let node = self.node_of(pair);
+        match (&result, before) {
+            (Ok(()), before) => {
+                if let Some(mut old) = before {
+                    // Its close can wait for nothing any more: the place is taken.
+                    old.module.close(&mut Self::cx_for(&mut self.net, node, pair));
+                }
+                let module = self.take_module(node);
+                self.admit(stream, pair, module);
+            }
+            (Err(_), Some(old)) => {
+                self.net.timers.cancel_all(node);
+                self.net.timers.give_all(node, old.timers);
+                self.admit(stream, pair, Some(old.module));
+            }
+            (Err(_), None) => {
+                self.emit_held(pair);
+                self.take_out(stream, pair);
+            }
+        }
+        result
+    }
+
+    /// Closes the gate before a module whose open or close is pending: ordinary messages wait in
+    /// its queues, which flow control looks at.
+    pub(super) fn shut(&mut self, stream: StreamId, pair: u32) {
+        let node = self.node_of(pair);
+        if let Some(module) = self.take_module(node)
+            && let Some(place) = self.nodes.at_mut(node)
+        {
+            *place = Node::Pending(module, pair);
+        }
+        self.set_flags(pair, [SERVICE | NO_ENABLE; 2]);
+        self.settle(stream);
+        self.wake_before(pair);
+    }
+
+    /// Gives a place to a module for good: what waited for it is put to it first.
+    pub(super) fn admit(&mut self, stream: StreamId, pair: u32, module: Option<Box<dyn Module>>) {
+        let node = self.node_of(pair);
+        let Some(module) = module else { return };
+        let info = module.info();
+        if let Some(place) = self.nodes.at_mut(node) {
+            *place = Node::Module(module, pair);
+        }
+        self.set_flags(pair, services(info));
+        self.set_pair_marks(pair, [info.read, info.write]);
+        self.settle(stream);
+        for queue in Self::queues_of(pair) {
+            self.put_again(queue);
+        }
+        self.wake_before(pair);
+    }
+
+    /// The module of a node; a place without one is left.
+    pub(super) fn take_module(&mut self, node: u32) -> Option<Box<dyn Module>> {
+        match self.nodes.at_mut(node)? {
+            Node::Module(module, _) | Node::Pending(module, _) => {
+                // Of no size: nothing is allocated.
+                Some(core::mem::replace(module, Box::new(Nobody)))
+            }
+            _ => None,
+        }
     }
 
     /// Lets a module that leaves work off its inboxes and emit what it holds.
-    fn drain_module(&mut self, pair: u32) {
+    pub(super) fn drain_module(&mut self, pair: u32) {
         self.spill_slot();
-        let node = self.net.pairs.at(pair).map_or(NONE, |p| p.node);
+        let node = self.node_of(pair);
         for queue in Self::queues_of(pair) {
-            self.run_inbox(queue);
-            self.spill_slot();
+            self.run_now(queue);
         }
         if let Some(Node::Module(module, _)) = self.nodes.at_mut(node) {
             module.drain(&mut Self::cx_for(&mut self.net, node, pair));
@@ -110,9 +250,9 @@ impl Perimeter {
     }
 
     /// Sends what a module's queues hold on its way.
-    fn emit_held(&mut self, pair: u32) {
+    pub(super) fn emit_held(&mut self, pair: u32) {
         self.spill_slot();
-        let node = self.net.pairs.at(pair).map_or(NONE, |p| p.node);
+        let node = self.node_of(pair);
         for queue in Self::queues_of(pair) {
             let held = self.net.flushq(queue, crate::Flush::All, None);
             if held.is_empty() {
@@ -125,27 +265,42 @@ impl Perimeter {
     }
 
     /// Unlinks a drained module's pair and gives its box back.
-    fn take_out(&mut self, stream: StreamId, pair: u32) -> Option<Box<dyn Module>> {
+    pub(super) fn take_out(&mut self, stream: StreamId, pair: u32) -> Option<Box<dyn Module>> {
         let key = self.net.pairs.key_at(pair)?;
         let (up, down, node) = {
             let p = self.net.pairs.at(pair)?;
             (p.up, p.down, p.node)
         };
-        let queues = Self::queues_of(pair);
         // Whoever waits for the leaving queues asks again at what is behind them (C30).
-        for queue in queues {
+        for queue in Self::queues_of(pair) {
             if self.net.is_wanted(queue) {
                 self.net.backenable(queue);
             }
         }
+        self.forward_inboxes(pair);
         self.relink(down, up, up, down);
         let removed = self.net.pairs.remove(key)?;
         self.net.drop_bands(removed.bands);
         self.settle(stream);
         self.net.timers.cancel_all(node);
         match self.nodes.key_at(node).and_then(|key| self.nodes.remove(key)) {
-            Some(Node::Module(module, _)) => Some(module),
+            Some(Node::Module(module, _) | Node::Pending(module, _)) => Some(module),
             _ => None,
         }
+    }
+}
+
+/// Flags of the queues of a module, read side first.
+pub(super) fn services(info: &ModInfo) -> [u16; 2] {
+    [info.rsrv, info.wsrv].map(|has| if has { SERVICE } else { 0 })
+}
+
+/// Stands in a node while its module is moved.
+struct Nobody;
+
+impl Module for Nobody {
+    fn info(&self) -> &'static ModInfo {
+        const INFO: ModInfo = ModInfo::new("nobody", "stands in while a module is moved");
+        &INFO
     }
 }

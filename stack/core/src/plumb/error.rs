@@ -27,6 +27,16 @@ pub enum PlumbError {
     NotLinked,
     /// Linking would make a cycle.
     Cycle,
+    /// The stream is being closed, or was before the change had its turn.
+    Closed,
+    /// Too many changes of the stream wait for a pending one.
+    Busy,
+    /// The successor did not take the state; the predecessor goes on with it.
+    NotTaken(&'static str),
+    /// Neither the successor nor the predecessor took the state: the predecessor goes on without.
+    StateLost(&'static str),
+    /// A multiplexor with streams gives no state that a successor could go on with.
+    NoState,
     /// The module or multiplexor refused.
     Refused(Errno),
     /// The module refused a parameter.
@@ -37,7 +47,8 @@ impl PlumbError {
     /// The number that streamio(7I) gives for it.
     pub fn errno(&self) -> Errno {
         match self {
-            Self::NoStream => Errno::EBADF,
+            Self::NoStream | Self::Closed => Errno::EBADF,
+            Self::Busy => Errno::EAGAIN,
             Self::Refused(errno) => *errno,
             _ => Errno::EINVAL,
         }
@@ -56,6 +67,20 @@ impl core::fmt::Display for PlumbError {
             Self::Linked => f.write_str("the stream is linked below a multiplexor"),
             Self::NotLinked => f.write_str("the stream is not linked there"),
             Self::Cycle => f.write_str("linking would make a cycle"),
+            Self::Closed => f.write_str("the stream is being closed"),
+            Self::Busy => f.write_str("too many changes of the stream wait already"),
+            Self::NotTaken(why) => {
+                write!(f, "the successor does not take the state: {why}; nothing has changed")
+            }
+            Self::StateLost(why) => {
+                write!(
+                    f,
+                    "the successor does not take the state ({why}), and neither is it taken back"
+                )
+            }
+            Self::NoState => f.write_str(
+                "a multiplexor with streams is replaced with its state only; it has none",
+            ),
             Self::Refused(errno) => write!(f, "refused: {errno}"),
             Self::Invalid(why) => write!(f, "{why}"),
         }

@@ -1,6 +1,7 @@
 //! Linking streams below multiplexors, and undoing it.
 
 use super::error::PlumbError;
+use super::pending::{Change, Op};
 use crate::device::LinkInfo;
 use crate::errno::Errno;
 use crate::module::Marks;
@@ -15,7 +16,25 @@ impl Perimeter {
     ///
     /// # Errors
     /// See [`PlumbError`]; nothing has changed then.
-    pub fn link(&mut self, mux: NodeId, stream: StreamId) -> Result<Lower, PlumbError> {
+    pub fn link(&mut self, mux: NodeId, stream: StreamId) -> Result<Change<Lower>, PlumbError> {
+        if self.is_busy(stream)? {
+            return Ok(self.later(stream, Op::Link(mux)));
+        }
+        self.link_now(mux, stream).map(Change::Done)
+    }
+
+    /// Undoes a link (`I_UNLINK`): the stream gets its head back.
+    ///
+    /// # Errors
+    /// See [`PlumbError`].
+    pub fn unlink(&mut self, stream: StreamId) -> Result<Change, PlumbError> {
+        if self.is_busy(stream)? {
+            return Ok(self.later(stream, Op::Unlink));
+        }
+        self.unlink_now(stream).map(Change::Done)
+    }
+
+    pub(super) fn link_now(&mut self, mux: NodeId, stream: StreamId) -> Result<Lower, PlumbError> {
         self.spill_slot();
         let s = self.streams.get(stream.0).ok_or(PlumbError::NoStream)?;
         let (top, headroom) = (s.top, s.headroom);
@@ -66,19 +85,14 @@ impl Perimeter {
         Ok(lower)
     }
 
-    /// Undoes a link (`I_UNLINK`): the stream gets its head back.
-    ///
-    /// # Errors
-    /// See [`PlumbError`].
-    pub fn unlink(&mut self, stream: StreamId) -> Result<(), PlumbError> {
+    pub(super) fn unlink_now(&mut self, stream: StreamId) -> Result<(), PlumbError> {
         self.spill_slot();
         let s = self.streams.get_mut(stream.0).ok_or(PlumbError::NoStream)?;
         let top = s.top;
         let head = s.head.take().ok_or(PlumbError::NotLinked)?;
         // Messages already posted to the multiplexor are delivered to it first.
         let queue = queue_no(top, Side::Read);
-        self.run_inbox(queue);
-        self.spill_slot();
+        self.run_now(queue);
         let Some(pair) = self.net.pairs.at(top) else { return Err(PlumbError::NoStream) };
         let (mux, cookie) = (pair.node, pair.cookie);
         let key = self.net.pairs.key_at(top).ok_or(PlumbError::NoStream)?;

@@ -3,13 +3,18 @@
 
 mod change;
 mod error;
+pub(crate) mod gate;
 mod link;
+mod pending;
 mod relink;
+mod replace;
 mod settings;
 mod stream;
 mod view;
 
 pub use error::PlumbError;
+pub(crate) use pending::{Answer, Changes};
+pub use pending::{Change, Ticket};
 pub use view::NodeView;
 
 use crate::head::Head;

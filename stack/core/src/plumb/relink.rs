@@ -1,10 +1,11 @@
 //! The joints: pairs of queues, who is next to whom, and what follows from a change of it.
 
 use super::error::PlumbError;
+use super::pending::Place;
 use crate::module::Marks;
 use crate::net::{NONE, Pair, Role, queue_no};
 use crate::perimeter::{Node, Perimeter, StreamId};
-use crate::queue::{Queue, Side};
+use crate::queue::{Flush, NO_ENABLE, Queue, SERVICE, Side};
 use alloc::vec::Vec;
 use millstream_msg::MsgList;
 
@@ -19,6 +20,24 @@ impl Perimeter {
             at = self.net.pairs.at(at).map_or(NONE, |pair| pair.up);
         }
         Ok(pairs)
+    }
+
+    /// The pair of the module at a place.
+    pub(super) fn pair_at(&self, stream: StreamId, place: Place) -> Result<u32, PlumbError> {
+        let modules = self.modules(stream)?;
+        let pos = match place {
+            Place::Top => modules.len().saturating_sub(1),
+            Place::At(pos) => pos,
+        };
+        modules.get(pos).copied().ok_or(PlumbError::NoPosition { pos, modules: modules.len() })
+    }
+
+    pub(super) fn bottom_of(&self, stream: StreamId) -> u32 {
+        self.streams.get(stream.0).map_or(NONE, |s| s.bottom)
+    }
+
+    pub(super) fn node_of(&self, pair: u32) -> u32 {
+        self.net.pairs.at(pair).map_or(NONE, |p| p.node)
     }
 
     pub(crate) fn new_pair(
@@ -66,7 +85,7 @@ impl Perimeter {
         while at != NONE {
             let Some(p) = self.net.pairs.at(at) else { break };
             headroom = headroom.saturating_add(match self.nodes.at(p.node) {
-                Some(Node::Module(m, _)) => m.info().headroom,
+                Some(Node::Module(m, _) | Node::Pending(m, _)) => m.info().headroom,
                 Some(Node::Mux(m)) if p.role == Role::Upper => m.info().headroom,
                 _ => 0,
             });
@@ -74,6 +93,60 @@ impl Perimeter {
         }
         if let Some(s) = self.streams.get_mut(stream.0) {
             s.headroom = headroom;
+        }
+    }
+
+    /// Gives queues a service procedure or takes it away: SERVICE and NO_ENABLE, read side first.
+    pub(super) fn set_flags(&mut self, pair: u32, flags: [u16; 2]) {
+        let Some(p) = self.net.pairs.at_mut(pair) else { return };
+        for (queue, flags) in p.queues.iter_mut().zip(flags) {
+            queue.clear(SERVICE | NO_ENABLE);
+            queue.set(flags);
+        }
+    }
+
+    pub(super) fn set_pair_marks(&mut self, pair: u32, marks: [Marks; 2]) {
+        for (queue, marks) in Self::queues_of(pair).into_iter().zip(marks) {
+            self.net.set_marks(queue, marks);
+        }
+    }
+
+    /// Whoever waits for what is at or behind a pair asks again: nobody is stranded by a change
+    /// (C30).
+    pub(super) fn wake_before(&mut self, pair: u32) {
+        for queue in Self::queues_of(pair) {
+            self.net.backenable(queue);
+        }
+    }
+
+    /// Runs what is in an inbox now.
+    pub(super) fn run_now(&mut self, queue: u32) {
+        self.run_inbox(queue);
+        self.spill_slot();
+    }
+
+    /// What a queue holds comes to its node once more, ahead of what is in the inbox.
+    pub(super) fn put_again(&mut self, queue: u32) {
+        let held = self.net.flushq(queue, Flush::All, None);
+        // It is counted again when it comes.
+        let (node, side) = (self.node_of(queue >> 1), (queue & 1) as usize);
+        self.net.stats.uncount(node, side, &held);
+        self.put_ahead(queue, held);
+    }
+
+    /// What was posted to a pair that leaves, and not put to it, goes to its neighbours.
+    pub(super) fn forward_inboxes(&mut self, pair: u32) {
+        for queue in Self::queues_of(pair) {
+            let Some(q) = self.net.queue_mut(queue) else { return };
+            let inbox = core::mem::take(&mut q.inbox);
+            if inbox.is_empty() {
+                continue;
+            }
+            let target = q.target;
+            self.net.discharge_batch(target, &inbox);
+            let next = self.net.next_of(queue);
+            self.net.post_batch(next, inbox);
+            self.net.relief(target);
         }
     }
 

@@ -25,7 +25,7 @@ impl Perimeter {
         };
         let node = self.net.pairs.at(pair).map_or(NONE, |p| p.node);
         match self.nodes.at_mut(node) {
-            Some(Node::Module(module, _)) => module
+            Some(Node::Module(module, _) | Node::Pending(module, _)) => module
                 .set(&mut Self::cx_for(&mut self.net, node, pair), key, value)
                 .map_err(PlumbError::Invalid),
             _ => Err(PlumbError::NoStream),

@@ -2,9 +2,10 @@
 
 use super::Stream;
 use super::error::PlumbError;
+use super::pending::{Doing, Progress};
 use crate::device::Device;
 use crate::head::Head;
-use crate::module::Marks;
+use crate::module::{Marks, Step};
 use crate::mux::{Mux, Upper};
 use crate::net::{NONE, Role, queue_no};
 use crate::perimeter::{Node, NodeId, Perimeter, StreamId};
@@ -42,7 +43,8 @@ impl Perimeter {
         self.nodes.remove(mux.0).is_some()
     }
 
-    /// Opens a stream on a multiplexor: a head directly above it.
+    /// Opens a stream on a multiplexor: a head directly above it. When the multiplexor takes its
+    /// time, [`Perimeter::pending`] has a ticket; what is sent meanwhile waits.
     ///
     /// # Errors
     /// [`PlumbError::NotAMux`], or the multiplexor's refusal.
@@ -56,45 +58,90 @@ impl Perimeter {
         let key = self.net.pairs.key_at(bottom).expect("made above");
         let upper = Upper { pair: key, cookie: 0 };
         let mut cx = Self::cx_for(&mut self.net, mux.0.index, bottom);
-        if let Some(Node::Mux(m)) = self.nodes.get_mut(mux.0)
-            && let Err(errno) = m.uopen(&mut cx, upper)
-        {
-            self.dismantle(stream);
-            return Err(PlumbError::Refused(errno));
+        let opened = match self.nodes.get_mut(mux.0) {
+            Some(Node::Mux(m)) => m.uopen(&mut cx, upper),
+            _ => Ok(Step::Done),
+        };
+        match opened {
+            Ok(Step::Done) => Ok(stream),
+            Ok(Step::Pending) => {
+                if let Some(pair) = self.net.pairs.at_mut(bottom) {
+                    pair.role = Role::Opening;
+                }
+                self.set_flags(bottom, [0, ENDS]);
+                self.settle(stream);
+                self.begun(stream, Progress::<()>::Wait(Doing::UpperOpen));
+                Ok(stream)
+            }
+            Err(errno) => {
+                self.dismantle(stream);
+                Err(PlumbError::Refused(errno))
+            }
         }
-        Ok(stream)
     }
 
-    /// Closes a stream: unlinks it if it is linked, takes the modules out from the top (each is
-    /// drained downward first), then lets the multiplexor or driver go.
-    ///
-    /// # Errors
-    /// [`PlumbError::NoStream`].
-    pub fn close(&mut self, stream: StreamId) -> Result<(), PlumbError> {
-        if self.close_of_linked(stream)? {
-            return Ok(());
+    /// The pending open of an upper has ended: what waited goes to the multiplexor, or the stream
+    /// goes; the multiplexor is told of that when it has not said it itself.
+    pub(super) fn upper_opened(
+        &mut self,
+        stream: StreamId,
+        tell: bool,
+        result: Result<(), PlumbError>,
+    ) -> Result<(), PlumbError> {
+        let bottom = self.bottom_of(stream);
+        let node = self.node_of(bottom);
+        if let Some(pair) = self.net.pairs.at_mut(bottom) {
+            pair.role = Role::Upper;
         }
-        if self.streams.get(stream.0).ok_or(PlumbError::NoStream)?.head.is_some() {
-            self.unlink(stream)?;
+        if result.is_err() {
+            if tell {
+                self.close_upper(bottom);
+            }
+            self.dismantle(stream);
+            return result;
         }
-        while !self.modules(stream)?.is_empty() {
-            self.pop(stream)?;
+        if let Some(Node::Mux(m)) = self.nodes.at(node) {
+            let service = if m.info().uwsrv { SERVICE } else { 0 };
+            self.set_flags(bottom, [0, service]);
         }
-        let bottom = self.streams.get(stream.0).ok_or(PlumbError::NoStream)?.bottom;
+        self.settle(stream);
+        self.put_again(queue_no(bottom, Side::Write));
+        self.wake_before(bottom);
+        Ok(())
+    }
+
+    /// The next step of closing a stream that waits for nothing.
+    pub(super) fn close_now(&mut self, stream: StreamId) -> Result<Progress<()>, PlumbError> {
+        // A stream whose open has failed is gone already.
+        let Some(s) = self.streams.get(stream.0) else { return Ok(Progress::Done(())) };
+        let bottom = s.bottom;
+        if s.head.is_some() {
+            self.unlink_now(stream)?;
+        }
+        while let Some(&top) = self.modules(stream)?.last() {
+            if let Progress::Wait(doing) = self.leave(stream, top)? {
+                return Ok(Progress::Wait(doing));
+            }
+        }
         // What is on its way down leaves before the stream does.
         self.spill_slot();
-        let down = queue_no(bottom, Side::Write);
-        self.run_inbox(down);
-        self.spill_slot();
-        let pair = self.net.pairs.at(bottom).ok_or(PlumbError::NoStream)?;
-        let (node, cookie) = (pair.node, pair.cookie);
-        let key = self.net.pairs.key_at(bottom).ok_or(PlumbError::NoStream)?;
-        if let Some(Node::Mux(m)) = self.nodes.at_mut(node) {
-            let mut cx = Self::cx_for(&mut self.net, node, bottom);
-            m.uclose(&mut cx, Upper { pair: key, cookie });
+        self.run_now(queue_no(bottom, Side::Write));
+        if self.close_upper(bottom) == Step::Pending {
+            return Ok(Progress::Wait(Doing::UpperClose));
         }
         self.dismantle(stream);
-        Ok(())
+        Ok(Progress::Done(()))
+    }
+
+    /// Tells the multiplexor at a bottom, when there is one, that its upper closes.
+    fn close_upper(&mut self, bottom: u32) -> Step {
+        let Some(key) = self.net.pairs.key_at(bottom) else { return Step::Done };
+        let Some((node, cookie)) = self.net.pairs.get(key).map(|p| (p.node, p.cookie)) else {
+            return Step::Done;
+        };
+        let Some(Node::Mux(m)) = self.nodes.at_mut(node) else { return Step::Done };
+        let mut cx = Self::cx_for(&mut self.net, node, bottom);
+        m.uclose(&mut cx, Upper { pair: key, cookie })
     }
 
     /// A stream of a head directly above `bottom`.
@@ -116,7 +163,7 @@ impl Perimeter {
     }
 
     /// Frees everything of a stream of a head and a bottom.
-    fn dismantle(&mut self, stream: StreamId) {
+    pub(super) fn dismantle(&mut self, stream: StreamId) {
         self.spill_slot();
         self.part(stream);
         if let Ok((head, net, pair)) = self.head(stream) {

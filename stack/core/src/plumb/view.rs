@@ -2,6 +2,7 @@
 
 use super::error::PlumbError;
 use crate::module::Fields;
+use crate::net::Role;
 use crate::perimeter::{Node, NodeId, Perimeter, StreamId};
 use crate::slab::Key;
 use crate::stat::NodeStat;
@@ -23,6 +24,8 @@ pub struct NodeView {
     pub stat: NodeStat,
     /// Messages held or in inboxes: read side, write side.
     pub depth: [usize; 2],
+    /// Its open or close is pending.
+    pub pending: bool,
 }
 
 impl Perimeter {
@@ -79,6 +82,7 @@ impl Perimeter {
             fields,
             stat: self.net.stats.view(mux.0.index),
             depth: [0; 2],
+            pending: false,
         })
     }
 
@@ -101,14 +105,15 @@ impl Perimeter {
         let node = self.nodes.at(p.node)?;
         let mut fields = Fields::default();
         match node {
-            Node::Module(m, _) => m.show(&mut fields),
+            Node::Module(m, _) | Node::Pending(m, _) => m.show(&mut fields),
             Node::Mux(m) => m.show(&mut fields),
             Node::Head(_) | Node::Driver(..) | Node::Pipe => {}
         }
         let (name, kind) = node.label();
         let depth = [0, 1].map(|side| p.queues[side].held.len() + p.queues[side].inbox.len());
         let stat = self.net.stats.view(p.node);
-        Some(NodeView { name, kind, pos, fields, stat, depth })
+        let pending = matches!(node, Node::Pending(..)) || p.role == Role::Opening;
+        Some(NodeView { name, kind, pos, fields, stat, depth, pending })
     }
 }
 
@@ -117,7 +122,7 @@ impl Node {
     pub(crate) fn label(&self) -> (String, &'static str) {
         match self {
             Self::Head(_) => ("head".into(), "head"),
-            Self::Module(m, _) => (m.info().name.into(), "module"),
+            Self::Module(m, _) | Self::Pending(m, _) => (m.info().name.into(), "module"),
             Self::Mux(m) => (m.info().name.into(), "mux"),
             Self::Driver(d, _) => (d.name.clone(), "driver"),
             Self::Pipe => ("pipe".into(), "pipe"),

@@ -4,6 +4,7 @@
 use crate::errno::Errno;
 use crate::module::Module;
 use crate::perimeter::{Perimeter, StreamId};
+use crate::plumb::Change;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -20,7 +21,7 @@ impl Perimeter {
         stream: StreamId,
         name: &str,
         make: impl FnOnce(&str) -> Option<Box<dyn Module>>,
-    ) -> Result<(), Errno> {
+    ) -> Result<Change, Errno> {
         self.check_change(stream)?;
         let module = make(name).ok_or(Errno::EINVAL)?;
         self.push(stream, module).map_err(|error| error.errno())
@@ -31,7 +32,7 @@ impl Perimeter {
     /// # Errors
     /// EINVAL without a module or when linked; ENXIO after a hangup; the recorded error of a
     /// failed stream.
-    pub fn pop_top(&mut self, stream: StreamId) -> Result<Box<dyn Module>, Errno> {
+    pub fn pop_top(&mut self, stream: StreamId) -> Result<Change<Box<dyn Module>>, Errno> {
         self.check_change(stream)?;
         self.pop(stream).map_err(|error| error.errno())
     }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod line;
+pub(crate) mod slow;
 
 use millstream_core::{
     Config, Cx, Errno, Invalid, LinkInfo, Lower, Marks, ModInfo, Module, Mux, MuxInfo, Perimeter,

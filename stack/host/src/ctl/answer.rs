@@ -7,7 +7,7 @@ use super::request::{Param, Request};
 use super::sink::Writers;
 use crate::inlet::Handle;
 use crate::shard::Shard;
-use millstream_core::{Perimeter, PlumbError, StreamId};
+use millstream_core::{Change, Perimeter, StreamId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -52,21 +52,8 @@ impl Session {
             Request::Insert { stream, pos, module, params } => {
                 asked.put_in(stream, Some(pos), &module, params)
             }
-            Request::Pop { stream } => asked.change(move |core| {
-                let id = resolve(core, &stream)?;
-                match core.pop(id) {
-                    Ok(module) => Ok(json!({ "module": module.info().name })),
-                    Err(PlumbError::NoPosition { .. }) => {
-                        Err(format!("the stream {stream} has no module to pop"))
-                    }
-                    Err(e) => Err(format!("{stream}: {e}")),
-                }
-            }),
-            Request::Remove { stream, pos } => asked.change(move |core| {
-                let id = resolve(core, &stream)?;
-                let module = core.remove(id, pos).map_err(|e| format!("{stream}: {e}"))?;
-                Ok(json!({ "module": module.info().name }))
-            }),
+            Request::Pop { stream } => asked.take_out(stream, None),
+            Request::Remove { stream, pos } => asked.take_out(stream, Some(pos)),
             Request::Set { target, pos, params } => {
                 asked.change(move |core| set(core, &target, pos, &params))
             }
@@ -125,14 +112,41 @@ impl Asked {
         name: &str,
         params: Vec<Param>,
     ) -> Result<Value, String> {
-        let (wanted, name) = (stream.clone(), name.to_owned());
         // First, so that a file is not emptied for a stream that is not there.
-        self.change(move |core| resolve(core, &wanted).map(|_| Value::Null))?;
-        let module = catalog::make(&name, &params, &stream, &self.writers)?;
-        self.change(move |core| {
-            let pos = catalog::place(core, &stream, pos, module, &params)?;
-            Ok(json!({ "stream": stream, "pos": pos, "module": name }))
-        })
+        self.settled(&stream)?;
+        let module = catalog::make(name, &params, &stream, &self.writers)?;
+        let at = stream.clone();
+        let pos = self.call(move |shard| catalog::position(shard.core(), &at, pos))??;
+        let done = json!({ "stream": stream, "pos": pos, "module": name });
+        self.plumb(move |core| catalog::place(core, &stream, Some(pos), module, &params))?;
+        Ok(done)
+    }
+
+    /// Takes the module at a position out, or the topmost one.
+    fn take_out(&self, stream: String, pos: Option<usize>) -> Result<Value, String> {
+        let id = self.settled(&stream)?;
+        let modules = self.call(move |shard| catalog::modules_of(shard.core(), id))??;
+        let pos = pos.or(modules.len().checked_sub(1));
+        let pos = pos.ok_or_else(|| format!("the stream {stream} has no module to pop"))?;
+        self.plumb(move |core| core.remove(id, pos).map_err(|e| format!("{stream}: {e}")))?;
+        Ok(json!({ "module": modules.get(pos) }))
+    }
+
+    /// A change of streams, waited for to its end.
+    fn plumb<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Perimeter) -> Result<Change<T>, String> + Send + 'static,
+    ) -> Result<(), String> {
+        let ended = self.handle.change(work, |why| why.to_string());
+        ended.map_err(|gone| gone.to_string())?.map(drop)
+    }
+
+    /// The stream, when no change of it is pending any more.
+    fn settled(&self, stream: &str) -> Result<StreamId, String> {
+        let wanted = stream.to_owned();
+        let id = self.call(move |shard| resolve(shard.core(), &wanted))??;
+        self.handle.settled(id).map_err(|gone| gone.to_string())?;
+        Ok(id)
     }
 }
 

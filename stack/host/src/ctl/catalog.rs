@@ -4,7 +4,7 @@
 use super::answer::resolve;
 use super::request::Param;
 use super::sink::Writers;
-use millstream_core::{Module, Perimeter, PlumbError};
+use millstream_core::{Change, Module, Perimeter, StreamId};
 use millstream_modules::table::{self, Env};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
@@ -65,33 +65,49 @@ pub fn read_recording(path: &str) -> Result<Vec<u8>, String> {
 /// Bytes of a recording, which is held in memory while it is played.
 const RECORDING_MAX: u64 = 1 << 30;
 
+/// Names of the modules of a stream, from the bottom.
+pub(super) fn modules_of(core: &Perimeter, id: StreamId) -> Result<Vec<String>, String> {
+    let chain = core.chain(id).map_err(|e| e.to_string())?;
+    Ok(chain.into_iter().rev().filter(|v| v.kind == "module").map(|v| v.name).collect())
+}
+
+/// Where a module is to be put in: at a position from the bottom, or at the top.
+pub(super) fn position(
+    core: &Perimeter,
+    stream: &str,
+    pos: Option<usize>,
+) -> Result<usize, String> {
+    let count = modules_of(core, resolve(core, stream)?)?.len();
+    match pos {
+        Some(pos) if pos > count => {
+            let s = if count == 1 { "" } else { "s" };
+            Err(format!(
+                "the stream {stream} has {count} module{s}: a position is 0 to {count}, not {pos}"
+            ))
+        }
+        pos => Ok(pos.unwrap_or(count)),
+    }
+}
+
 /// Puts a module in, at a position from the bottom or at the top, and sets its parameters; all of
-/// it or nothing. Where it is then.
+/// it or nothing. Where it is then, unless its open is pending.
 ///
 /// # Errors
-/// A sentence.
+/// A sentence, also when another change of the stream is pending.
 pub fn place(
     core: &mut Perimeter,
     stream: &str,
     pos: Option<usize>,
     module: Box<dyn Module>,
     params: &[Param],
-) -> Result<usize, String> {
+) -> Result<Change<usize>, String> {
     let name = module.info().name;
     let id = resolve(core, stream)?;
-    let modules = core.chain(id).map_err(|e| e.to_string())?;
-    let count = modules.iter().filter(|view| view.kind == "module").count();
-    let pos = pos.unwrap_or(count);
-    match core.insert(id, pos, module) {
-        Ok(()) => {}
-        Err(PlumbError::NoPosition { .. }) => {
-            let s = if count == 1 { "" } else { "s" };
-            return Err(format!(
-                "the stream {stream} has {count} module{s}: a position is 0 to {count}, not {pos}"
-            ));
-        }
-        Err(e) => return Err(format!("{name} on {stream}: {e}")),
+    if core.pending(id).is_some() {
+        return Err(format!("{name} on {stream}: another change is pending"));
     }
+    let pos = position(core, stream, pos)?;
+    let change = core.insert(id, pos, module).map_err(|e| format!("{name} on {stream}: {e}"))?;
     for Param(key, value) in params {
         // No message has come by: between two turns nothing runs.
         if let Err(e) = core.set(id, pos, key, value) {
@@ -100,5 +116,8 @@ pub fn place(
             return Err(format!("{name}: {e}{left}"));
         }
     }
-    Ok(pos)
+    Ok(match change {
+        Change::Done(()) => Change::Done(pos),
+        Change::Pending(ticket) => Change::Pending(ticket),
+    })
 }
