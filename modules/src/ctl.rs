@@ -3,11 +3,12 @@
 //! | from | to | says |
 //! |---|---|---|
 //! | ip | arp | addresses of the interface, as they come and go |
+//! | ip | transport | addresses of the host, as they come and go |
 //! | arp | ip | "which addresses?", when it is pushed on a running stream |
 //! | transport | ip | the protocol or echo identifier it takes; groups it joins and leaves |
 //! | transport | ip | a packet that nobody took, to be told to its sender (the packet follows) |
 //! | arp | ip | a frame whose next hop does not answer (the frame follows) |
-//! | ip | transport | an ICMP error about a packet it sent |
+//! | ip | transport | an ICMP error about a packet it sent, or that there is no way for it |
 
 use crate::ip::icmp::{Cause, SoftError};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,9 +17,9 @@ use millstream_msg::{Kind, Msg, NoMem, Pool};
 /// One such message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ctl {
-    /// The interface has this address, with a prefix of so many bits.
+    /// The interface, or the host, has this address, with a prefix of so many bits.
     AddAddress(IpAddr, u8),
-    /// The interface no longer has this address.
+    /// The interface, or the host, no longer has this address.
     RemoveAddress(IpAddr),
     /// Tell me the addresses of the interface.
     WhichAddresses,

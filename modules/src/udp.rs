@@ -8,6 +8,7 @@ use crate::actions::reasons;
 
 pub mod build;
 mod engine;
+mod locals;
 mod mux;
 pub mod table;
 pub mod view;

@@ -353,18 +353,21 @@ impl Engine {
         }
     }
 
-    /// There is no way for a packet of ours. Who sends echo requests is told; transports asked for
-    /// the way before.
+    /// There is no way for a packet of ours: its sender is told.
     fn unroutable(&mut self, msg: Msg, request: &Request, reason: IpDrop) {
         let mut transport = [0; 8];
         msg.copy_out(0, &mut transport);
         let us = request.src.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let (dst, protocol) = (request.dst, request.protocol);
-        if let Some(cause) = Cause::of(reason, 0) {
-            let error = SoftError { reporter: us, src: us, dst, protocol, cause, transport };
-            if error.echo_id().is_some() {
-                self.out.errors.push(error);
-            }
+        if let Some(cause) = Cause::of_own(reason) {
+            self.out.errors.push(SoftError {
+                reporter: us,
+                src: us,
+                dst,
+                protocol,
+                cause,
+                transport,
+            });
         }
         self.out.act.discard(msg, reason);
     }

@@ -137,6 +137,15 @@ impl Cause {
             _ => return None,
         })
     }
+
+    /// What a sender on this host is told when there is no way for its packet.
+    pub const fn of_own(reason: IpDrop) -> Option<Self> {
+        match reason {
+            IpDrop::NotAllowed => Some(Self::Prohibited),
+            IpDrop::NoSource | IpDrop::MartianDestination => Some(Self::HostUnreachable),
+            other => Self::of(other, 0),
+        }
+    }
 }
 
 /// Reads an ICMP packet (whole, reassembled). `to_many`: it came to a broadcast or multicast

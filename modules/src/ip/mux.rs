@@ -143,7 +143,10 @@ impl Ip {
     fn control(&mut self, cx: &mut Cx<'_>, from: Upper, msg: Msg) {
         let now = cx.now();
         match Ctl::from_msg(&msg) {
-            Some(Ctl::TakeProtocol(protocol)) => self.take_as(from, Taker::Protocol(protocol)),
+            Some(Ctl::TakeProtocol(protocol)) => {
+                self.take_as(from, Taker::Protocol(protocol));
+                self.introduce(cx, from);
+            }
             Some(Ctl::TakeEcho(id)) => self.take_as(from, Taker::Echo(id)),
             // A group that cannot be joined was checked by the transport; a full table is told by
             // the counter below.
@@ -179,6 +182,28 @@ impl Ip {
         self.engine.output(msg, now, random, cx.pool());
     }
 
+    /// Tells a transport the addresses of the host.
+    fn introduce(&self, cx: &mut Cx<'_>, to: Upper) {
+        for (_, interface) in self.engine.net.interfaces() {
+            for (address, len) in interface.addresses() {
+                if let Ok(msg) = Ctl::AddAddress(address.into(), len).to_msg(cx.pool()) {
+                    cx.put_upper(to, msg);
+                }
+            }
+        }
+    }
+
+    /// Tells all transports of an address that has come or gone.
+    fn announce(&self, cx: &mut Cx<'_>, change: Ctl) {
+        for (upper, takes) in &self.uppers {
+            if matches!(takes, Some(Taker::Protocol(_)))
+                && let Ok(msg) = change.to_msg(cx.pool())
+            {
+                cx.put_upper(*upper, msg);
+            }
+        }
+    }
+
     fn tell_addresses(&self, cx: &mut Cx<'_>, index: u16) {
         let Some(Some(lower)) = self.lowers.get(usize::from(index)) else { return };
         let Some(interface) = self.engine.net.interface(index) else { return };
@@ -205,6 +230,7 @@ impl Ip {
         {
             cx.put_lower(*lower, msg);
         }
+        self.announce(cx, Ctl::AddAddress(address, len));
         Ok(())
     }
 
@@ -263,7 +289,19 @@ impl Mux for Ip {
     }
 
     fn unlink(&mut self, cx: &mut Cx<'_>, lower: Lower) {
-        self.engine.remove_interface(lower.cookie as u16);
+        let index = lower.cookie as u16;
+        let gone: Vec<_> = self
+            .engine
+            .net
+            .interface(index)
+            .map(|interface| interface.addresses().collect())
+            .unwrap_or_default();
+        self.engine.remove_interface(index);
+        for (address, _) in gone {
+            if self.engine.net.owner(address).is_none() {
+                self.announce(cx, Ctl::RemoveAddress(address.into()));
+            }
+        }
         if let Some(slot) = self.lowers.get_mut(lower.cookie as usize) {
             *slot = None;
         }

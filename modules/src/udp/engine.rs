@@ -6,6 +6,7 @@ mod request;
 
 pub use options::option;
 
+use super::locals::Locals;
 use super::table::{BindError, EndpointId, Table};
 use super::{UdpDrop, View, build};
 use crate::actions::Actions;
@@ -24,6 +25,7 @@ use millstream_msg::{Kind, Level, Msg, MsgFlags, MsgList, Pool};
 pub struct Engine {
     table: Table,
     users: Vec<Option<User>>,
+    locals: Locals,
     pub(super) out: Out,
 }
 
@@ -54,7 +56,7 @@ impl Engine {
     /// Without users. `hash` has the stack's random key.
     pub fn new(hash: Keyed) -> Self {
         let out = Out { down: MsgList::new(), up: Vec::with_capacity(64), act: Actions::new() };
-        Self { table: Table::new(hash), users: Vec::new(), out }
+        Self { table: Table::new(hash), users: Vec::new(), locals: Locals::default(), out }
     }
 
     /// A stream above; its number.
@@ -103,12 +105,24 @@ impl Engine {
             Cause::PortUnreachable => Errno::ECONNREFUSED,
             Cause::PacketTooBig(_) => Errno::EMSGSIZE,
             Cause::NetUnreachable => Errno::ENETUNREACH,
+            // Our own ip refuses a broadcast that the user has not asked leave for.
+            Cause::Prohibited if error.reporter == error.src => Errno::EACCES,
             Cause::Prohibited | Cause::ProtocolUnreachable => Errno::ECONNREFUSED,
             _ => Errno::EHOSTUNREACH,
         };
         if let Some(user) = self.table.lookup(error.src, src_port, error.dst, dst_port) {
             self.uderror(user, SocketAddr::new(error.dst, dst_port), errno, pool);
         }
+    }
+
+    /// The host has this address.
+    pub fn add_address(&mut self, address: IpAddr, prefix_len: u8) {
+        self.locals.add(address, prefix_len);
+    }
+
+    /// The host no longer has this address. Who is bound to it stays so, and is not reached.
+    pub fn remove_address(&mut self, address: IpAddr) {
+        self.locals.remove(address);
     }
 
     /// Endpoints that are bound.
@@ -262,6 +276,9 @@ impl Engine {
     }
 
     fn bind(&mut self, user: u32, local: SocketAddr, random: u32) -> Result<EndpointId, BindError> {
+        if !self.locals.may_bind(local.ip()) {
+            return Err(BindError::NotLocal);
+        }
         let endpoint = self.table.bind(user, local.ip(), local.port(), false, random)?;
         if let Some(Some(u)) = self.users.get_mut(user as usize) {
             u.endpoint = Some(endpoint);

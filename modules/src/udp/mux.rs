@@ -184,6 +184,14 @@ impl Mux for Udp {
                     self.engine.failed(&error, cx.pool());
                     cx.free(msg);
                 }
+                (_, Some(Ctl::AddAddress(address, prefix_len))) => {
+                    self.engine.add_address(address, prefix_len);
+                    cx.free(msg);
+                }
+                (_, Some(Ctl::RemoveAddress(address))) => {
+                    self.engine.remove_address(address);
+                    cx.free(msg);
+                }
                 _ => cx.discard(msg, Drop::UNEXPECTED_TYPE),
             }
         }

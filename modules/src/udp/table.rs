@@ -41,6 +41,8 @@ pub enum BindError {
     NotFound,
     /// Not a group.
     NotAGroup,
+    /// Not an address of this host (EADDRNOTAVAIL).
+    NotLocal,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 use crate::frames::{Ip, PEER, US, parse, udp, udp_sum, udp_with};
 use crate::lab::Lab;
+use millstream_core::Errno;
 use millstream_core::tpi::{self, Primitive};
 use millstream_modules::udp::option;
 use millstream_msg::Kind;
@@ -186,4 +187,33 @@ fn unreachable_ports_are_told_to_many_hosts_at_a_limited_rate() {
     let asked = sent.iter().filter(|frame| frame[12..14] == [8, 6]).count();
     assert_eq!((sent.len(), asked), (50, 50), "a burst to all together");
     lab.finish();
+}
+
+#[test]
+fn an_address_of_somebody_else_cannot_be_bound() {
+    let mut lab = Lab::host();
+    let user = lab.open_udp();
+    let foreign = Primitive::bind_req("8.8.8.8:7000".parse().unwrap());
+    assert_eq!(lab.request(user, &foreign), Errno::EADDRNOTAVAIL.0);
+    let own = Primitive::bind_req(std::net::SocketAddr::from((US, 7000)));
+    assert_eq!(lab.request(user, &own), 0);
+    lab.finish();
+}
+
+#[test]
+fn a_user_is_told_that_there_is_no_way_for_a_datagram() {
+    let cases = [("192.0.2.1:7", Errno::ENETUNREACH), ("255.255.255.255:7", Errno::EACCES)];
+    for (to, errno) in cases {
+        let mut lab = Lab::host();
+        let user = lab.open_udp();
+        let any = Primitive::bind_req("0.0.0.0:7000".parse().unwrap());
+        assert_eq!(lab.request(user, &any), 0);
+        let to = to.parse().unwrap();
+        lab.put(user, Primitive::unitdata_req(to).as_bytes(), Kind::Proto);
+        let told = lab.take(user);
+        let [(control, _)] = &told[..] else { panic!("{to}: {} messages", told.len()) };
+        assert_eq!(control[..], *Primitive::uderror_ind(to, errno).as_bytes(), "{to}");
+        lab.dropped();
+        lab.finish();
+    }
 }

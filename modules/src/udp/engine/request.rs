@@ -244,7 +244,9 @@ impl Refusal {
             Self::Malformed(fault) => fault.numbers(),
             Self::Table(BindError::InUse) => (tpi::TADDRBUSY, Errno::EADDRINUSE),
             Self::Table(BindError::Full) => (tpi::TNOADDR, Errno::ENOBUFS),
-            Self::Table(BindError::NotFound) => (tpi::TBADADDR, Errno::EADDRNOTAVAIL),
+            Self::Table(BindError::NotFound | BindError::NotLocal) => {
+                (tpi::TBADADDR, Errno::EADDRNOTAVAIL)
+            }
             Self::Table(_) => (tpi::TBADADDR, Errno::EINVAL),
         }
     }
