@@ -1,4 +1,5 @@
-//! pair: two devices joined back to back. What one sends the other receives, whole.
+//! pair: two devices joined back to back. What one sends the other receives, whole. A loopback is
+//! one joined to itself.
 
 use millstream_core::{Caps, Device, Errno};
 use millstream_msg::offload::Can;
@@ -39,6 +40,12 @@ pub fn pair(mtu: u16, macs: [[u8; 6]; 2]) -> (PairEnd, PairEnd) {
     let first = PairEnd { caps: a, inward: lanes[0].clone(), outward: lanes[1].clone() };
     let [inward, outward] = [lanes[1].clone(), lanes[0].clone()];
     (first, PairEnd { caps: b, inward, outward })
+}
+
+/// An end joined to itself: what it sends comes back, whole and in order.
+pub fn loopback(mtu: u16, mac: [u8; 6]) -> PairEnd {
+    let lane = Arc::new(Lane::default());
+    PairEnd { caps: Caps { mtu, mac, can: Can::ALL }, inward: lane.clone(), outward: lane }
 }
 
 impl PairEnd {
@@ -120,6 +127,23 @@ mod tests {
         assert_eq!(b.recv(&mut pool, &mut out, 32).unwrap(), 32);
         let last = out.iter().last().unwrap().first();
         assert_eq!(last, 31_u32.to_be_bytes());
+    }
+
+    #[test]
+    fn what_a_loopback_sends_comes_back_and_rings() {
+        let mut pool = Pool::new(PoolConfig::TINY);
+        let mut end = loopback(1500, [2, 0, 0, 0, 0, 1]);
+        let rings = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = rings.clone();
+        end.set_bell(move || {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        });
+        let mut batch: MsgList = (0..3_u8).map(|i| pool.copy_from(0, &[i]).unwrap()).collect();
+        end.send(&mut batch).unwrap();
+        let mut out = MsgList::new();
+        assert_eq!(end.recv(&mut pool, &mut out, 8).unwrap(), 3);
+        assert!(out.map(|msg| msg.first()[0]).eq(0..3));
+        assert_eq!(rings.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 
     #[test]

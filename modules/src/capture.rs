@@ -205,13 +205,15 @@ fn link_name(link: LinkType) -> &'static str {
 }
 
 /// A comment on a packet, made without the heap; longer ones are cut.
-struct Comment {
+#[derive(Debug)]
+pub struct Comment {
     text: [u8; COMMENT_MAX],
     len: usize,
 }
 
 impl Comment {
-    fn of(msg: &Msg) -> Self {
+    /// What is still to be done to a message: cut it, fill its checksum in.
+    pub fn of(msg: &Msg) -> Self {
         let mut comment = Self { text: [0; COMMENT_MAX], len: 0 };
         let offload = msg.offload();
         // Writing does not fail: what is too long is cut.
@@ -231,7 +233,8 @@ impl Comment {
         comment
     }
 
-    fn as_str(&self) -> &str {
+    /// The text; empty for a packet that is whole.
+    pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.text[..self.len]).unwrap_or_default()
     }
 }
@@ -245,6 +248,7 @@ impl Write for Comment {
     }
 }
 
+/// Bytes of a comment.
 const COMMENT_MAX: usize = 160;
 /// Ethernet's header.
 const SNAPLEN_MIN: usize = 14;

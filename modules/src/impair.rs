@@ -49,7 +49,7 @@ mod dice;
 mod line;
 mod params;
 mod settings;
-pub(crate) mod units;
+pub mod units;
 
 pub use line::{Counters, ImpairDrop, Line, Out};
 pub use params::{Limit, NAMES, Params};

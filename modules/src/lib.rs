@@ -14,6 +14,7 @@ pub mod arp;
 pub mod capture;
 pub mod count;
 pub mod ctl;
+pub mod decode;
 pub mod ether;
 pub mod filter;
 pub mod hash;

@@ -18,14 +18,14 @@ pub(super) fn time_text(ns: u64) -> String {
 }
 
 /// A share in [`ONE`]ths, at most 100%.
-pub(super) fn share(text: &str) -> Option<u32> {
+pub fn share(text: &str) -> Option<u32> {
     with_unit(text, &[("%", PERCENT)])
         .filter(|&share| share <= ONE)
         .and_then(|share| u32::try_from(share).ok())
 }
 
 /// As [`share`] takes it.
-pub(super) fn share_text(share: u32) -> String {
+pub fn share_text(share: u32) -> String {
     decimal_text(u64::from(share), PERCENT) + "%"
 }
 
@@ -65,7 +65,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
 }
 
 /// A number of up to 64 bits: decimal, or hexadecimal behind `0x`.
-pub(super) fn seed(text: &str) -> Option<u64> {
+pub fn seed(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
             u64::from_str_radix(hex, 16).ok()
@@ -76,7 +76,7 @@ pub(super) fn seed(text: &str) -> Option<u64> {
 }
 
 /// All of it: shares are kept in billionths.
-pub(super) const ONE: u64 = 1_000_000_000;
+pub const ONE: u64 = 1_000_000_000;
 /// Longer than any link; a held message must leave some day.
 pub(super) const TIME_MAX: u64 = 3_600_000_000_000;
 /// Faster than any link; times of transmission stay above a nanosecond per frame.

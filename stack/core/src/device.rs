@@ -1,6 +1,7 @@
 //! What a device is: frames in, frames out, and what it can do with them.
 
 use crate::errno::Errno;
+use alloc::boxed::Box;
 use millstream_msg::offload::Can;
 use millstream_msg::{MsgList, Pool};
 
@@ -26,6 +27,25 @@ pub trait Device: Send {
     /// because the line refused them.
     fn take_dropped(&mut self) -> u64 {
         0
+    }
+}
+
+/// A device behind a pointer, for devices that wrap others.
+impl<D: Device + ?Sized> Device for Box<D> {
+    fn caps(&self) -> Caps {
+        (**self).caps()
+    }
+
+    fn recv(&mut self, pool: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {
+        (**self).recv(pool, out, budget)
+    }
+
+    fn send(&mut self, batch: &mut MsgList) -> Result<(), Errno> {
+        (**self).send(batch)
+    }
+
+    fn take_dropped(&mut self) -> u64 {
+        (**self).take_dropped()
     }
 }
 
