@@ -218,7 +218,8 @@ impl Shard {
         let worked = self.take_calls() | self.take_posts() | self.poll_hot();
         let turn = self.core.turn(self.now(), DISPATCHES_PER_TURN);
         self.take_events();
-        let busy = worked || turn.more || self.core_has_work();
+        let told = self.notices.is_empty();
+        let busy = worked || turn.more || !told || self.core_has_work();
         let timeout = if busy || self.polling || !sleep {
             Some(0)
         } else {
