@@ -20,16 +20,26 @@ impl Places {
     pub(super) fn of_process() -> Self {
         let uid = rustix::process::geteuid().as_raw();
         let xdg = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        Self::new(xdg, Path::new("/run/user"), Path::new("/tmp"), uid)
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        let known_as = outside(uid, &map);
+        Self::new(xdg, Path::new("/run/user"), Path::new("/tmp"), uid, known_as)
     }
 
-    pub(super) fn new(xdg: Option<PathBuf>, run_user: &Path, tmp: &Path, uid: u32) -> Self {
+    /// `uid` owns the files; folders have the name of `known_as`, the same user as seen outside of
+    /// a user namespace: a stack in one is found from outside.
+    pub(super) fn new(
+        xdg: Option<PathBuf>,
+        run_user: &Path,
+        tmp: &Path,
+        uid: u32,
+        known_as: u32,
+    ) -> Self {
         let mut runtime: Vec<PathBuf> = xdg.into_iter().filter(|path| path.is_absolute()).collect();
-        let usual = run_user.join(uid.to_string());
+        let usual = run_user.join(known_as.to_string());
         if !runtime.contains(&usual) {
             runtime.push(usual);
         }
-        Self { runtime, last: tmp.join(format!("millstream-{uid}")), uid }
+        Self { runtime, last: tmp.join(format!("millstream-{known_as}")), uid }
     }
 
     /// The folder for a new socket; made when it is not there.
@@ -82,6 +92,21 @@ impl Places {
             None
         }
     }
+}
+
+/// The user outside of our user namespace by its map (user_namespaces(7)): lines of first id inside,
+/// first id outside, count. Without one we are outside.
+fn outside(uid: u32, map: &str) -> u32 {
+    let outer = |line: &str| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
+        let (Some(Ok(inside)), Some(Ok(outside)), Some(Ok(count))) =
+            (numbers.next(), numbers.next(), numbers.next())
+        else {
+            return None;
+        };
+        uid.checked_sub(inside).filter(|at| *at < count)?.checked_add(outside)
+    };
+    map.lines().find_map(outer).unwrap_or(uid)
 }
 
 /// The file of a stack's socket.
@@ -144,6 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn a_user_namespace_is_looked_through() {
+        assert_eq!(outside(0, "         0          0 4294967295\n"), 0);
+        assert_eq!(outside(0, "         0      65534          1\n"), 65_534);
+        assert_eq!(outside(5, "0 1000 1\n1 100000 65536\n"), 100_004);
+        assert_eq!(outside(7, "0 1000 1\n"), 7);
+        assert_eq!(outside(7, ""), 7);
+    }
+
+    #[test]
     fn the_runtime_folder_is_first_then_run_user_then_tmp() {
         let scratch = Scratch::new("order");
         let (xdg, run, tmp) = (scratch.0.join("xdg"), scratch.0.join("run"), scratch.0.join("tmp"));
@@ -151,11 +185,11 @@ mod tests {
         for path in [&xdg, &mine, &tmp] {
             std::fs::create_dir_all(path).unwrap();
         }
-        let all = Places::new(Some(xdg.clone()), &run, &tmp, uid());
+        let all = Places::new(Some(xdg.clone()), &run, &tmp, uid(), uid());
         assert_eq!(all.folder().unwrap(), xdg.join("millstream"));
-        let unset = Places::new(None, &run, &tmp, uid());
+        let unset = Places::new(None, &run, &tmp, uid(), uid());
         assert_eq!(unset.folder().unwrap(), mine.join("millstream"));
-        let neither = Places::new(None, &scratch.0.join("absent"), &tmp, uid());
+        let neither = Places::new(None, &scratch.0.join("absent"), &tmp, uid(), uid());
         let last = tmp.join(format!("millstream-{}", uid()));
         assert_eq!(neither.folder().unwrap(), last);
         assert_eq!(last.metadata().unwrap().mode() & 0o777, 0o700);
@@ -165,7 +199,7 @@ mod tests {
     #[test]
     fn a_folder_open_to_others_is_closed() {
         let scratch = Scratch::new("open");
-        let places = Places::new(None, &scratch.0.join("absent"), &scratch.0, uid());
+        let places = Places::new(None, &scratch.0.join("absent"), &scratch.0, uid(), uid());
         let folder = places.folder().unwrap();
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
         assert_eq!(places.folder().unwrap().metadata().unwrap().mode() & 0o777, 0o700);
@@ -175,7 +209,8 @@ mod tests {
     fn a_folder_of_somebody_else_is_refused_with_a_reason() {
         let scratch = Scratch::new("else");
         // For a user with another number the folder that we make is somebody else's.
-        let stranger = Places::new(None, &scratch.0.join("absent"), &scratch.0, uid() + 1);
+        let stranger =
+            Places::new(None, &scratch.0.join("absent"), &scratch.0, uid() + 1, uid() + 1);
         std::fs::create_dir(scratch.0.join(format!("millstream-{}", uid() + 1))).unwrap();
         let text = stranger.folder().unwrap_err().to_string();
         assert!(text.contains("belongs to user") && text.contains("XDG_RUNTIME_DIR"), "{text}");
@@ -187,7 +222,7 @@ mod tests {
         let scratch = Scratch::new("link");
         let link = scratch.0.join(format!("millstream-{}", uid()));
         std::os::unix::fs::symlink("/", link).unwrap();
-        let places = Places::new(None, &scratch.0.join("absent"), &scratch.0, uid());
+        let places = Places::new(None, &scratch.0.join("absent"), &scratch.0, uid(), uid());
         let text = places.folder().unwrap_err().to_string();
         assert!(text.contains("is no folder"), "{text}");
     }
