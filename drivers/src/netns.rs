@@ -10,7 +10,7 @@ pub use self::error::NetnsError;
 
 use crate::netlink::{Netlink, NetlinkError};
 use crate::sys;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{CapabilitySet, LinkNameSpaceType, capabilities, move_into_link_name_space};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -161,6 +161,13 @@ pub fn enter_user_namespace() -> Result<(), NetnsError> {
     write("/proc/self/gid_map", format!("0 {gid} 1"))?;
     prepare()?;
     Ok(())
+}
+
+/// Whether the calling thread has the rights to make network namespaces and interfaces
+/// (CAP_SYS_ADMIN and CAP_NET_ADMIN). Asks only; starts no thread.
+pub fn may_make_networks() -> bool {
+    let wanted = CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN;
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
 }
 
 /// Puts the fresh namespace of the calling thread into the state that `Netns::new` promises.

@@ -76,12 +76,9 @@ impl Raw {
     /// Any of [`RawError`]; each says what to do about it.
     pub fn open(name: &str, mac: Option<[u8; 6]>) -> Result<Self, RawError> {
         let (interface, socket) = prepare(name)?;
-        let refused = |what, errno| RawError::new(what, name, errno);
-        sys::enable_packet_option(socket.as_fd(), libc::PACKET_VNET_HDR)
-            .map_err(|errno| refused("have offloads on", errno))?;
-        let index = interface.index as i32;
-        sys::packet_bind(socket.as_fd(), index)
-            .map_err(|errno| refused("bind a raw socket to", errno))?;
+        with_headers(&socket, name)?;
+        sys::packet_bind(socket.as_fd(), interface.index as i32)
+            .map_err(|errno| RawError::new("bind a raw socket to", name, errno))?;
         let can = Can { uso: kernel_has_uso(), ..Can::ALL };
         Self::new(RawLine::Own(socket), &interface, mac, can)
     }
@@ -115,6 +112,14 @@ impl Raw {
         };
         let line = PlainLine { sender, receiver, socket: kept };
         Self::new(RawLine::Plain(line), &interface, mac, Can::NOTHING)
+    }
+
+    /// Whether [`Raw::open`] may have a socket with all that it needs here; it takes no interface.
+    ///
+    /// # Errors
+    /// Any of [`RawError`] that is not about the interface, which is called `name`.
+    pub fn probe(name: &str) -> Result<(), RawError> {
+        with_headers(&socket(name)?, name)
     }
 
     /// The interface's name.
@@ -292,10 +297,14 @@ fn while_down(errno: Errno) -> Errno {
     if errno == Errno::ENETDOWN { Errno::EAGAIN } else { errno }
 }
 
-/// An unbound socket that takes in nothing yet, and the interface it is for.
+/// An interface, and an unbound socket for it.
 fn prepare(name: &str) -> Result<(NetworkInterface, OwnedFd), RawError> {
     IfName::new(name)?;
-    let interface = interface::usable(name)?;
+    Ok((interface::usable(name)?, socket(name)?))
+}
+
+/// A socket that takes in nothing yet; `name` is for errors.
+fn socket(name: &str) -> Result<OwnedFd, RawError> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)
         .map_err(|errno| RawError::new("open a raw socket on", name, errno))?;
@@ -305,7 +314,13 @@ fn prepare(name: &str) -> Result<(NetworkInterface, OwnedFd), RawError> {
     if sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER_BYTES).is_err() {
         let _as_far_as_allowed = sockopt::set_socket_recv_buffer_size(&socket, BUFFER_BYTES);
     }
-    Ok((interface, socket))
+    Ok(socket)
+}
+
+/// Puts a virtio-net header in front of each frame.
+fn with_headers(socket: &OwnedFd, name: &str) -> Result<(), RawError> {
+    sys::enable_packet_option(socket.as_fd(), libc::PACKET_VNET_HDR)
+        .map_err(|errno| RawError::new("have offloads on", name, errno))
 }
 
 /// UDP above the MTU (USO) came to packet sockets with Linux 6.2, and nothing tells but a failed

@@ -4,7 +4,7 @@ use crate::shard::{Shard, ShardConfig};
 use millstream_core::{NodeId, PlumbError, StreamId};
 use millstream_drivers::netlink::{Netlink, NetlinkError, Prefix};
 use millstream_drivers::tun::TapError;
-use millstream_drivers::{PairEnd, Raw, RawError, Tap};
+use millstream_drivers::{PairEnd, Raw, RawError, Tap, Wrap, WrapError};
 use millstream_modules::arp::Arp;
 use millstream_modules::ip::Ip;
 use millstream_modules::udp::Udp;
@@ -69,8 +69,12 @@ pub enum Line {
     Opened(Tap),
     /// An interface taken before, in whatever namespace.
     OpenedRaw(Raw),
-    /// One end of a pair, or of a loopback, with a name for its stream.
+    /// One end of a pair, with a name for its stream.
     Pair(String, PairEnd),
+    /// Nothing: frames sent come back. With a name for its stream.
+    Loopback(String),
+    /// Another line with devices around it, the first one next to the line.
+    Wrapped(Box<Self>, Vec<Wrap>),
 }
 
 /// A stack that was brought up.
@@ -98,6 +102,9 @@ pub enum PlanError {
     /// An interface could not be taken by a raw socket.
     #[error(transparent)]
     Raw(#[from] RawError),
+    /// A device around another one could not be made.
+    #[error(transparent)]
+    Wrap(#[from] WrapError),
     /// The host's side of a TAP could not be set up.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),

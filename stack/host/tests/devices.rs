@@ -21,8 +21,8 @@ impl Device for Fragile {
     }
 
     fn recv(&mut self, _: &mut Pool, _: &mut MsgList, _: usize) -> Result<usize, Errno> {
-        match self.0.read(&mut [0]) {
-            Ok(_) => Err(Errno::ENODEV),
+        match self.0.read_exact(&mut [0]) {
+            Ok(()) => Err(Errno::ENODEV),
             Err(_) => Ok(0),
         }
     }

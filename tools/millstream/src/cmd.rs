@@ -4,6 +4,7 @@
 mod completions;
 mod conf;
 mod demo;
+mod doctor;
 mod down;
 mod find;
 mod graph;
@@ -55,6 +56,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (the reason is on stderr)
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Doctor(doctor::Doctor),
     Up(up::Up),
     Down(down::Down),
     Conf(conf::Conf),
@@ -79,6 +81,7 @@ impl Command {
     fn run(self, common: &Common) -> Result<(), Failure> {
         match self {
             Self::Demo(command) => command.run(),
+            Self::Doctor(command) => command.run(common),
             Self::Up(command) => command.run(common),
             Self::Down(command) => command.run(common),
             Self::Conf(command) => command.run(common),

@@ -4,7 +4,7 @@ use super::{Line, PlanError, io, random_mac, set_up_host};
 use crate::shard::{DeviceFd, Shard};
 use millstream_core::{Device, StreamId};
 use millstream_drivers::netlink::Netlink;
-use millstream_drivers::{Raw, Tap};
+use millstream_drivers::{Raw, Tap, loopback};
 
 /// Opens what is below the interface number `index` as a stream of the shard.
 pub(super) fn open(line: Line, shard: &mut Shard, index: usize) -> Result<StreamId, PlanError> {
@@ -50,6 +50,17 @@ fn device(line: Line, shard: &Shard, index: usize) -> Result<Opened, PlanError> 
             end.set_bell(move || handle.wake());
             Ok(Opened { name, device: Box::new(end), fd: DeviceFd::Asked })
         }
+        Line::Loopback(name) => {
+            let end = loopback(LOOPBACK_MTU, random_mac(index));
+            device(Line::Pair(name, end), shard, index)
+        }
+        Line::Wrapped(line, wraps) => {
+            let mut opened = device(*line, shard, index)?;
+            for wrap in wraps {
+                opened.device = wrap.around(opened.device, &opened.name)?;
+            }
+            Ok(opened)
+        }
     }
 }
 
@@ -59,6 +70,9 @@ fn cannot_wait(cause: std::io::Error) -> PlanError {
 
 /// MTU of a TAP that we make.
 const MTU: u16 = 1500;
+
+/// MTU of a loopback: nothing is ever cut there.
+const LOOPBACK_MTU: u16 = u16::MAX;
 
 /// The MTU of a TAP that exists already.
 fn existing_mtu(name: &str) -> Option<u16> {

@@ -1,8 +1,10 @@
 //! demo: a router between two namespaces, traffic through it, and a link that turns bad and good
 //! again while the traffic flows.
 //!
-//! With the right to make TAPs: three namespaces with a TAP each, joined by a stack. Without it:
-//! two stacks in this process, joined by a pair of devices. Nothing is left behind.
+//! With the right to open TAPs: three namespaces with a TAP each, joined by a stack. Without it: veth
+//! pairs and raw sockets. Who has no rights at all gets them in a user namespace; and where that is
+//! forbidden there are two stacks in this process, joined by a pair of devices. Nothing is left
+//! behind.
 
 mod lab;
 mod link;
@@ -12,6 +14,8 @@ mod traffic;
 
 use super::Failure;
 use crate::render;
+use lab::{Lab, Wire};
+use millstream_drivers::netns::{enter_user_namespace, may_make_networks};
 use screen::{Phase, Screen};
 use std::fmt::Display;
 use std::time::Duration;
@@ -42,8 +46,10 @@ static FAULT: [(&str, &str); 2] = [("delay", "25ms"), ("loss", "1%")];
 
 /// Show the main job: traffic through a router, and a link that turns bad and good again
 ///
-/// As root: three network namespaces with a TAP each, pings, UDP, and a TCP transfer between two
-/// kernels. Without rights: two stacks in memory. Nothing is left behind.
+/// Three network namespaces, pings, UDP, and a TCP transfer between two kernels through a stack. On
+/// TAPs where they can be opened, else on veth pairs with raw sockets, in a user namespace of its own
+/// when you are not root; and where neither is allowed, two stacks in memory. It says which, and why.
+/// Nothing is left behind.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
     /// Length of each of the three phases
@@ -53,15 +59,41 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let shown = match lab::Lab::start() {
-            Ok(mut lab) => play(&mut lab, self.seconds),
-            Err(why) => {
-                render::line(&format!("No TAPs here: {why}"));
-                render::line("So: two stacks in this process, joined by devices in memory.\n");
-                pair::PairStage::start().and_then(|mut stage| play(&mut stage, self.seconds))
-            }
+        // First of all: a user namespace is for a process of one thread.
+        let place = if may_make_networks() {
+            Ok("namespaces of its own")
+        } else {
+            enter_user_namespace().map(|()| "a user namespace of its own")
+        };
+        let shown = match place {
+            Ok(place) => self.between_kernels(place),
+            Err(why) => self.in_memory(&format!("No network of its own here: {why}")),
         };
         shown.map_err(Failure::Failed)
+    }
+
+    fn between_kernels(&self, place: &str) -> Result<(), String> {
+        let no_tap = match Lab::start(Wire::Tap) {
+            Ok(mut lab) => {
+                render::line(&format!("On TAPs, in {place}: /dev/net/tun can be opened.\n"));
+                return play(&mut lab, self.seconds);
+            }
+            Err(why) => why,
+        };
+        render::line(&format!("No TAPs here: {no_tap}"));
+        match Lab::start(Wire::Veth) {
+            Ok(mut lab) => {
+                render::line(&format!("So: raw sockets on veth pairs, in {place}.\n"));
+                play(&mut lab, self.seconds)
+            }
+            Err(why) => self.in_memory(&format!("No raw sockets on veth pairs either: {why}")),
+        }
+    }
+
+    fn in_memory(&self, why: &str) -> Result<(), String> {
+        render::line(why);
+        render::line("So: two stacks in this process, joined by devices in memory.\n");
+        pair::PairStage::start().and_then(|mut stage| play(&mut stage, self.seconds))
     }
 }
 

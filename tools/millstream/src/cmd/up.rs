@@ -1,4 +1,4 @@
-//! up: a stack is made of TAPs, runs in the foreground, and leaves nothing behind.
+//! up: a stack is made of interfaces, runs in the foreground, and leaves nothing behind.
 
 mod interfaces;
 mod plan;
@@ -9,28 +9,35 @@ use clap::CommandFactory;
 use interfaces::Interfaces;
 use millstream_core::Errno;
 use millstream_host::ctl::{self, Listener, Param, Writers};
-use millstream_host::plan::{Interface, Line, Plan, Stack, random_key};
+use millstream_host::plan::{Plan, Stack, random_key};
 use millstream_host::{Handle, Notice};
 use plan::Described;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-/// Bring a stack up on TAP interfaces and run it in the foreground
+/// Bring a stack up on TAP or raw interfaces and run it in the foreground
 ///
-/// Each --tap begins an interface; the --host and --addr after it are its own. A TAP that is not
-/// there is made and gone again at the end; one that is there is attached to, and stays. A line
-/// that begins with "ready" is printed when the services answer. SIGTERM, SIGINT and SIGHUP stop
+/// Each --tap, --raw or --loopback begins an interface; the --host, --addr, --mac and --wrap after
+/// it are its own. A TAP that is not there is made and gone again at the end; one that is there is
+/// attached to, and stays. --raw takes an Ethernet interface that is there, such as one end of a
+/// veth pair, and needs no /dev/net/tun: every user can do it in a network made by unshare -Urn.
+///
+/// --wrap puts a device around it: fault (drop=SHARE duplicate=SHARE corrupt=SHARE fail-after=FRAMES
+/// seed=N), trace (file=FILE, or stderr) or pcap (file=FILE); several stand in order, the first
+/// next to the line. A line that begins with "ready" is printed when the services answer. SIGTERM, SIGINT and SIGHUP stop
 /// the stack.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "millstream up --name NAME --tap IF [--host ADDR/LEN] --addr ADDR/LEN \
-    [--tap IF ...] [--gateway ADDR] [--forward] [--poll] [--plain] [--pcap FILE] [--seed N] \
+    [--wrap NAME [KEY=VALUE ...]] [--raw IF [--mac MAC] --addr ADDR/LEN] [--loopback NAME --addr \
+    ADDR/LEN] [--tap IF ...] [--gateway ADDR] [--forward] [--poll] [--plain] [--pcap FILE] [--seed N] \
     --service LIST|none\n       millstream up --plan FILE [--name NAME] [--poll] [--pcap FILE] \
     [--seed N]")]
 pub(crate) struct Up {
     /// Read the description of the stack from a TOML file; see tools/millstream/examples
     #[arg(long, value_name = "FILE",
-        conflicts_with_all = ["tap", "host", "addr", "gateway", "forward", "plain", "service"])]
+        conflicts_with_all = ["tap", "raw", "loopback", "host", "addr", "mac", "wrap", "gateway",
+            "forward", "plain", "service"])]
     plan: Option<PathBuf>,
     #[command(flatten)]
     interfaces: Interfaces,
@@ -43,7 +50,7 @@ pub(crate) struct Up {
     /// Ask the interfaces again and again instead of sleeping: faster answers for a whole processor
     #[arg(long)]
     poll: bool,
-    /// Open the TAPs without offloads, frame by frame
+    /// Open the interfaces without offloads, frame by frame
     #[arg(long)]
     plain: bool,
     /// Record all frames (pcapng); with several interfaces the name of each is added
@@ -125,11 +132,7 @@ impl Up {
                 "no service {unknown}: there are {known}, or none alone"
             )));
         }
-        let plain = self.plain;
-        let interface = |i: interfaces::Wanted| Interface {
-            line: Line::Tap { name: i.tap, host: i.host, plain },
-            addresses: i.addr,
-        };
+        let interface = |wanted: interfaces::Wanted| wanted.interface(self.plain);
         let plan = Plan {
             interfaces: self.interfaces.0.into_iter().map(interface).collect(),
             gateway: self.gateway,
@@ -168,12 +171,16 @@ fn run_stack(mut stack: Stack, mut live: Vec<String>) -> Result<(), String> {
 }
 
 fn device_gone(name: &str, errno: Errno, live: &[String], handle: &Handle) {
+    let why = match errno {
+        Errno::EIO => "its device has failed",
+        _ => "somebody deleted it",
+    };
     if live.is_empty() {
-        render::complain(&format!("the interface {name} is gone ({errno}): somebody deleted it"));
+        render::complain(&format!("the interface {name} is gone ({errno}): {why}"));
         handle.stop();
     } else {
         render::complain(&format!(
-            "the interface {name} is gone ({errno}): somebody deleted it; {} goes on; to have \
+            "the interface {name} is gone ({errno}): {why}; {} goes on; to have \
              {name} again, stop the stack and start it with the same command",
             live.join(", ")
         ));

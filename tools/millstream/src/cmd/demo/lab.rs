@@ -1,4 +1,5 @@
-//! The demo on TAPs: three namespaces with a TAP each, and a stack that joins them.
+//! The demo between kernels: three namespaces with a TAP or one end of a veth pair each, and a stack
+//! that joins them.
 
 use super::link::Link;
 use super::traffic::{self, Bytes, PATIENCE, Stop, Trips};
@@ -7,13 +8,15 @@ use millstream::plan::{self, Interface, Line, Plan};
 use millstream::{Prefix, Stack, UdpSocket};
 use millstream_drivers::netlink::{Netlink, Via};
 use millstream_drivers::netns::Netns;
-use millstream_drivers::{KernelPing, Tap};
+use millstream_drivers::{KernelPing, Raw, Tap};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-/// The running lab. Dropped: threads end, the stack stops, namespaces and TAPs are gone.
+/// The running lab. Dropped: threads end, the stack stops, namespaces and interfaces are gone.
 pub(super) struct Lab {
+    wire: Wire,
     stack: Stack,
     host_ping: Trips,
     host_udp: Trips,
@@ -23,16 +26,25 @@ pub(super) struct Lab {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// One namespace with the kernel's end of a TAP.
+/// What is between the stack and a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// A TAP in the kernel's namespace.
+    Tap,
+    /// A veth pair with a raw socket on the end that is in a namespace of the stack's.
+    Veth,
+}
+
+/// One namespace with the kernel's end of a wire, and the stack's end.
 struct Side {
     netns: Netns,
-    tap: Tap,
+    line: Line,
 }
 
 const MTU: u16 = 1500;
 const OURS: [&str; 3] = ["10.9.0.2/24", "10.9.1.2/24", "10.9.2.2/24"];
 const THEIRS: [&str; 3] = ["10.9.0.1/24", "10.9.1.1/24", "10.9.2.1/24"];
-const TAPS: [&str; 3] = ["host0", "left0", "right0"];
+const LINKS: [&str; 3] = ["host0", "left0", "right0"];
 const STACK: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 9, 2, 1);
 const ECHO: u16 = 7;
@@ -40,21 +52,23 @@ const SINK: u16 = 5001;
 
 impl Lab {
     /// Makes everything and starts the traffic.
-    pub(super) fn start() -> Result<Self, String> {
+    pub(super) fn start(wire: Wire) -> Result<Self, String> {
+        let ours = Netns::new().map_err(text)?;
         let mut sides = Vec::new();
         for index in 0..3 {
-            sides.push(Side::new(index)?);
+            sides.push(Side::new(index, wire, &ours)?);
         }
         let mut interfaces = Vec::new();
         let mut spaces = Vec::new();
         for (side, address) in sides.into_iter().zip(OURS) {
             let addresses = vec![address.parse().map_err(text)?];
-            interfaces.push(Interface { line: Line::Opened(side.tap), addresses });
+            interfaces.push(Interface { line: side.line, addresses });
             spaces.push(side.netns);
         }
         let plan = Plan { interfaces, forward: true, ..Plan::default() };
         let stack = Stack::start(plan).map_err(text)?;
         let mut lab = Self {
+            wire,
             stack,
             host_ping: Trips::default(),
             host_udp: Trips::default(),
@@ -122,15 +136,20 @@ impl Lab {
 
 impl Stage for Lab {
     fn picture(&self) -> String {
-        "   host kernel            left kernel                            right kernel
+        let rule = match self.wire {
+            Wire::Tap => "=====================================  TAPs  ==========================",
+            Wire::Veth => "=================================  veth pairs  =======================",
+        };
+        format!(
+            "   host kernel            left kernel                            right kernel
    10.9.0.1               10.9.1.1                               10.9.2.1
       |  host0               |  left0                               |  right0
-   =====================================  TAPs  ==========================
+   {rule}
    [ driver - arp ]       [ driver - (impair) - arp ]            [ driver - arp ]
           \\_______________________  |  ____________________________/
                                   [ ip ] - [ udp ] - application (echo on port 7)
 "
-        .to_owned()
+        )
     }
 
     fn columns(&self) -> Vec<&'static str> {
@@ -143,7 +162,7 @@ impl Stage for Lab {
     }
 
     fn link(&self) -> Link {
-        Link::new(self.stack.handle(), TAPS[1])
+        Link::new(self.stack.handle(), LINKS[1])
     }
 }
 
@@ -158,23 +177,32 @@ impl Drop for Lab {
 }
 
 impl Side {
-    fn new(index: usize) -> Result<Self, String> {
+    /// `ours`: where the stack's ends of veth pairs are.
+    fn new(index: usize, wire: Wire, ours: &Netns) -> Result<Self, String> {
+        let (name, mac) = (LINKS[index], plan::random_mac(index));
         let netns = Netns::new().map_err(text)?;
-        let mac = plan::random_mac(index);
-        let theirs: Prefix = THEIRS[index].parse().map_err(text)?;
-        let ours: Prefix = OURS[index].parse().map_err(text)?;
-        let tap = netns
-            .run(|| {
-                let tap = Tap::open(TAPS[index], mac, MTU).map_err(text)?;
-                plan::set_up_host(TAPS[index], &[theirs]).map_err(text)?;
+        let line = match wire {
+            Wire::Tap => netns.run(|| Tap::open(name, mac, MTU).map(Line::Opened).map_err(text)),
+            Wire::Veth => ours.run(|| {
                 let mut netlink = Netlink::open().map_err(text)?;
-                let router = Via::Gateway(ours.address());
-                netlink.replace_route(Prefix::DEFAULT_V4, router).map_err(text)?;
-                Ok::<_, String>(tap)
-            })
-            .map_err(text)??;
-        Ok(Self { netns, tap })
+                netlink.create_veth(name, name, Some(netns.as_fd())).map_err(text)?;
+                netlink.set_up(name, true).map_err(text)?;
+                Raw::open(name, Some(mac)).map(Line::OpenedRaw).map_err(text)
+            }),
+        };
+        let line = line.map_err(text)??;
+        netns.run(|| set_up_kernel(index)).map_err(text)??;
+        Ok(Self { netns, line })
     }
+}
+
+/// Addresses and routes of the kernel's end, in its namespace.
+fn set_up_kernel(index: usize) -> Result<(), String> {
+    let theirs: Prefix = THEIRS[index].parse().map_err(text)?;
+    let ours: Prefix = OURS[index].parse().map_err(text)?;
+    plan::set_up_host(LINKS[index], &[theirs]).map_err(text)?;
+    let mut netlink = Netlink::open().map_err(text)?;
+    netlink.replace_route(Prefix::DEFAULT_V4, Via::Gateway(ours.address())).map_err(text)
 }
 
 /// An application on the stack: sends every datagram back.

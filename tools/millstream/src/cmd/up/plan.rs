@@ -1,10 +1,12 @@
 //! plan: a TOML file becomes the description of a stack, or a sentence with the line of what is
 //! wrong with it.
 
+use super::interfaces::{self, Kind, Wanted};
 use crate::cmd::params;
+use millstream_drivers::Wrap;
 use millstream_drivers::netlink::Prefix;
 use millstream_host::ctl::{self, Param, Writers};
-use millstream_host::plan::{Interface, Line, Plan, Stack, known_services, random_key};
+use millstream_host::plan::{Plan, Stack, known_services, random_key};
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -57,11 +59,16 @@ struct File {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InterfaceTable {
-    tap: String,
+    tap: Option<String>,
+    raw: Option<String>,
+    loopback: Option<String>,
     #[serde(default, deserialize_with = "all_parsed")]
     host: Vec<Prefix>,
     #[serde(deserialize_with = "all_parsed")]
     addresses: Vec<Prefix>,
+    mac: Option<String>,
+    #[serde(default)]
+    wrap: Vec<String>,
     #[serde(default)]
     plain: bool,
 }
@@ -113,7 +120,9 @@ fn describe(text: &str, file: &str) -> Result<Described, String> {
         None => format!("{file}: {}", e.message()),
     })?;
     if parsed.interface.is_empty() {
-        return Err(format!("{file} has no [[interface]]: write one with tap and addresses"));
+        return Err(format!(
+            "{file} has no [[interface]]: write one with tap or raw, and addresses"
+        ));
     }
     let known: Vec<String> = known_services().into_iter().map(|(name, _)| name).collect();
     for service in &parsed.services {
@@ -122,26 +131,20 @@ fn describe(text: &str, file: &str) -> Result<Described, String> {
             return Err(format!("{place}: no service {name}: there are {}", known.join(", ")));
         }
     }
-    let mut taps: Vec<&str> = Vec::new();
+    let mut interfaces: Vec<(Wanted, bool)> = Vec::new();
     for table in &parsed.interface {
-        let (tap, place) = (table.get_ref().tap.as_str(), place(table.span()));
-        if table.get_ref().addresses.is_empty() {
-            return Err(format!("{place}: the interface {tap} has no address"));
+        let told = |why| format!("{}: {why}", place(table.span()));
+        let fresh = wanted(table.get_ref()).map_err(told)?;
+        if interfaces.iter().any(|(other, _)| other.same_name(&fresh)) {
+            return Err(told(format!("the interface {} is there twice", fresh.name)));
         }
-        // A name like tap%d stands for a fresh number each time.
-        if taps.contains(&tap) && !tap.contains('%') {
-            return Err(format!("{place}: the interface {tap} is there twice"));
-        }
-        taps.push(tap);
+        interfaces.push((fresh, table.get_ref().plain));
     }
     let modules = parsed.module.iter().map(|table| pushed(table, place));
     let modules = modules.collect::<Result<_, _>>()?;
-    let interface = |table: Spanned<InterfaceTable>| {
-        let InterfaceTable { tap, host, addresses, plain } = table.into_inner();
-        Interface { line: Line::Tap { name: tap, host, plain }, addresses }
-    };
+    let interfaces = interfaces.into_iter().map(|(wanted, plain)| wanted.interface(plain));
     let plan = Plan {
-        interfaces: parsed.interface.into_iter().map(interface).collect(),
+        interfaces: interfaces.collect(),
         gateway: parsed.gateway,
         forward: parsed.forward,
         services: parsed.services.into_iter().map(Spanned::into_inner).collect(),
@@ -149,6 +152,29 @@ fn describe(text: &str, file: &str) -> Result<Described, String> {
         seed: parsed.seed.unwrap_or_else(random_key),
     };
     Ok(Described { name: parsed.name, plan, modules })
+}
+
+/// The interface of a table; what does not go together is refused as on the command line.
+fn wanted(table: &InterfaceTable) -> Result<Wanted, String> {
+    let (kind, name) = match (&table.tap, &table.raw, &table.loopback) {
+        (Some(name), None, None) => (Kind::Tap, name),
+        (None, Some(name), None) => (Kind::Raw, name),
+        (None, None, Some(name)) => (Kind::Loopback, name),
+        _ => return Err("an interface is one of tap, raw and loopback".to_owned()),
+    };
+    let mut wanted = Wanted::new(kind, name);
+    wanted.host.clone_from(&table.host);
+    wanted.addr.clone_from(&table.addresses);
+    wanted.mac = table.mac.as_deref().map(interfaces::mac).transpose()?;
+    for line in &table.wrap {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        wanted.wraps.push(Wrap::parse(&words).map_err(|e| e.to_string())?);
+    }
+    wanted.check()?;
+    if wanted.addr.is_empty() {
+        return Err(format!("the interface {name} has no address"));
+    }
+    Ok(wanted)
 }
 
 fn pushed(
@@ -198,6 +224,7 @@ fn parse<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(text: &str) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use millstream_host::plan::Line;
 
     #[test]
     fn the_example_is_a_plan_and_says_all_that_can_be_said() {
@@ -208,7 +235,9 @@ mod tests {
         assert_eq!((plan.seed, &plan.services[..]), (7, &["echo".to_owned()][..]));
         assert_eq!(plan.gateway, Some([10, 9, 0, 1].into()));
         assert_eq!(plan.interfaces[1].addresses.len(), 1);
-        let Line::Tap { name, host, plain } = &plan.interfaces[0].line else { panic!("no TAP") };
+        let Line::Wrapped(line, wraps) = &plan.interfaces[0].line else { panic!("no fault") };
+        assert!(matches!(wraps[..], [Wrap::Fault(_)]));
+        let Line::Tap { name, host, plain } = &**line else { panic!("no TAP") };
         assert_eq!((name.as_str(), host.len(), *plain), ("tapa", 1, false));
         let impair = &modules[0];
         assert_eq!((impair.stream.as_str(), impair.position), ("tapb", Some(0)));
@@ -232,6 +261,9 @@ mod tests {
             ("[[interface]]\ntap = \"t1\"", "lab.toml, line 4: missing field `addresses`"),
             ("[[interface]]\ntap = \"t1\"\naddresses = []", "line 4: the interface t1 has no"),
             ("[[interface]]\ntap = \"t0\"\naddresses = [\"10.1.0.2/24\"]", "t0 is there twice"),
+            ("raw = \"t1\"", "lab.toml, line 1: an interface is one of tap, raw and loopback"),
+            ("mac = \"02:00:00:00:00:01\"", "line 1: a MAC address is for a raw interface"),
+            ("wrap = [\"fly\"]", "line 1: no device \"fly\" wraps others"),
             ("\n[[module]]\nstream = \"t0\"\nmodule = \"fly\"", "line 5: no module fly: there"),
             (
                 "[[module]]\nstream = \"t0\"\nmodule = \"impair\"\nparams = [\"delay\"]",
@@ -244,7 +276,7 @@ mod tests {
             assert!(text.contains(part), "{lines}: {text}");
         }
         let text = describe("services = [\n \"gopher\"]\n[[interface]]", "lab.toml").unwrap_err();
-        assert!(text.contains("missing field `tap`"), "{text}");
+        assert!(text.contains("missing field `addresses`"), "{text}");
         let body = "[[interface]]\ntap = \"t0\"\naddresses = [\"10.0.0.2/24\"]";
         let text = describe(&format!("services = [\n\"gopher\"]\n{body}"), "lab.toml").unwrap_err();
         assert!(text.contains("line 2: no service gopher: there are echo"), "{text}");
