@@ -28,6 +28,18 @@ impl Perimeter {
         }
     }
 
+    /// Sends a word between modules (M_CTL) as if a module at the top of the stream had. It is for
+    /// the owner of the stack: programs have [`Perimeter::putmsg`].
+    ///
+    /// # Errors
+    /// As [`Perimeter::putmsg`]; EINVAL for another type.
+    pub fn put_ctl(&mut self, stream: StreamId, msg: Msg) -> Result<(), (Errno, Msg)> {
+        match self.head(stream) {
+            Ok((head, net, pair)) => head.put_ctl(net, pair, msg),
+            Err(errno) => Err((errno, msg)),
+        }
+    }
+
     /// Sends one message of copies of both parts (`putpmsg(2)`), never a part of it. Without both,
     /// nothing is sent.
     ///

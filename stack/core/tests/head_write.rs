@@ -240,6 +240,17 @@ fn e31_other_types_and_a_banded_high_priority_message_are_invalid() {
 }
 
 #[test]
+fn a_word_between_modules_is_sent_by_the_owner_of_the_stack_only() {
+    let (mut line, kept) = kept();
+    let word = line.msg(Kind::Ctl, b"word");
+    line.p.put_ctl(line.stream, word).map_err(|(errno, _)| errno).unwrap();
+    line.settle();
+    assert_eq!(shape(&kept.lock().unwrap().pop().unwrap()), [(Kind::Ctl, b"word".as_slice())]);
+    let other = line.msg(Kind::Ioctl, b"word");
+    assert_eq!(line.p.put_ctl(line.stream, other).unwrap_err().0, Errno::EINVAL);
+}
+
+#[test]
 fn e32_a_data_part_outside_the_sizes_of_the_topmost_module_is_refused() {
     let mut line = line_with(Sized(&FROM_4_TO_10));
     for (len, sent) in [(3, false), (4, true), (10, true), (11, false)] {

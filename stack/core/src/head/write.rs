@@ -65,6 +65,26 @@ impl Head {
         }
     }
 
+    /// Sends a word between modules down.
+    pub(crate) fn put_ctl(
+        &mut self,
+        net: &mut Net,
+        pair: u32,
+        msg: Msg,
+    ) -> Result<(), (Errno, Msg)> {
+        let admitted = match msg.kind() {
+            Kind::Ctl => self.admit(net, pair, (Some(msg.len()), None), Priority::Band(0)),
+            _ => Err(Errno::EINVAL),
+        };
+        match admitted {
+            Ok(down) => {
+                net.post(down, msg);
+                Ok(())
+            }
+            Err(errno) => Err((errno, msg)),
+        }
+    }
+
     /// Makes one message of copies of both parts and sends it; nothing without a part.
     pub(crate) fn putpmsg(
         &mut self,

@@ -61,7 +61,7 @@ impl Pinger {
                 core.open_mux(ip, &format!("ping.{id}")).map_err(|e| format!("ip: {e}"))?;
             let word = Ctl::TakeEcho(id).to_msg(core.pool()).map_err(|e| e.to_string());
             let sent = word.and_then(|word| {
-                core.putmsg(stream, word).map_err(|(errno, _)| format!("ip: {errno}"))
+                core.put_ctl(stream, word).map_err(|(errno, _)| format!("ip: {errno}"))
             });
             match sent {
                 Ok(()) => Ok(stream),
