@@ -2,8 +2,9 @@
 //! stand for, by direction, and messages and bytes by band.
 //!
 //! Counts of a band other than 0 are shown once it was seen, as `band:messages/bytes`.
-//! `reset=all|up|down` sets counters to 0.
+//! `reset=all|up|down` sets counters to 0. Programs do both by ioctl (`ask`).
 
+use crate::ask;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt::Write;
@@ -39,7 +40,9 @@ impl Module for Count {
 
     fn wput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
         self.ways[Side::Write as usize].add(&msg);
-        cx.putnext(msg);
+        if let Some(msg) = ask::answer(self, cx, msg) {
+            cx.putnext(msg);
+        }
     }
 
     fn rput_batch(&mut self, cx: &mut Cx<'_>, batch: MsgList) {
@@ -48,6 +51,9 @@ impl Module for Count {
     }
 
     fn wput_batch(&mut self, cx: &mut Cx<'_>, batch: MsgList) {
+        if batch.iter().any(|msg| msg.kind() == Kind::Ioctl) {
+            return batch.for_each(|msg| self.wput(cx, msg));
+        }
         batch.iter().for_each(|msg| self.ways[Side::Write as usize].add(msg));
         cx.put_batch(Side::Write, batch);
     }
@@ -117,7 +123,12 @@ impl Tally {
         let band = &mut self.bands[usize::from(msg.band().0)];
         band.messages += 1;
         band.bytes += msg.len() as u64;
-        let data = if msg.kind() == Kind::Data { msg.len() } else { msg.data_len() };
+        let data = match msg.kind() {
+            Kind::Data => msg.len(),
+            Kind::Proto | Kind::PcProto => msg.data_len(),
+            // What an ioctl carries is on no wire.
+            _ => 0,
+        };
         if msg.kind() != Kind::Data && data == 0 {
             self.control += 1;
             return;

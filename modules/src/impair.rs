@@ -37,7 +37,8 @@
 //!
 //! # What is no frame
 //! Ordinary messages other than M_DATA keep their place behind the frames held, untouched and never
-//! lost; high-priority ones pass at once. M_FLUSH does not reach what is held: it is on the
+//! lost; high-priority ones pass at once. A request of a program for this module (`ask`) is answered
+//! at once. M_FLUSH does not reach what is held: it is on the
 //! wire. So do bands: a wire has one order.
 //!
 //! # Flow control
@@ -54,6 +55,7 @@ pub mod units;
 pub use line::{Counters, ImpairDrop, Line, Out};
 pub use params::{Limit, NAMES, Params};
 
+use crate::ask;
 use millstream_core::{Cx, Errno, Fields, Invalid, ModInfo, Module, Side, Step};
 use millstream_msg::{Kind, Msg, MsgList};
 
@@ -141,6 +143,7 @@ impl Module for Impair {
     }
 
     fn wput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        let Some(msg) = ask::answer(self, cx, msg) else { return };
         self.put(cx, Side::Write, msg);
         self.settle(cx, Side::Write, false);
     }
@@ -154,7 +157,9 @@ impl Module for Impair {
 
     fn wput_batch(&mut self, cx: &mut Cx<'_>, mut batch: MsgList) {
         while let Some(msg) = batch.pop() {
-            self.put(cx, Side::Write, msg);
+            if let Some(msg) = ask::answer(self, cx, msg) {
+                self.put(cx, Side::Write, msg);
+            }
         }
         self.settle(cx, Side::Write, false);
     }

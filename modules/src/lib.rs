@@ -11,6 +11,7 @@ extern crate std;
 
 pub mod actions;
 pub mod arp;
+pub mod ask;
 pub mod capture;
 pub mod count;
 pub mod ctl;
@@ -29,4 +30,5 @@ pub mod recording;
 pub mod replay;
 pub mod services;
 pub mod table;
+pub mod testmod;
 pub mod udp;

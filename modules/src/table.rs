@@ -22,6 +22,7 @@ const ENTRIES: &[Entry] = &[
     Entry::plain(&crate::record::INFO, open_record),
     Entry::plain(&crate::replay::INFO, open_replay),
     Entry::plain(&crate::nth::INFO, |_| Ok(Box::new(crate::nth::Nth::default()))),
+    Entry::plain(&crate::testmod::INFO, |_| Ok(Box::new(crate::testmod::Testmod::default()))),
     Entry::service(Kinds::Echo, |_| Ok(Box::new(Service::new(Kinds::Echo)))),
     Entry::service(Kinds::Discard, |_| Ok(Box::new(Service::new(Kinds::Discard)))),
     Entry::service(Kinds::Daytime, |_| Ok(Box::new(Service::new(Kinds::Daytime)))),

@@ -4,7 +4,9 @@ mod common;
 
 use common::{Holder, Null, Polite, cells, perimeter, settle};
 use millstream_core::ioctl::{Arg, Cred, Progress, Request};
-use millstream_core::{Errno, Event, HeadEvent, Marks, Perimeter, PollEvents, StreamId};
+use millstream_core::{
+    Errno, Event, HeadEvent, Marks, Perimeter, PlumbError, PollEvents, StreamId,
+};
 use millstream_msg::{Band, Kind, Msg};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -101,6 +103,18 @@ fn l1_each_end_has_modules_of_its_own() {
     pipe.p.pop(b).unwrap();
     pipe.write(b, b"through one");
     assert_eq!(pipe.read(a).unwrap(), b"through one");
+    pipe.finish();
+}
+
+#[test]
+fn l1_modules_go_in_and_out_at_the_top_only() {
+    let mut pipe = pipe();
+    let a = pipe.a;
+    pipe.p.push(a, Box::new(Null)).unwrap();
+    assert_eq!(pipe.p.insert(a, 0, Box::new(Null)), Err(PlumbError::Pipe));
+    assert_eq!(pipe.p.remove(a, 0).map(drop), Err(PlumbError::Pipe));
+    assert_eq!(PlumbError::Pipe.errno(), Errno::EINVAL);
+    assert_eq!(pipe.names(a), ["head", "null", "pipe"]);
     pipe.finish();
 }
 

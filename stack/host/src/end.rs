@@ -40,6 +40,10 @@ pub(crate) struct EndShared {
     /// Messages sent and not yet accepted by the head.
     in_flight: AtomicUsize,
     hangup: AtomicBool,
+    /// A thing that was handed through a pipe is next, behind what was received.
+    passed: AtomicBool,
+    /// The stream is linked below a multiplexor.
+    pub(crate) linked: AtomicBool,
     error: AtomicI32,
     sleepers: AtomicU32,
     lock: Mutex<()>,
@@ -73,6 +77,8 @@ impl End {
             stalled: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             hangup: AtomicBool::new(false),
+            passed: AtomicBool::new(false),
+            linked: AtomicBool::new(false),
             error: AtomicI32::new(0),
             sleepers: AtomicU32::new(0),
             lock: Mutex::new(()),
@@ -99,6 +105,9 @@ impl End {
     /// The message comes back with [`EndError::WouldBlock`] when the ring or flow control below
     /// is full, or the stream's error.
     pub fn try_put(&self, msg: Msg) -> Result<(), (EndError, Msg)> {
+        if let Err(error) = self.linked() {
+            return Err((error, msg));
+        }
         if let Some(error) = self.failure() {
             return Err((error, msg));
         }
@@ -149,6 +158,7 @@ impl End {
     /// # Errors
     /// [`EndError::WouldBlock`] when there is none, or the stream's error.
     pub fn try_get(&self) -> Result<Option<Got>, EndError> {
+        self.linked()?;
         if let Some(got) = self.shared.received.pop() {
             // Half empty: the shard hands over what it holds, in one go.
             if self.shared.received.len() <= RECEIVED / 2
@@ -163,6 +173,11 @@ impl End {
         match self.failure() {
             Some(error) => Err(error),
             None if hangup && self.shared.received.is_empty() => Ok(None),
+            None if self.shared.passed.load(Ordering::Acquire)
+                && self.shared.received.is_empty() =>
+            {
+                Err(EndError::Failed(Errno::EBADMSG))
+            }
             None => Err(EndError::WouldBlock),
         }
     }
@@ -177,7 +192,10 @@ impl End {
                 Err(EndError::WouldBlock) => {}
                 other => return other,
             }
-            let ready = || !self.shared.received.is_empty() || self.is_over();
+            let ready = || {
+                let passed = self.shared.passed.load(Ordering::Acquire);
+                passed || !self.shared.received.is_empty() || self.is_over()
+            };
             if !self.wait(deadline, ready) {
                 return Err(EndError::WouldBlock);
             }
@@ -202,6 +220,26 @@ impl End {
             _ if self.handle.0.stop.load(Ordering::Relaxed) => Some(EndError::Gone(Gone)),
             number => Some(EndError::Failed(Errno(number))),
         }
+    }
+
+    /// The error that comes before all that was received.
+    fn linked(&self) -> Result<(), EndError> {
+        let linked = self.shared.linked.load(Ordering::Acquire);
+        if linked { Err(EndError::Failed(Errno::EINVAL)) } else { Ok(()) }
+    }
+
+    /// Messages that were received and not taken.
+    pub(crate) fn has_received(&self) -> bool {
+        !self.shared.received.is_empty()
+    }
+
+    /// Waits until something was handed through the pipe, or data came.
+    pub(crate) fn wait_for_passed(&self, deadline: Option<Instant>) -> bool {
+        let ready = || {
+            let passed = self.shared.passed.load(Ordering::Acquire);
+            passed || self.has_received() || self.is_over()
+        };
+        self.wait(deadline, ready)
     }
 
     fn is_over(&self) -> bool {
@@ -288,6 +326,7 @@ impl EndSlot {
     pub(crate) fn deliver(&mut self, core: &mut millstream_core::Perimeter) {
         let shared = &self.shared;
         let mut delivered = false;
+        shared.passed.store(false, Ordering::Release);
         loop {
             if shared.received.is_full() {
                 shared.stalled.store(true, Ordering::Release);
@@ -307,7 +346,13 @@ impl EndSlot {
                     delivered = true;
                     break;
                 }
-                Err(Errno::EAGAIN) => break,
+                // Linked: it is the multiplexor's business.
+                Err(Errno::EAGAIN | Errno::EINVAL) => break,
+                Err(Errno::EBADMSG) => {
+                    shared.passed.store(true, Ordering::Release);
+                    delivered = true;
+                    break;
+                }
                 Err(errno) => {
                     shared.fail(errno);
                     break;
@@ -323,7 +368,8 @@ impl EndSlot {
     fn offer(&mut self, core: &mut millstream_core::Perimeter, msg: Msg) -> bool {
         match core.putmsg(self.shared.stream, msg) {
             Ok(()) => {}
-            Err((Errno::EAGAIN, msg)) => {
+            // Flow control, or linked since it was sent: it goes when the stream is the program's again.
+            Err((errno, msg)) if errno == Errno::EAGAIN || core.is_linked(self.shared.stream) => {
                 self.pending.push_front(msg);
                 return false;
             }

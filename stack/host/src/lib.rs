@@ -10,11 +10,14 @@ mod checksum;
 pub mod ctl;
 mod end;
 mod inlet;
+mod ioctl;
 pub mod offline;
+mod pass;
 pub mod plan;
 mod poller;
 mod shard;
 
 pub use end::{End, EndError};
 pub use inlet::{Gone, Handle};
+pub use pass::Unsent;
 pub use shard::{DeviceFd, Notice, Shard, ShardConfig};

@@ -4,9 +4,10 @@ use crate::change::Waiters;
 use crate::checksum;
 use crate::end::{EndShared, EndSlot};
 use crate::inlet::{Handle, Inlet, Post};
+use crate::ioctl::Askers;
 use crate::poller::{Poller, ReadyFd};
 use millstream_core::{
-    Config, Device, Errno, Event, HeadEvent, NodeId, Perimeter, PlumbError, StreamId,
+    Config, Device, Errno, Event, HeadEvent, NodeId, Passed, Perimeter, PlumbError, StreamId,
 };
 use millstream_msg::{Pool, PoolConfig};
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ pub struct Shard {
     inlet: Arc<Inlet>,
     ends: HashMap<StreamId, EndSlot>,
     waiters: Waiters,
+    askers: Askers,
     start: Instant,
     polling: bool,
     notices: Vec<Notice>,
@@ -140,6 +142,7 @@ impl Shard {
             inlet,
             ends: HashMap::new(),
             waiters: Waiters::default(),
+            askers: Askers::default(),
             start: Instant::now(),
             polling: config.polling,
             notices: Vec::new(),
@@ -251,10 +254,45 @@ impl Shard {
         if let Some(mut slot) = self.ends.remove(&stream) {
             slot.flush(&mut self.core);
         }
+        self.askers.closed(stream);
         match self.core.close(stream) {
             // A pending close goes on by itself: nobody waits for it.
             Ok(_) | Err(PlumbError::NoStream | PlumbError::Closed) => {}
             Err(other) => debug_assert!(false, "closing an open stream: {other}"),
+        }
+    }
+
+    /// Who waits for ioctls.
+    pub(crate) fn askers(&mut self) -> &mut Askers {
+        &mut self.askers
+    }
+
+    /// What an end has sent goes on its way, as far as flow control lets it.
+    pub(crate) fn flush_end(&mut self, stream: StreamId) {
+        while self.take_posts() {}
+        if let Some(slot) = self.ends.get_mut(&stream) {
+            slot.flush(&mut self.core);
+        }
+        self.core.turn(self.now(), DISPATCHES_PER_TURN);
+    }
+
+    /// What was handed through a pipe to this end, if it is next.
+    pub(crate) fn take_passed(&mut self, stream: StreamId) -> Result<Passed, Errno> {
+        let passed = self.core.recv_fd(stream);
+        if let Some(slot) = self.ends.get_mut(&stream) {
+            slot.deliver(&mut self.core);
+        }
+        passed
+    }
+
+    /// Links have changed: ends learn whether their streams are linked.
+    pub(crate) fn mark_linked(&mut self) {
+        for slot in self.ends.values_mut() {
+            let linked = self.core.is_linked(slot.shared.stream);
+            if slot.shared.linked.swap(linked, Ordering::AcqRel) && !linked {
+                slot.flush(&mut self.core);
+                slot.deliver(&mut self.core);
+            }
         }
     }
 
@@ -353,14 +391,7 @@ impl Shard {
     fn take_events(&mut self) {
         while let Some(event) = self.core.event() {
             match event {
-                Event::Head(stream, what) => {
-                    let Some(slot) = self.ends.get_mut(&stream) else { continue };
-                    match what {
-                        HeadEvent::Writable => slot.flush(&mut self.core),
-                        HeadEvent::Ioctl(_) => {}
-                        _ => slot.deliver(&mut self.core),
-                    }
-                }
+                Event::Head(stream, what) => self.head_event(stream, what),
                 Event::WantWrite(driver) => self.set_interest(driver, |slot| slot.write = true),
                 Event::ReadBlocked(driver) => self.set_interest(driver, |slot| slot.read = false),
                 Event::ReadResumed(driver) => self.set_interest(driver, |slot| {
@@ -371,6 +402,17 @@ impl Shard {
                 Event::Changed(ticket, result) => self.waiters.tell(ticket, &result),
                 _ => {}
             }
+        }
+    }
+
+    fn head_event(&mut self, stream: StreamId, what: HeadEvent) {
+        if let HeadEvent::Ioctl(id) = what {
+            return self.askers.tell(&mut self.core, stream, id);
+        }
+        let Some(slot) = self.ends.get_mut(&stream) else { return };
+        match what {
+            HeadEvent::Writable => slot.flush(&mut self.core),
+            _ => slot.deliver(&mut self.core),
         }
     }
 
@@ -409,6 +451,7 @@ impl Shard {
     fn shut(&mut self) {
         self.inlet.close();
         self.waiters.clear();
+        self.askers = Askers::default();
         for (_, slot) in self.ends.drain() {
             slot.shared.fail(Errno::ENXIO);
         }

@@ -1,7 +1,7 @@
 //! A stack that runs on a thread of this process.
 
 use crate::stream::Stream;
-use millstream_core::{NodeId, PlumbError};
+use millstream_core::{NodeId, PlumbError, StreamId};
 use millstream_host::plan::{self, Plan, PlanError};
 use millstream_host::{End, Gone, Handle, Notice};
 use millstream_msg::{Pool, PoolConfig};
@@ -91,6 +91,11 @@ impl Stack {
             Ok::<_, PlumbError>((stream, core.headroom(stream)?))
         })?;
         let (stream, headroom) = opened?;
+        Ok(self.attach(stream, headroom)?)
+    }
+
+    /// Takes an open stream of the shard over.
+    pub(crate) fn attach(&self, stream: StreamId, headroom: usize) -> Result<Stream, Gone> {
         let end = End::attach(&self.handle, stream)?;
         Ok(Stream::new(end, self.pool.clone(), headroom))
     }

@@ -170,7 +170,8 @@ impl Stream {
         self.replumb(move |core| core.pop(stream))
     }
 
-    /// Names of the modules and of what is at the bottom, top down (`I_LIST`).
+    /// Names of the modules and of what is at the bottom, top down (`I_LIST`); of a pipe, the modules
+    /// of this end.
     ///
     /// # Errors
     /// As [`Stream::push`].
@@ -178,7 +179,8 @@ impl Stream {
         let stream = self.end.stream();
         self.plumb(move |core| {
             let chain = core.chain(stream)?;
-            Ok(chain.into_iter().skip(1).map(|node| node.name).collect())
+            let below = chain.into_iter().skip(1).filter(|node| node.kind != "pipe");
+            Ok(below.map(|node| node.name).collect())
         })
     }
 
@@ -195,6 +197,17 @@ impl Stream {
     /// How long writing waits; `None` for ever.
     pub fn set_write_timeout(&self, wait: Option<Duration>) {
         self.change(|waits| waits.write = wait);
+    }
+
+    pub(crate) fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// When reading stops to wait: now, when it does not wait at all.
+    pub(crate) fn read_deadline(&self) -> Option<Instant> {
+        let waits = self.waits();
+        let wait = if waits.nonblocking { Some(Duration::ZERO) } else { waits.read };
+        wait.map(|wait| Instant::now() + wait)
     }
 
     fn waits(&self) -> Waits {
@@ -231,7 +244,7 @@ fn no_memory() -> io::Error {
     errno(Errno::ENOSR)
 }
 
-fn failure(error: EndError) -> io::Error {
+pub(crate) fn failure(error: EndError) -> io::Error {
     match error {
         EndError::WouldBlock => io::ErrorKind::WouldBlock.into(),
         EndError::Failed(number) => errno(number),

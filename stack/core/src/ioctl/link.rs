@@ -138,6 +138,12 @@ impl Perimeter {
         }
     }
 
+    /// The stream is linked below a multiplexor.
+    pub fn is_linked(&self, stream: StreamId) -> bool {
+        let top = self.streams.get(stream.0).and_then(|s| self.net.pairs.at(s.top));
+        top.is_some_and(|pair| pair.role == Role::Lower)
+    }
+
     /// A stream that a program has linked was unlinked, whoever did it.
     pub(crate) fn was_unlinked(&mut self, lower: StreamId) {
         let list = &mut self.links.list;
@@ -180,13 +186,13 @@ impl Perimeter {
                 let lowers = self.links_of(control, mux, command);
                 return lowers.into_iter().try_fold(0, |_, lower| {
                     self.may_change(lower)?;
-                    self.unlink(lower).map_err(|why| errno(&why))?;
+                    self.unlink(lower).map_err(|why| why.errno())?;
                     Ok(0)
                 });
             }
         };
         self.may_change(lower)?;
-        self.link(mux, lower).map_err(|why| errno(&why))?;
+        self.link(mux, lower).map_err(|why| why.errno())?;
         // A number is unique as long as fewer than 2^31 links are made.
         self.links.last = self.links.last.checked_add(1).unwrap_or(1);
         let muxid = self.links.last;
@@ -234,14 +240,5 @@ impl Cx<'_> {
     /// refused (B1).
     pub fn unknown_ioctl(&mut self, upper: Upper, msg: Msg) {
         self.net.unknown.push_back(Unknown { upper: upper.key(), msg });
-    }
-}
-
-/// What ioctl(2) says of a refused change.
-fn errno(why: &PlumbError) -> Errno {
-    match why {
-        PlumbError::NoStream => Errno::EBADF,
-        PlumbError::Refused(errno) => *errno,
-        _ => Errno::EINVAL,
     }
 }

@@ -33,8 +33,8 @@ pub(crate) struct Parcels {
 pub(crate) type Unsent = (Errno, Box<dyn Any + Send>);
 
 impl Perimeter {
-    /// Hands a thing to the other end of a pipe (`I_SENDFD`). It waits there behind what was
-    /// received before; it does not pass through modules.
+    /// Hands a thing to the other end of a pipe (`I_SENDFD`). It waits there behind what has
+    /// arrived; it does not pass through modules, so it overtakes what is under way.
     ///
     /// # Errors
     /// The thing comes back: EINVAL when the stream is no pipe, or either end is linked; ENXIO

@@ -43,6 +43,7 @@ impl Perimeter {
         pos: usize,
         module: Box<dyn Module>,
     ) -> Result<Change, PlumbError> {
+        self.not_a_pipe(stream)?;
         self.insert_at(stream, Place::At(pos), module)
     }
 
@@ -57,7 +58,13 @@ impl Perimeter {
         stream: StreamId,
         pos: usize,
     ) -> Result<Change<Box<dyn Module>>, PlumbError> {
+        self.not_a_pipe(stream)?;
         self.remove_at(stream, Place::At(pos))
+    }
+
+    /// Both ends of a pipe are programs': each works at its own top.
+    fn not_a_pipe(&self, stream: StreamId) -> Result<(), PlumbError> {
+        if self.is_pipe(stream) { Err(PlumbError::Pipe) } else { Ok(()) }
     }
 
     fn insert_at(

@@ -27,6 +27,8 @@ pub enum PlumbError {
     NotLinked,
     /// Linking would make a cycle.
     Cycle,
+    /// An end of a pipe takes modules at its top only.
+    Pipe,
     /// The stream is being closed, or was before the change had its turn.
     Closed,
     /// Too many changes of the stream wait for a pending one.
@@ -67,6 +69,7 @@ impl core::fmt::Display for PlumbError {
             Self::Linked => f.write_str("the stream is linked below a multiplexor"),
             Self::NotLinked => f.write_str("the stream is not linked there"),
             Self::Cycle => f.write_str("linking would make a cycle"),
+            Self::Pipe => f.write_str("an end of a pipe takes modules at its top only"),
             Self::Closed => f.write_str("the stream is being closed"),
             Self::Busy => f.write_str("too many changes of the stream wait already"),
             Self::NotTaken(why) => {

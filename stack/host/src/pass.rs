@@ -1,0 +1,52 @@
+//! pass: ends hand things to the other end of a pipe (I_SENDFD, I_RECVFD).
+
+use crate::end::{End, EndError};
+use crate::ioctl::own_cred;
+use millstream_core::{Errno, Passed};
+use std::any::Any;
+use std::time::Instant;
+
+/// A thing that was not sent, with the reason.
+pub type Unsent = (EndError, Option<Box<dyn Any + Send>>);
+
+impl End {
+    /// Hands a thing to the other end of the pipe. Does not wait.
+    ///
+    /// # Errors
+    /// As `Perimeter::send_fd`; the thing comes back unless the shard has stopped.
+    pub fn send_fd(&self, handle: Box<dyn Any + Send>) -> Result<(), Unsent> {
+        let (stream, cred) = (self.stream(), own_cred());
+        let sent = self.handle().call(move |shard| {
+            shard.flush_end(stream);
+            shard.core().send_fd(stream, handle, cred)
+        });
+        match sent {
+            Ok(sent) => sent.map_err(|(errno, handle)| (EndError::Failed(errno), Some(handle))),
+            Err(gone) => Err((gone.into(), None)),
+        }
+    }
+
+    /// Takes the thing that is first, waiting for one until `deadline` (`None`: for ever).
+    ///
+    /// # Errors
+    /// EBADMSG when data is first, ENXIO when the other end is closed and nothing is left,
+    /// [`EndError::WouldBlock`] at the deadline.
+    pub fn recv_fd(&self, deadline: Option<Instant>) -> Result<Passed, EndError> {
+        let stream = self.stream();
+        loop {
+            if self.has_received() {
+                return Err(EndError::Failed(Errno::EBADMSG));
+            }
+            let taken = self.handle().call(move |shard| shard.take_passed(stream))?;
+            match taken {
+                Err(Errno::EAGAIN) => {}
+                // It came since.
+                Err(Errno::EBADMSG) if self.has_received() => {}
+                other => return other.map_err(EndError::Failed),
+            }
+            if !self.wait_for_passed(deadline) {
+                return Err(EndError::WouldBlock);
+            }
+        }
+    }
+}
