@@ -319,11 +319,9 @@ impl Perimeter {
             && !pair.queues[at].has(SERVICE)
             && self.until_timed != 0
             && let Some(Node::Module(module, _)) = self.nodes.at_mut(pair.node)
-            && let Some(record) = self.net.stats.record(pair.stat)
+            && self.net.stats.straight(pair.stat, at, msg.len() as u32)
         {
             let len = msg.len() as u32;
-            record.straight[at] += 1;
-            record.single_bytes[at] += u64::from(len);
             let (node, next) = (pair.node, pair.next(side));
             let mut cx = Cx::one(&mut self.net, node, queue, next, Charge::One(len));
             match side {

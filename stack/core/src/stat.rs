@@ -126,6 +126,20 @@ impl Stats {
         self.records.get_mut(place as usize)
     }
 
+    /// Counts a single message of a node that has a record; false when it has none.
+    #[inline(always)]
+    pub(crate) fn straight(&mut self, place: u32, side: usize, bytes: u32) -> bool {
+        let place = place as usize;
+        // An index and not `get_mut`, whose reference the compiler would test as well.
+        if place >= self.records.len() {
+            return false;
+        }
+        let record = &mut self.records[place];
+        record.straight[side] += 1;
+        record.single_bytes[side] += u64::from(bytes);
+        true
+    }
+
     /// The counters of a node, to add to.
     #[inline]
     pub(crate) fn of(&mut self, node: u32) -> &mut NodeStat {
