@@ -7,6 +7,7 @@
 //! their own (user_namespaces(7)). See packet(7).
 
 mod error;
+mod filter;
 
 pub use self::error::RawError;
 
@@ -31,7 +32,7 @@ use std::time::Duration;
 ///
 /// With an address of its own the stack is a further station on the link, and the kernel takes no
 /// notice of frames for it; with the interface's address both get them, and the kernel should
-/// have no IP address there.
+/// have no IP address there. Frames for other stations stay outside, as those for groups do not.
 ///
 /// # Shapes
 /// As of [`Tap`](crate::Tap). Frames that this machine sends out of the interface are not seen.
@@ -75,7 +76,7 @@ impl Raw {
     /// # Errors
     /// Any of [`RawError`]; each says what to do about it.
     pub fn open(name: &str, mac: Option<[u8; 6]>) -> Result<Self, RawError> {
-        let (interface, socket) = prepare(name)?;
+        let (interface, mac, socket) = prepare(name, mac)?;
         with_headers(&socket, name)?;
         sys::packet_bind(socket.as_fd(), interface.index as i32)
             .map_err(|errno| RawError::new("bind a raw socket to", name, errno))?;
@@ -92,7 +93,7 @@ impl Raw {
     /// # Errors
     /// As [`Raw::open`].
     pub fn open_plain(name: &str, mac: Option<[u8; 6]>) -> Result<Self, RawError> {
-        let (interface, socket) = prepare(name)?;
+        let (interface, mac, socket) = prepare(name, mac)?;
         let refused =
             |cause| RawError::Refused { what: "open a channel on", name: name.into(), cause };
         let kept = socket.try_clone().map_err(refused)?;
@@ -147,14 +148,13 @@ impl Raw {
     fn new(
         line: RawLine,
         interface: &NetworkInterface,
-        mac: Option<[u8; 6]>,
+        mac: [u8; 6],
         can: Can,
     ) -> Result<Self, RawError> {
         let name = interface.name.clone();
-        let own = interface.mac.map(|mac| mac.octets()).unwrap_or_default();
-        let mac = mac.unwrap_or(own);
         // A card passes on what is sent to its own address and what it was asked for.
-        let kind = if mac == own { libc::PACKET_MR_ALLMULTI } else { libc::PACKET_MR_PROMISC };
+        let own = interface.mac.is_some_and(|own| own.octets() == mac);
+        let kind = if own { libc::PACKET_MR_ALLMULTI } else { libc::PACKET_MR_PROMISC };
         sys::packet_join(line.socket(), interface.index as i32, kind)
             .map_err(|errno| RawError::new("receive for another address on", &name, errno))?;
         // Before the interface is looked at for the last time: nothing is missed.
@@ -297,10 +297,18 @@ fn while_down(errno: Errno) -> Errno {
     if errno == Errno::ENETDOWN { Errno::EAGAIN } else { errno }
 }
 
-/// An interface, and an unbound socket for it.
-fn prepare(name: &str) -> Result<(NetworkInterface, OwnedFd), RawError> {
+/// An interface, our address there, and an unbound socket for it.
+fn prepare(
+    name: &str,
+    mac: Option<[u8; 6]>,
+) -> Result<(NetworkInterface, [u8; 6], OwnedFd), RawError> {
     IfName::new(name)?;
-    Ok((interface::usable(name)?, socket(name)?))
+    let (interface, socket) = (interface::usable(name)?, socket(name)?);
+    let own = interface.mac.map(|own| own.octets());
+    let mac = mac.or(own).unwrap_or_default();
+    sys::attach_filter(socket.as_fd(), &filter::for_station(mac))
+        .map_err(|errno| RawError::new("choose what comes in from", name, errno))?;
+    Ok((interface, mac, socket))
 }
 
 /// A socket that takes in nothing yet; `name` is for errors.

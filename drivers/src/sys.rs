@@ -127,6 +127,16 @@ pub(crate) fn packet_interface(fd: BorrowedFd<'_>) -> Result<i32> {
     bytes_or_errno(status).map(|_| address.sll_ifindex)
 }
 
+/// SO_ATTACH_FILTER: a classic program that decides which frames a socket takes in.
+pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) -> Result<()> {
+    // The kernel copies the program within the call, and writes nothing there.
+    let request = libc::sock_fprog {
+        len: program.len() as u16, // a dozen
+        filter: program.as_ptr().cast_mut(),
+    };
+    set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &request)
+}
+
 /// setsockopt. libc::syscall and not libc::setsockopt: the preload library replaces the latter.
 fn set_option<T>(fd: BorrowedFd<'_>, level: i32, option: libc::c_int, value: &T) -> Result<()> {
     // SAFETY: setsockopt reads as many bytes as `value` has, at its address; it outlives the call.

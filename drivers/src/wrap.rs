@@ -2,7 +2,7 @@
 //!
 //! | name | parameters | what it does |
 //! |---|---|---|
-//! | `fault` | `drop`, `duplicate`, `corrupt` (shares), `fail-after` (frames), `seed` | a bad line, or one that breaks |
+//! | `fault` | see [`Faults::parse`] | a bad line, or one that breaks |
 //! | `trace` | `file` (stderr without one) | a line of text for each frame |
 //! | `pcap` | `file` | a pcapng recording |
 //!

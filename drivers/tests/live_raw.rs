@@ -59,6 +59,34 @@ fn what_this_end_sends_does_not_come_back_to_it() -> Outcome {
 }
 
 #[test]
+fn frames_for_other_stations_stay_outside() -> Outcome {
+    on_veth("frames_for_other_stations_stay_outside", |far| {
+        let mut pool = Pool::new(PoolConfig::STACK);
+        let kernels = Netlink::open()?.link("near0")?.mac.ok_or("no address")?;
+        let mut other = far.run(|| Raw::open("far0", None))??;
+        for (ours, strangers) in [(Some(MAC), kernels), (None, MAC)] {
+            for open in [Raw::open, Raw::open_plain] {
+                let mut near = open("near0", ours)?;
+                let group = [0x01, 0, 0x5e, 0, 0, 9];
+                let almost = [MAC[0], MAC[1], MAC[2], MAC[3], MAC[4], MAC[5] ^ 1];
+                let to = [strangers, almost, near.caps().mac, strangers, group, [0xff; 6]];
+                let frame = |(mark, to): (u8, [u8; 6])| {
+                    let mut frame = test_frame(&mut pool, mark);
+                    frame.first_mut().unwrap()[..6].copy_from_slice(&to);
+                    frame
+                };
+                let mut batch: MsgList = (0..).zip(to).map(frame).collect();
+                other.send(&mut batch)?;
+                for mark in [2, 4, 5] {
+                    assert_eq!(flat(&next_of_ours(&mut near, &mut pool)?)[14], mark);
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn an_interface_switched_off_loses_frames_and_goes_on_when_it_is_back() -> Outcome {
     on_veth("an_interface_switched_off_loses_frames_and_goes_on_when_it_is_back", |far| {
         let mut pool = Pool::new(PoolConfig::STACK);

@@ -94,8 +94,8 @@ impl Places {
     }
 }
 
-/// The user outside of our user namespace by its map (user_namespaces(7)): lines of first id inside,
-/// first id outside, count. Without one we are outside.
+/// The user outside of our user namespace by its map (user_namespaces(7)): lines of first id
+/// inside, first id outside, count. Without one we are outside.
 fn outside(uid: u32, map: &str) -> u32 {
     let outer = |line: &str| {
         let mut numbers = line.split_whitespace().map(str::parse::<u32>);

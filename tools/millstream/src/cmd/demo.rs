@@ -1,10 +1,10 @@
 //! demo: a router between two namespaces, traffic through it, and a link that turns bad and good
 //! again while the traffic flows.
 //!
-//! With the right to open TAPs: three namespaces with a TAP each, joined by a stack. Without it: veth
-//! pairs and raw sockets. Who has no rights at all gets them in a user namespace; and where that is
-//! forbidden there are two stacks in this process, joined by a pair of devices. Nothing is left
-//! behind.
+//! With the right to open TAPs: three namespaces with a TAP each, joined by a stack. Without it:
+//! veth pairs and raw sockets. Who has no rights at all gets them in a user namespace; and where
+//! that is forbidden there are two stacks in this process, joined by a pair of devices. Nothing is
+//! left behind.
 
 mod lab;
 mod link;
@@ -46,10 +46,10 @@ static FAULT: [(&str, &str); 2] = [("delay", "25ms"), ("loss", "1%")];
 
 /// Show the main job: traffic through a router, and a link that turns bad and good again
 ///
-/// Three network namespaces, pings, UDP, and a TCP transfer between two kernels through a stack. On
-/// TAPs where they can be opened, else on veth pairs with raw sockets, in a user namespace of its own
-/// when you are not root; and where neither is allowed, two stacks in memory. It says which, and why.
-/// Nothing is left behind.
+/// Three network namespaces, pings, UDP, and a TCP transfer between two kernels through a stack.
+/// On TAPs where they can be opened, else on veth pairs with raw sockets, in a user namespace of
+/// its own when you are not root; and where neither is allowed, two stacks in memory. It says
+/// which, and why. Nothing is left behind.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
     /// Length of each of the three phases

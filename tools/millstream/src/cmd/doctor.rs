@@ -52,8 +52,8 @@ impl Findings {
         } else if works(checks::OWN_RAW) {
             (
                 true,
-                "in a network of your own, on veth pairs: millstream demo, or unshare -Urn, ip link \
-                 add type veth, and then up --raw",
+                "in a network of your own, on veth pairs: millstream demo, or unshare -Urn, \
+                 ip link add type veth, and then up --raw",
             )
         } else {
             (false, "only in memory: millstream demo, millstream up --loopback")

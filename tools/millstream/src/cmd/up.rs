@@ -23,15 +23,17 @@ use std::path::{Path, PathBuf};
 /// attached to, and stays. --raw takes an Ethernet interface that is there, such as one end of a
 /// veth pair, and needs no /dev/net/tun: every user can do it in a network made by unshare -Urn.
 ///
-/// --wrap puts a device around it: fault (drop=SHARE duplicate=SHARE corrupt=SHARE fail-after=FRAMES
-/// seed=N), trace (file=FILE, or stderr) or pcap (file=FILE); several stand in order, the first
-/// next to the line. A line that begins with "ready" is printed when the services answer. SIGTERM, SIGINT and SIGHUP stop
-/// the stack.
+/// --wrap puts a device around it: fault (drop=SHARE duplicate=SHARE corrupt=SHARE
+/// fail-after=FRAMES seed=N), trace (file=FILE, or stderr) or pcap (file=FILE); several stand in
+/// order, the first next to the line.
+///
+/// A line that begins with "ready" is printed when the services answer. SIGTERM, SIGINT and SIGHUP
+/// stop the stack.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "millstream up --name NAME --tap IF [--host ADDR/LEN] --addr ADDR/LEN \
     [--wrap NAME [KEY=VALUE ...]] [--raw IF [--mac MAC] --addr ADDR/LEN] [--loopback NAME --addr \
-    ADDR/LEN] [--tap IF ...] [--gateway ADDR] [--forward] [--poll] [--plain] [--pcap FILE] [--seed N] \
-    --service LIST|none\n       millstream up --plan FILE [--name NAME] [--poll] [--pcap FILE] \
+    ADDR/LEN] [--tap IF ...] [--gateway ADDR] [--forward] [--poll] [--plain] [--pcap FILE] \
+    [--seed N] --service LIST|none\n       millstream up --plan FILE [--name NAME] [--poll] [--pcap FILE] \
     [--seed N]")]
 pub(crate) struct Up {
     /// Read the description of the stack from a TOML file; see tools/millstream/examples

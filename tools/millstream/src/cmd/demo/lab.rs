@@ -1,5 +1,5 @@
-//! The demo between kernels: three namespaces with a TAP or one end of a veth pair each, and a stack
-//! that joins them.
+//! The demo between kernels: three namespaces with a TAP or one end of a veth pair each, and a
+//! stack that joins them.
 
 use super::link::Link;
 use super::traffic::{self, Bytes, PATIENCE, Stop, Trips};
