@@ -46,6 +46,10 @@ pub struct Raw {
     device: LineDevice<RawLine>,
     name: String,
     monitor: LinkMonitor,
+    /// Reads until the kernel is asked what did not fit into the socket's buffer.
+    until_asked: u32,
+    /// What it said, and was not taken yet.
+    overflowed: u64,
 }
 
 #[derive(Debug)]
@@ -161,7 +165,18 @@ impl Raw {
         let monitor = LinkMonitor::open()?;
         let mtu = Netlink::open()?.link(&name)?.mtu_bytes;
         let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
-        Ok(Self { device: LineDevice::new(line, Caps { mtu, mac, can }), name, monitor })
+        let device = LineDevice::new(line, Caps { mtu, mac, can });
+        Ok(Self { device, name, monitor, until_asked: READS_PER_ASKING, overflowed: 0 })
+    }
+
+    /// Asks now and then: a system call for each read would cost as much as a frame.
+    fn ask_for_drops(&mut self) {
+        self.until_asked -= 1;
+        if self.until_asked == 0 {
+            self.until_asked = READS_PER_ASKING;
+            let drops = sys::packet_drops(self.device.line.socket());
+            self.overflowed += u64::from(drops.unwrap_or(0));
+        }
     }
 
     /// Whether the interface was deleted or moved, if anything has changed at all.
@@ -177,6 +192,7 @@ impl Device for Raw {
     }
 
     fn recv(&mut self, pool: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {
+        self.ask_for_drops();
         match self.device.recv(pool, out, budget)? {
             // Woken for nothing: perhaps by the monitor.
             0 if self.is_gone() => Err(Errno::ENODEV),
@@ -189,7 +205,7 @@ impl Device for Raw {
     }
 
     fn take_dropped(&mut self) -> u64 {
-        self.device.take_dropped()
+        std::mem::take(&mut self.overflowed) + self.device.take_dropped()
     }
 }
 
@@ -342,6 +358,9 @@ fn kernel_has_uso() -> bool {
         _ => false,
     }
 }
+
+/// Reads of up to a shard's budget of frames each.
+const READS_PER_ASKING: u32 = 64;
 
 /// A receive window of a megabyte in frames of an MTU, with what the kernel adds to each.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;

@@ -127,6 +127,25 @@ pub(crate) fn packet_interface(fd: BorrowedFd<'_>) -> Result<i32> {
     bytes_or_errno(status).map(|_| address.sll_ifindex)
 }
 
+/// PACKET_STATISTICS: frames that did not fit into the socket's buffer since the last call.
+pub(crate) fn packet_drops(fd: BorrowedFd<'_>) -> Result<u32> {
+    let mut stats = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
+    let mut length = size_of_val(&stats) as libc::socklen_t;
+    // SAFETY: getsockopt writes at most `length` bytes at `stats`, which has so many, and the
+    // length at `length`; both outlive the call, and any bytes are a tpacket_stats.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_getsockopt,
+            fd.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            &raw mut stats,
+            &raw mut length,
+        )
+    };
+    bytes_or_errno(status).map(|_| stats.tp_drops)
+}
+
 /// SO_ATTACH_FILTER: a classic program that decides which frames a socket takes in.
 pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) -> Result<()> {
     // The kernel copies the program within the call, and writes nothing there.

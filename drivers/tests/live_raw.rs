@@ -87,6 +87,33 @@ fn frames_for_other_stations_stay_outside() -> Outcome {
 }
 
 #[test]
+fn frames_that_the_socket_had_no_room_for_are_counted() -> Outcome {
+    on_veth("frames_that_the_socket_had_no_room_for_are_counted", |far| {
+        const SENT: usize = 40_000;
+        let mut pool = Pool::new(PoolConfig::STACK);
+        let mut near = Raw::open("near0", Some(MAC))?;
+        let mut other = far.run(|| Raw::open("far0", None))??;
+        for _ in 0..SENT {
+            let mut batch: MsgList = [test_frame(&mut pool, b'x')].into_iter().collect();
+            other.send(&mut batch)?;
+        }
+        // What the other end's interface refused never came here.
+        let refused = other.take_dropped() as usize;
+        let (mut came, mut dropped) = (0, 0);
+        wait_until(|| {
+            let mut out = MsgList::new();
+            near.recv(&mut pool, &mut out, 16)?;
+            came += out.iter().filter(|frame| flat(frame)[12..14] == EXPERIMENTAL).count();
+            out.for_each(|frame| pool.free(frame));
+            dropped += near.take_dropped() as usize;
+            Ok(came + dropped + refused >= SENT)
+        })?;
+        assert!(came > 0 && dropped > 0, "{came} came, {dropped} dropped, {refused} refused");
+        Ok(())
+    })
+}
+
+#[test]
 fn an_interface_switched_off_loses_frames_and_goes_on_when_it_is_back() -> Outcome {
     on_veth("an_interface_switched_off_loses_frames_and_goes_on_when_it_is_back", |far| {
         let mut pool = Pool::new(PoolConfig::STACK);

@@ -3,13 +3,17 @@
 //! Not under the test harness: a user namespace can only be entered by a process of one thread.
 //! Prints `skipped: <test>: <reason>` where the system forbids user namespaces.
 
+use millstream_core::Device;
 use millstream_drivers::netlink::{Netlink, NetlinkError};
 use millstream_drivers::netns::{Netns, NetnsError, enter_user_namespace};
 use millstream_drivers::tun::{TapError, TapFd, TapFlags};
+use millstream_drivers::{Raw, RawError};
+use millstream_msg::{MsgList, Pool, PoolConfig};
 use std::error::Error;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 type Test = (&'static str, fn() -> Outcome);
@@ -58,6 +62,36 @@ fn unprivileged_program_becomes_root_of_its_own_network() -> Outcome {
     netlink.create_veth("ve0", "ve1", Some(second.as_fd()))?;
     netlink.replace_address("ve0", "10.9.0.1/24".parse()?)?;
     assert_eq!(second.run(|| Netlink::open()?.link("ve1"))??.name, "ve1");
+    Ok(())
+}
+
+fn unprivileged_program_takes_a_veth_pair_by_raw_sockets() -> Outcome {
+    assert!(matches!(Raw::probe("any"), Err(RawError::NoRight { .. })));
+    match enter_user_namespace() {
+        Err(error @ (NetnsError::UserNamespacesOff | NetnsError::IdMap { .. })) => {
+            eprintln!("skipped: {RAW}: {error}");
+            return Ok(());
+        }
+        other => other?,
+    }
+    let mut netlink = Netlink::open()?;
+    netlink.create_veth("ve0", "ve1", None)?;
+    netlink.set_up("ve0", true)?;
+    netlink.set_up("ve1", true)?;
+    let mut pool = Pool::new(PoolConfig::STACK);
+    for open in [Raw::open, Raw::open_plain] {
+        let (mut near, mut far) = (open("ve0", Some([2, 0, 0, 0, 0, 1]))?, open("ve1", None)?);
+        let mut frame = vec![0xff; 60];
+        frame[12..14].copy_from_slice(&[0x88, 0xb5]); // Local Experimental EtherType 1.
+        let mut batch: MsgList = [pool.copy_from(64, &frame)?].into_iter().collect();
+        near.send(&mut batch)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut out = MsgList::new();
+        while !out.iter().any(|came| came.first() == frame) {
+            far.recv(&mut pool, &mut out, 16)?;
+            assert!(Instant::now() < deadline, "the frame did not come");
+        }
+    }
     Ok(())
 }
 
@@ -133,13 +167,15 @@ fn report(test: &str, outcome: Outcome) -> bool {
 }
 
 /// What a child process runs. `main` starts all but the last, which needs what `OWNER` prepares.
-const TESTS: [Test; 3] = [
+const TESTS: [Test; 4] = [
     (UNPRIVILEGED, unprivileged_program_becomes_root_of_its_own_network),
+    (RAW, unprivileged_program_takes_a_veth_pair_by_raw_sockets),
     ("threaded_program_is_told_to_enter_first", threaded_program_is_told_to_enter_first),
     (OWNER_CHILD, owner_opens_its_tap_and_no_other),
 ];
 const CHILD: &str = "MILLSTREAM_USER_NAMESPACE_CHILD";
 const UNPRIVILEGED: &str = "unprivileged_program_becomes_root_of_its_own_network";
+const RAW: &str = "unprivileged_program_takes_a_veth_pair_by_raw_sockets";
 const OWNER: &str = "a_tap_made_for_a_user_is_opened_without_rights";
 const OWNER_CHILD: &str = "owner_opens_its_tap_and_no_other";
 const NOBODY: u32 = 65_534;
