@@ -1,4 +1,4 @@
-//! Modules: null, count, impair, capture, filter, record, replay, arp, ip, udp and services.
+//! Modules: null, count, impair, capture, filter, record, replay, dlpi, arp, ip, udp and services.
 //!
 //! Protocols are plain functions on plain state (time, randomness and memory are arguments); the
 //! faces that hang them into a stream are thin and hold no protocol decision.
@@ -16,6 +16,7 @@ pub mod capture;
 pub mod count;
 pub mod ctl;
 pub mod decode;
+pub mod dlpi;
 pub mod ether;
 pub mod filter;
 pub mod hash;

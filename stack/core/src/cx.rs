@@ -404,6 +404,15 @@ impl Cx<'_> {
         }
     }
 
+    /// Says what device the streams above this node may take it for: that of a multiplexor's
+    /// lower stream.
+    pub fn set_caps(&mut self, caps: Option<Caps>) {
+        match caps {
+            Some(caps) => self.net.caps.insert(self.node, caps),
+            None => self.net.caps.remove(&self.node),
+        };
+    }
+
     /// The device at the bottom of this stream, when there is one.
     pub fn caps(&self) -> Option<Caps> {
         let mut at = self.pair;

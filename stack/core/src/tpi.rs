@@ -23,16 +23,7 @@ pub use number::*;
 pub use state::State;
 pub use view::*;
 
+pub use crate::primitive::{Malformed, primitive, word};
+
 /// Bytes of T_UNITDATA_IND and T_UNITDATA_REQ with an IPv6 address.
 pub const UNITDATA_MAX: usize = 20 + ADDR_MAX;
-
-/// The number of a primitive.
-pub fn primitive(bytes: &[u8]) -> Option<i32> {
-    word(bytes, 0)
-}
-
-/// The word at `at`, native order.
-pub fn word(bytes: &[u8], at: usize) -> Option<i32> {
-    let bytes = bytes.get(at..at.checked_add(4)?)?;
-    Some(i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-}

@@ -6,7 +6,7 @@ use crate::Errno;
 use core::net::SocketAddr;
 use millstream_msg::Kind;
 
-/// A primitive: words, then addresses and options that the words point to.
+/// A primitive of TPI or DLPI: words, then addresses and options that the words point to.
 #[derive(Clone, Copy, Debug)]
 pub struct Primitive {
     bytes: [u8; PRIMITIVE_MAX],
@@ -99,6 +99,16 @@ impl Primitive {
         self.with_word(4, options).with_word(8, OptmgmtReq::LEN as i32)
     }
 
+    /// Appends bytes.
+    ///
+    /// # Panics
+    /// As [`Primitive::with_span`].
+    #[must_use]
+    pub fn with_bytes(mut self, bytes: &[u8]) -> Self {
+        self.append(bytes);
+        self
+    }
+
     /// Overwrites the word at `at`.
     #[must_use]
     pub fn with_word(mut self, at: usize, word: i32) -> Self {
@@ -116,7 +126,7 @@ impl Primitive {
         &self.bytes[..self.len]
     }
 
-    /// The type of message that carries it.
+    /// The type of message that carries it, for one of TPI.
     pub fn kind(&self) -> Kind {
         primitive(self.as_bytes()).and_then(kind).unwrap_or(Kind::Proto)
     }
@@ -289,11 +299,13 @@ impl Primitive {
     }
 }
 
-/// Words of the longest primitive, T_CAPABILITY_ACK.
-const WORDS_MAX: usize = 14;
+/// Words of the longest primitive, DL_INFO_ACK.
+const WORDS_MAX: usize = 19;
 /// Bytes of options that a primitive built here takes: one group with its address, or two words.
 pub const OPTIONS_MAX: usize = 64;
-/// T_CAPABILITY_ACK has no addresses; T_CONN_IND and its like have 6 words and two.
-const PRIMITIVE_MAX: usize = 24 + OPTIONS_MAX;
+/// DL_INFO_ACK has an address of 8 bytes and one of 6; T_CONN_IND and its like have 6 words and two
+/// addresses.
+const PRIMITIVE_MAX: usize = 4 * WORDS_MAX + 16;
 
-const _: () = assert!(PRIMITIVE_MAX >= 4 * WORDS_MAX && PRIMITIVE_MAX >= 24 + 2 * ADDR_MAX);
+const _: () = assert!(PRIMITIVE_MAX >= 24 + 2 * ADDR_MAX);
+const _: () = assert!(PRIMITIVE_MAX >= OptmgmtReq::LEN + OPTIONS_MAX);

@@ -1,21 +1,8 @@
 //! Views: primitives that somebody else wrote, checked once.
 
 use super::number::*;
-use super::{primitive, word};
 use crate::Errno;
-
-/// Why bytes are not the primitive that they say they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// Shorter than its words.
-    Short,
-    /// Another number.
-    Number,
-    /// An address that does not lie behind the words and within the bytes.
-    Address,
-    /// Options that do not, or that are cut.
-    Options,
-}
+use crate::primitive::{Malformed, primitive, span, views, word};
 
 impl Malformed {
     /// The numbers of the T_ERROR_ACK that says so.
@@ -27,89 +14,6 @@ impl Malformed {
             Self::Options => (TBADOPT, Errno::EINVAL),
         }
     }
-}
-
-/// Bytes named by a length at `at` and an offset behind it; none of them in the first `words`
-/// bytes. A length of 0 has no place.
-fn span(bytes: &[u8], at: usize, words: usize) -> Option<&[u8]> {
-    let len = usize::try_from(word(bytes, at)?).ok()?;
-    if len == 0 {
-        return Some(&[]);
-    }
-    let offset = usize::try_from(word(bytes, at + 4)?).ok()?;
-    bytes.get(offset..offset.checked_add(len)?).filter(|_| offset >= words)
-}
-
-macro_rules! views {
-    ($($(#[$about:meta])* $view:ident: $($number:ident)|+, $len:literal
-        [$($span:ident: $fault:ident at $span_at:literal, $span_about:literal;)*]
-        {$($word:ident: at $word_at:literal, $word_about:literal;)*}
-    )+) => {
-        $(
-            $(#[$about])*
-            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-            pub struct $view<'a>(&'a [u8]);
-
-            impl<'a> $view<'a> {
-                /// Bytes of its words.
-                pub const LEN: usize = $len;
-
-                /// Checks the number, the length, and every offset.
-                ///
-                /// # Errors
-                /// What is wrong; the getters cannot fail then.
-                pub fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
-                    match primitive(bytes) {
-                        $(Some($number))|+ => {}
-                        Some(_) => return Err(Malformed::Number),
-                        None => return Err(Malformed::Short),
-                    }
-                    if bytes.len() < $len {
-                        return Err(Malformed::Short);
-                    }
-                    $(span(bytes, $span_at, $len).ok_or(Malformed::$fault)?;)*
-                    Ok(Self(bytes))
-                }
-
-                /// The primitive's bytes.
-                pub const fn as_bytes(&self) -> &'a [u8] {
-                    self.0
-                }
-
-                $(
-                    #[doc = $span_about]
-                    pub fn $span(&self) -> &'a [u8] {
-                        span(self.0, $span_at, $len).unwrap_or_default()
-                    }
-                )*
-                $(
-                    #[doc = $word_about]
-                    pub fn $word(&self) -> i32 {
-                        word(self.0, $word_at).unwrap_or_default()
-                    }
-                )*
-            }
-        )+
-
-        /// Any primitive.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum View<'a> {
-            $($(#[$about])* $view($view<'a>),)+
-        }
-
-        impl<'a> View<'a> {
-            /// Checks the number, the length, and every offset.
-            ///
-            /// # Errors
-            /// What is wrong; [`Malformed::Number`] for a number that no primitive has.
-            pub fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
-                match primitive(bytes).ok_or(Malformed::Short)? {
-                    $($($number)|+ => $view::new(bytes).map(Self::$view),)+
-                    _ => Err(Malformed::Number),
-                }
-            }
-        }
-    };
 }
 
 views! {
