@@ -17,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 mod bits;
+mod bufcall;
 mod cx;
 mod device;
 pub mod dlpi;
