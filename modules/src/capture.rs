@@ -82,19 +82,8 @@ impl Capture {
             return;
         }
         self.block.clear();
-        let captured = msg.len().min(self.snaplen);
-        let comment = Comment::of(msg);
-        let packet = Packet {
-            interface: side as u32,
-            time_ns: cx.wall(),
-            original_len: msg.len() as u32,
-            direction: [Direction::Inbound, Direction::Outbound][side as usize],
-            comment: comment.as_str(),
-        };
-        let fill = |bytes: &mut [u8]| {
-            msg.copy_out(0, bytes);
-        };
-        pcapng::packet(&mut self.block, &packet, captured, fill);
+        let wall = cx.wall();
+        let captured = packet(&mut self.block, msg, side as u32, side, wall, self.snaplen);
         cx.pool().note_copied(captured);
         let taken = self.sink.write(&self.block);
         let counter = if taken { &mut self.captured } else { &mut self.lost };
@@ -187,6 +176,32 @@ impl core::fmt::Debug for Capture {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Capture").field("name", &self.name).field("file", &self.file).finish()
     }
+}
+
+/// Appends a message as a packet of an interface, with what is to be said of it as comment; how
+/// many of its bytes were copied.
+pub(crate) fn packet(
+    block: &mut Vec<u8>,
+    msg: &Msg,
+    interface: u32,
+    side: Side,
+    time_ns: u64,
+    snaplen: usize,
+) -> usize {
+    let captured = msg.len().min(snaplen);
+    let comment = Comment::of(msg);
+    let packet = Packet {
+        interface,
+        time_ns,
+        original_len: msg.len() as u32,
+        direction: [Direction::Inbound, Direction::Outbound][side as usize],
+        comment: comment.as_str(),
+    };
+    let fill = |bytes: &mut [u8]| {
+        msg.copy_out(0, bytes);
+    };
+    pcapng::packet(block, &packet, captured, fill);
+    captured
 }
 
 /// The link type that `link` names.

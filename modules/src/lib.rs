@@ -12,6 +12,8 @@ extern crate std;
 pub mod actions;
 pub mod arp;
 pub mod ask;
+pub mod begins;
+pub mod boundaries;
 pub mod capture;
 pub mod count;
 pub mod ctl;

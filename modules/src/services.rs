@@ -212,7 +212,8 @@ pub fn reply_in_place(mut msg: Msg, pool: &mut Pool) -> Result<Msg, Msg> {
     // Offsets of the request were those of the packet; a datagram has no headers.
     let Offload { gso, gso_size, .. } = msg.offload();
     msg.set_offload(Offload { gso, gso_size, ..Offload::NONE });
-    msg.set_flags(MsgFlags::empty());
+    // The answer is the same message: who follows it wants to see it leave.
+    msg.set_flags(MsgFlags::empty().with_trace(msg.flags().trace()));
     Ok(msg)
 }
 

@@ -373,6 +373,28 @@ impl Cx<'_> {
         }
     }
 
+    /// Ends an M_FLUSH of an upper, as at a driver: its write queue is flushed, the rest goes back
+    /// up (E62, H8).
+    pub fn turn_flush_upper(&mut self, upper: Upper, msg: Msg) {
+        match self.own(upper.pair, Side::Write) {
+            Some(queue) => crate::driver::turn_flush(self.net, self.node, queue >> 1, msg),
+            None => self.net.lose(msg),
+        }
+    }
+
+    /// Turns an M_FLUSH of a lower round, as at a head: its read queue is flushed, and the write
+    /// side once (E63, H8).
+    pub fn turn_flush_lower(&mut self, lower: Lower, msg: Msg) {
+        let Some(queue) = self.own(lower.pair, Side::Read) else { return self.net.lose(msg) };
+        let (bits, band) = crate::tpi::flush::parse(msg.first());
+        if bits & crate::tpi::flush::READ != 0 {
+            for flushed in self.net.flushq(queue, Flush::All, band) {
+                self.discard(flushed, Drop::FLUSHED);
+            }
+        }
+        crate::head::turn_round(self.net, queue >> 1, msg);
+    }
+
     /// Removes messages of the own queue (`flushq(9F)`, `flushband(9F)`); they are counted as
     /// flushed.
     pub fn flushq(&mut self, side: Side, what: Flush, band: Option<Band>) {

@@ -17,7 +17,6 @@ extern crate alloc;
 extern crate std;
 
 mod bits;
-mod bufcall;
 mod cx;
 mod device;
 pub mod dlpi;

@@ -1,6 +1,5 @@
 //! The perimeter: owner of nodes, queues and run lists; runs them.
 
-use crate::bufcall::Bufcalls;
 use crate::cx::{Charge, Cx};
 use crate::device::Device;
 use crate::driver::Driver;
@@ -120,7 +119,6 @@ impl Perimeter {
                 run: VecDeque::with_capacity(64),
                 serve: VecDeque::with_capacity(64),
                 timers: Timers::new(0),
-                bufcalls: Bufcalls::default(),
                 pool: config.pool,
                 rng: Rng::new(config.seed),
                 now: 0,
@@ -172,9 +170,6 @@ impl Perimeter {
                 self.watch_settled(now);
             }
         }
-        if !self.net.bufcalls.is_empty() {
-            self.run_bufcalls();
-        }
         let mut puts = 0;
         while left > 0 {
             // The trampoline: one message alone in flight goes from hop to hop in this loop.
@@ -195,8 +190,7 @@ impl Perimeter {
             }
             left -= 1;
         }
-        let next = self.look_for_memory(self.net.timers.next());
-        Turn { more: !self.net.idle(), next }
+        Turn { more: !self.net.idle(), next: self.net.timers.next() }
     }
 
     /// Reads up to `budget` frames from a driver's device and posts them; how many.

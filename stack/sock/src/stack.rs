@@ -13,8 +13,7 @@ use std::thread::JoinHandle;
 pub struct Stack {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
-    /// What streams are opened on, by name.
-    devices: Vec<(String, NodeId)>,
+    devices: Vec<(&'static str, NodeId)>,
     pool: Arc<Mutex<Pool>>,
 }
 
@@ -23,13 +22,8 @@ pub struct Stack {
 #[non_exhaustive]
 pub enum OpenError {
     /// No such device.
-    #[error("no device {name}: there are {known}")]
-    NoDevice {
-        /// The name.
-        name: String,
-        /// Those there are.
-        known: String,
-    },
+    #[error("no device {0:?}: there are udp and ip")]
+    NoDevice(String),
     /// The multiplexor refused.
     #[error(transparent)]
     Refused(#[from] PlumbError),
@@ -66,9 +60,7 @@ impl Stack {
         plan: Plan,
         notify: impl FnMut(Notice) + Send + 'static,
     ) -> Result<Self, PlanError> {
-        let plan::Stack { mut shard, ip, udp, data_links, .. } = plan.build()?;
-        let mut devices = vec![("udp".to_owned(), udp), ("ip".to_owned(), ip)];
-        devices.extend(data_links);
+        let plan::Stack { mut shard, ip, udp, .. } = plan.build()?;
         let handle = shard.handle();
         let thread = std::thread::Builder::new()
             .name("millstream".into())
@@ -81,26 +73,21 @@ impl Stack {
         Ok(Self {
             handle,
             thread: Some(thread),
-            devices,
+            devices: vec![("udp", udp), ("ip", ip)],
             pool: Arc::new(Mutex::new(Pool::new(POOL))),
         })
     }
 
-    /// Opens a stream on a device: `udp`, `ip`, or with [`Plan::dlpi`] an interface by its name,
-    /// which is a data link then (see [`millstream_core::dlpi`]).
+    /// Opens a stream on a device: `udp` or `ip`.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn open(&self, device: &str) -> Result<Stream, OpenError> {
         let found = self.devices.iter().find(|(name, _)| *name == device);
-        let &(_, mux) = found.ok_or_else(|| {
-            let known: Vec<&str> = self.devices.iter().map(|(name, _)| &**name).collect();
-            OpenError::NoDevice { name: device.to_owned(), known: known.join(", ") }
-        })?;
-        let name = device.to_owned();
+        let &(name, mux) = found.ok_or_else(|| OpenError::NoDevice(device.to_owned()))?;
         let opened = self.handle.call(move |shard| {
             let core = shard.core();
-            let stream = core.open_mux(mux, &name)?;
+            let stream = core.open_mux(mux, name)?;
             Ok::<_, PlumbError>((stream, core.headroom(stream)?))
         })?;
         let (stream, headroom) = opened?;

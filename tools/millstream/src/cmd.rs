@@ -1,6 +1,7 @@
 //! cmd: the command line becomes a command. A new command is a file in `cmd/`, a variant of
 //! [`Command`], and a line in [`Command::run`].
 
+mod capture;
 mod completions;
 mod conf;
 mod demo;
@@ -8,6 +9,7 @@ mod doctor;
 mod down;
 mod find;
 mod graph;
+mod hist;
 mod insert;
 mod link;
 mod man;
@@ -18,9 +20,12 @@ mod pop;
 mod push;
 mod rates;
 mod remove;
+mod replace;
 mod replay;
 mod set;
 mod stat;
+mod top;
+mod trace;
 mod unlink;
 mod up;
 
@@ -65,12 +70,17 @@ enum Command {
     Pop(pop::Pop),
     Insert(insert::Insert),
     Remove(remove::Remove),
+    Replace(replace::Replace),
     Replay(replay::Replay),
     Set(set::Set),
     Link(link::Link),
     Unlink(unlink::Unlink),
     Find(find::Find),
     Graph(graph::Draw),
+    Top(top::Top),
+    Trace(trace::Trace),
+    Hist(hist::Hist),
+    Capture(capture::Capture),
     Ping(ping::Ping),
     Modules(modules::Modules),
     Completions(completions::Completions),
@@ -90,12 +100,17 @@ impl Command {
             Self::Pop(command) => command.run(common),
             Self::Insert(command) => command.run(common),
             Self::Remove(command) => command.run(common),
+            Self::Replace(command) => command.run(common),
             Self::Replay(command) => command.run(common),
             Self::Set(command) => command.run(common),
             Self::Link(command) => command.run(common),
             Self::Unlink(command) => command.run(common),
             Self::Find(command) => command.run(common),
             Self::Graph(command) => command.run(common),
+            Self::Top(command) => command.run(common),
+            Self::Trace(command) => command.run(common),
+            Self::Hist(command) => command.run(common),
+            Self::Capture(command) => command.run(common),
             Self::Ping(command) => command.run(common),
             Self::Modules(command) => command.run(common),
             Self::Completions(command) => command.run(),

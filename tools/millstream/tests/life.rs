@@ -34,6 +34,7 @@ fn a_stack_answers_is_changed_under_traffic_and_goes_on_sigterm() {
     lab.echoes("10.9.0.2:7");
     let found = lab.json("find impair");
     assert_eq!((&found["at"][0]["stream"], &found["at"][0]["pos"]), (&"tap0".into(), &0.into()));
+    assert!(lab.ok("replace tap0 2 count").contains("count is in the place of count"));
     lab.ok("set tap0 0 delay=2ms");
     lab.ok("set --name lab ip forward=on");
     let conf = lab.json("conf");

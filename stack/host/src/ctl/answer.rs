@@ -2,14 +2,19 @@
 
 use super::catalog;
 use super::ping::Pinger;
+use super::recorder::Recorder;
 use super::report::{self, Version};
-use super::request::{Param, Request};
+use super::request::{HistAction, Param, Request, Way};
 use super::sink::Writers;
+use super::times;
+use super::tracer::Tracer;
 use crate::inlet::Handle;
 use crate::shard::Shard;
-use millstream_core::{Change, Perimeter, StreamId};
+use millstream_core::{Change, Perimeter, Side, StreamId};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// The stack that is asked.
@@ -19,12 +24,19 @@ pub(super) struct Asked {
     pub(super) handle: Handle,
     pub(super) since: Instant,
     pub(super) writers: Writers,
+    /// Somebody traces.
+    pub(super) tracing: Arc<AtomicBool>,
+    /// Somebody records the boundaries.
+    pub(super) recording: Arc<AtomicBool>,
 }
 
 /// What one connection keeps between requests.
 #[derive(Debug, Default)]
 pub(super) struct Session {
     pinger: Option<Pinger>,
+    tracer: Option<Tracer>,
+    /// The answer is sent first, then the connection carries this.
+    pub(super) recorder: Option<Recorder>,
     /// The answer is sent first, then the stack is stopped.
     pub(super) down: bool,
 }
@@ -57,6 +69,9 @@ impl Session {
             Request::Set { target, pos, params } => {
                 asked.change(move |core| set(core, &target, pos, &params))
             }
+            Request::Replace { stream, pos, module, params } => {
+                asked.replace(stream, pos, &module, params)
+            }
             Request::Link { mux, stream } => asked.change(move |core| {
                 let id = resolve(core, &stream)?;
                 let node = core.find_mux(&mux).ok_or_else(|| no_mux(core, &mux))?;
@@ -81,6 +96,34 @@ impl Session {
                 };
                 value(pinger.ping(addr, seq, size, timeout_ms)?)
             }
+            Request::Trace { stream, way, matching, count } => {
+                // The one before gives its place first.
+                self.tracer = None;
+                let side = way.map(|way| if way == Way::Up { Side::Read } else { Side::Write });
+                let tracer = Tracer::start(asked, stream, side, matching.as_deref(), count)?;
+                self.tracer = Some(tracer);
+                Ok(json!({ "following": count }))
+            }
+            Request::Traced { wait_ms, last } => {
+                let tracer = self.tracer.as_ref();
+                let tracer = tracer.ok_or("nothing is traced on this connection")?;
+                let traced = tracer.traced(wait_ms, last)?;
+                if last {
+                    self.tracer = None;
+                }
+                value(traced)
+            }
+            Request::Hist { stream, pos, action: HistAction::Show } => {
+                value(asked.call(move |shard| times::show(shard, &stream, pos))??)
+            }
+            Request::Hist { stream, pos, action } => asked.change(move |core| {
+                let queues = times::switch(core, &stream, pos, action == HistAction::On)?;
+                Ok(json!({ "queues": queues }))
+            }),
+            Request::Capture { streams, snaplen } => {
+                self.recorder = Some(Recorder::start(asked, streams, snaplen)?);
+                Ok(json!({ "format": "pcapng" }))
+            }
             Request::Down {} => {
                 self.down = true;
                 Ok(json!({ "stopping": name, "pid": std::process::id() }))
@@ -97,7 +140,7 @@ impl Asked {
         self.handle.call(work).map_err(|gone| gone.to_string())
     }
 
-    fn change(
+    pub(super) fn change(
         &self,
         work: impl FnOnce(&mut Perimeter) -> Result<Value, String> + Send + 'static,
     ) -> Result<Value, String> {
@@ -130,6 +173,31 @@ impl Asked {
         let pos = pos.ok_or_else(|| format!("the stream {stream} has no module to pop"))?;
         self.plumb(move |core| core.remove(id, pos).map_err(|e| format!("{stream}: {e}")))?;
         Ok(json!({ "module": modules.get(pos) }))
+    }
+
+    /// Puts a module in the place of another, with its state.
+    fn replace(
+        &self,
+        stream: String,
+        pos: usize,
+        name: &str,
+        params: Vec<Param>,
+    ) -> Result<Value, String> {
+        let id = self.settled(&stream)?;
+        let modules = self.call(move |shard| catalog::modules_of(shard.core(), id))??;
+        let module = catalog::make(name, &params, &stream, &self.writers)?;
+        let at = stream.clone();
+        self.plumb(move |core| {
+            core.replace(id, pos, module).map_err(|e| format!("{at}, position {pos}: {e}"))
+        })?;
+        let was = modules.get(pos).cloned().unwrap_or_default();
+        let done = json!({ "stream": stream, "pos": pos, "module": name, "was": was });
+        if !params.is_empty() {
+            let done = format!("{name} is in the place of {was}, but ");
+            self.change(move |core| set(core, &stream, Some(pos), &params))
+                .map_err(|why| done + &why)?;
+        }
+        Ok(done)
     }
 
     /// A change of streams, waited for to its end.

@@ -5,7 +5,7 @@ use super::path::{self, Places};
 use super::{CtlError, Request};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -116,6 +116,28 @@ impl Client {
         let answer = self.ask(request)?;
         serde_json::from_value(answer)
             .map_err(|e| self.silent(format!("its answer does not fit ({e}); another version?")))
+    }
+
+    /// Asks for a recording; what follows the answer can be read, and with the other end the
+    /// recording is stopped: what is on its way still comes, then the end.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn record(
+        mut self,
+        streams: Vec<String>,
+        snaplen: usize,
+    ) -> Result<(impl Read, UnixStream), CtlError> {
+        self.ask(&Request::Capture { streams, snaplen })?;
+        let Self { name, stream, lines } = self;
+        let path = PathBuf::from(name);
+        // Nothing may pass for a long time.
+        stream.set_read_timeout(None).map_err(|cause| CtlError::Io {
+            what: "use the connection to",
+            path,
+            cause,
+        })?;
+        Ok((lines.into_rest(), stream))
     }
 
     /// Waits until the stack has gone, after [`Request::Down`]; false when it has not in time.

@@ -29,6 +29,11 @@ pub(super) enum Line {
 }
 
 impl<R: Read> Lines<R> {
+    /// What comes after the lines read so far, as bytes.
+    pub(super) fn into_rest(self) -> impl Read {
+        std::io::Cursor::new(self.buffer).chain(self.source)
+    }
+
     pub(super) fn new(source: R, max: usize) -> Self {
         Self { source, buffer: Vec::new(), max }
     }

@@ -49,6 +49,18 @@ pub enum Request {
         /// 0 is just above the driver or multiplexor.
         pos: usize,
     },
+    /// Puts a module in the place of another, which hands its state over.
+    Replace {
+        /// Name of the stream.
+        stream: String,
+        /// 0 is just above the driver or multiplexor.
+        pos: usize,
+        /// Name in the table of modules.
+        module: String,
+        /// Set in order afterwards.
+        #[serde(default)]
+        params: Vec<Param>,
+    },
     /// Sets parameters of a module, or of a multiplexor.
     Set {
         /// A stream with `pos`; without, a multiplexor.
@@ -90,8 +102,74 @@ pub enum Request {
         #[serde(default = "default_timeout_ms")]
         timeout_ms: u64,
     },
+    /// Follows messages that come to a stream, in place of those followed before.
+    Trace {
+        /// Name of the stream.
+        stream: String,
+        /// On their way up or down; both when absent.
+        #[serde(default)]
+        way: Option<Way>,
+        /// Terms of a rule of `filter` that are true of them: `udp dport 7`.
+        #[serde(default, rename = "match")]
+        matching: Option<String>,
+        /// So many of them.
+        #[serde(default = "default_count")]
+        count: usize,
+    },
+    /// The paths of messages that have ended.
+    Traced {
+        /// Wait for the first one so long. Milliseconds, at most 30,000.
+        #[serde(default)]
+        wait_ms: u64,
+        /// Wait all of that time, stop, and say of the others how far they have come.
+        #[serde(default)]
+        last: bool,
+    },
+    /// Takes times of queues, or says them.
+    Hist {
+        /// Name of the stream.
+        stream: String,
+        /// Position of a module; all nodes of the stream when absent.
+        #[serde(default)]
+        pos: Option<usize>,
+        /// What is to be done.
+        #[serde(rename = "do")]
+        action: HistAction,
+    },
+    /// Records what passes the boundaries between nodes: after the answer the connection carries
+    /// pcapng, until the client closes its side.
+    Capture {
+        /// Names of streams; all when there are none.
+        #[serde(default)]
+        streams: Vec<String>,
+        /// So many bytes of each message.
+        #[serde(default = "default_snaplen")]
+        snaplen: usize,
+    },
     /// Stops the stack.
     Down {},
+}
+
+/// A direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// Towards programs.
+    Up,
+    /// Towards the device.
+    Down,
+}
+
+/// What `hist` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HistAction {
+    /// Begins to take times.
+    On,
+    /// Forgets them.
+    Off,
+    /// Says them.
+    Show,
 }
 
 /// A parameter: name and value.
@@ -114,6 +192,14 @@ impl Request {
         }
         serde_json::from_value(value).map_err(|e| format!("the request does not fit: {e}"))
     }
+}
+
+fn default_count() -> usize {
+    1
+}
+
+fn default_snaplen() -> usize {
+    65_536
 }
 
 fn default_size() -> u16 {

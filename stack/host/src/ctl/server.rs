@@ -113,7 +113,9 @@ impl Listener {
     /// The kernel's, when no thread can be made.
     pub fn serve(self, handle: Handle, writers: Writers) -> io::Result<Server> {
         let Self { name, socket, file } = self;
-        let asked = Asked { name, handle, since: Instant::now(), writers };
+        let (tracing, recording) = (Arc::default(), Arc::default());
+        let since = Instant::now();
+        let asked = Asked { name, handle, since, writers, tracing, recording };
         let (stop, open) = (AtomicBool::new(false), Mutex::default());
         let shared = Arc::new(Shared { asked, socket, stop, open });
         let theirs = shared.clone();
@@ -209,6 +211,9 @@ impl Shared {
                 }
             };
             send(stream, &answer)?;
+            if let Some(recorder) = session.recorder.take() {
+                return recorder.run(stream);
+            }
             if session.down {
                 self.asked.handle.stop();
                 session.down = false;

@@ -76,6 +76,32 @@ impl Writers {
     }
 }
 
+/// A sink without a file, and the place where its blocks are taken.
+pub(super) fn channel() -> (Box<dyn Sink>, Blocks) {
+    let shared = Arc::new(Shared::default());
+    shared.lock().full.reserve_exact(BUFFER);
+    (Box::new(FileSink { shared: shared.clone() }), Blocks { shared })
+}
+
+/// Where the blocks of a sink are taken.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    shared: Arc<Shared>,
+}
+
+impl Blocks {
+    /// Swaps what came for an empty buffer, after waiting so long for the first block. True when
+    /// nothing more will come.
+    pub(super) fn take(&self, batch: &mut Vec<u8>, time: Duration) -> bool {
+        let state = self.shared.lock();
+        let idle = |state: &mut State| state.full.is_empty() && !state.closed;
+        let waited = self.shared.changed.wait_timeout_while(state, time, idle);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        std::mem::swap(batch, &mut state.full);
+        state.closed
+    }
+}
+
 impl std::fmt::Debug for Writers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writers").field("threads", &self.threads).finish()

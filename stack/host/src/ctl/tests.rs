@@ -1,7 +1,10 @@
 //! A stack on a pair, asked over its socket by clients of all sorts.
 
 use super::request::{Param, Request};
-use super::{Conf, CtlError, Echo, Found, Listener, Server, Stat, Writers};
+use super::{
+    Conf, CtlError, Echo, Found, HistAction, Listener, Server, Stat, Times, Traced, TracedPath,
+    Writers,
+};
 use crate::plan::{Interface, Line, Plan};
 use millstream_core::Rng;
 use serde_json::{Value, json};
@@ -240,6 +243,137 @@ fn a_stream_is_unlinked_and_linked_again_and_wrong_ends_are_named() {
 }
 
 #[test]
+fn a_module_is_replaced_with_its_state_and_one_that_takes_none_is_refused() {
+    let lab = Lab::new("replace");
+    let mut talk = lab.connect();
+    talk.ask(&insert(0, "filter", &[("rules", "count icmp")])).unwrap();
+    let replace = |pos, module: &str, params: &[(&str, &str)]| {
+        let param = |(key, value): &(&str, &str)| Param((*key).to_owned(), (*value).to_owned());
+        let (stream, module) = ("left".to_owned(), module.to_owned());
+        let params = params.iter().map(param).collect();
+        Request::Replace { stream, pos, module, params }
+    };
+    let answer = talk.ask(&replace(0, "filter", &[])).unwrap();
+    assert_eq!((&answer["module"], &answer["was"]), (&"filter".into(), &"filter".into()));
+    let conf: Conf = talk.ask_for(&Request::Conf {});
+    let left = conf.streams.iter().find(|s| s.name == "left").unwrap();
+    let filter = left.nodes.iter().find(|n| n.name == "filter").unwrap();
+    let shown = serde_json::to_string(&filter.fields).unwrap();
+    assert!(shown.contains("count icmp"), "{shown}");
+    let text = talk.ask(&replace(0, "nth", &[])).unwrap_err();
+    assert!(text.contains("left, position 0: "), "{text}");
+    assert!(talk.ask(&replace(7, "filter", &[])).unwrap_err().contains("position 7"));
+    assert!(talk.ask(&replace(0, "fly", &[])).unwrap_err().contains("no module fly"));
+    let text = talk.ask(&replace(0, "filter", &[("rules", "fly")])).unwrap_err();
+    assert!(text.contains("filter is in the place of filter, but "), "{text}");
+    assert_eq!(talk.modules("left"), ["filter", "arp"]);
+}
+
+fn trace(stream: &str, matching: Option<&str>, count: usize) -> Request {
+    let (stream, matching) = (stream.to_owned(), matching.map(str::to_owned));
+    Request::Trace { stream, way: None, matching, count }
+}
+
+#[test]
+fn messages_are_followed_for_one_connection_at_a_time() {
+    let lab = Lab::new("trace");
+    let mut talk = lab.connect();
+    let wanted = "icmp and host 10.0.0.2";
+    assert_eq!(talk.ask(&trace("left", Some(wanted), 2)).unwrap()["following"], 2);
+    let mut other = lab.connect();
+    let text = other.ask(&trace("left", None, 1)).unwrap_err();
+    assert!(text.contains("another program traces this stack"), "{text}");
+    let ping = Request::Ping { addr: [10, 0, 0, 2].into(), seq: 0, size: 8, timeout_ms: 10_000 };
+    assert!(other.ask_for::<Echo>(&ping).rtt_ns.is_some());
+    let mut paths = Vec::new();
+    while paths.len() < 2 {
+        let traced: Traced = talk.ask_for(&Request::Traced { wait_ms: 10_000, last: false });
+        assert!(!traced.paths.is_empty(), "{paths:?}");
+        paths.extend(traced.paths);
+    }
+    let nodes = |path: &TracedPath| {
+        path.hops.iter().map(|hop| format!("{} {}", hop.side, hop.node)).collect::<Vec<_>>()
+    };
+    assert_eq!(nodes(&paths[0]), ["down arp", "down left"]);
+    assert_eq!(paths[0].end.as_deref(), Some("sent"));
+    // The reply comes up to the stream of the ping.
+    assert_eq!(nodes(&paths[1]), ["up arp", "up ip", "up head"]);
+    assert_eq!(
+        (paths[1].end.as_deref(), &*paths[1].hops[0].begins),
+        (Some("delivered"), "ethernet")
+    );
+    assert_eq!(paths[1].hops[2].begins, "packet");
+    let last: Traced = talk.ask_for(&Request::Traced { wait_ms: 0, last: true });
+    assert!(last.paths.is_empty());
+    assert!(other.ask(&trace("left", None, 1)).is_ok(), "the place is free again");
+}
+
+#[test]
+fn a_trace_that_makes_no_sense_is_refused_with_a_reason() {
+    let lab = Lab::new("trace-bad");
+    let mut talk = lab.connect();
+    for (request, part) in [
+        (trace("left", Some("colour blue"), 1), "match colour blue"),
+        (trace("left", Some("udp; drop any"), 1), "the terms of one rule"),
+        (trace("left", None, 0), "1 to 64"),
+        (trace("left", None, 65), "1 to 64"),
+        (trace("up", None, 1), "no stream up"),
+        (Request::Traced { wait_ms: 0, last: false }, "nothing is traced"),
+    ] {
+        let text = talk.ask(&request).unwrap_err();
+        assert!(text.contains(part), "{text}");
+    }
+    // What was refused has not kept the place.
+    talk.ask(&trace("left", None, 1)).unwrap();
+}
+
+#[test]
+fn times_of_queues_are_taken_shown_and_forgotten() {
+    let lab = Lab::new("hist");
+    let mut talk = lab.connect();
+    let hist = |pos, action| Request::Hist { stream: "left".to_owned(), pos, action };
+    assert!(talk.ask_for::<Times>(&hist(None, HistAction::Show)).queues.is_empty());
+    assert_eq!(talk.ask(&hist(None, HistAction::On)).unwrap()["queues"], 6);
+    let ping = Request::Ping { addr: [10, 0, 0, 2].into(), seq: 0, size: 8, timeout_ms: 10_000 };
+    assert!(talk.ask_for::<Echo>(&ping).rtt_ns.is_some());
+    let times: Times = talk.ask_for(&hist(Some(0), HistAction::Show));
+    let sides: Vec<_> = times.queues.iter().map(|q| (&*q.at.node, &*q.at.side)).collect();
+    assert_eq!(sides, [("arp", "up"), ("arp", "down")]);
+    let up = &times.queues[0];
+    assert!(up.service.count >= 1 && up.service.max_ns > 0 && up.inbox.p50_ns.is_some(), "{up:?}");
+    assert_eq!(up.service.buckets.iter().map(|b| b[2]).sum::<u64>(), up.service.count);
+    assert!(talk.ask(&hist(Some(1), HistAction::On)).unwrap_err().contains("no module at"));
+    assert_eq!(talk.ask(&hist(None, HistAction::Off)).unwrap()["queues"], 6);
+    assert!(talk.ask_for::<Times>(&hist(None, HistAction::Show)).queues.is_empty());
+}
+
+#[test]
+fn boundaries_are_recorded_into_the_connection_until_the_client_ends_it() {
+    use std::io::Read;
+    let lab = Lab::new("boundaries");
+    let capture = |streams: &[&str], snaplen| Request::Capture {
+        streams: streams.iter().map(|s| (*s).to_owned()).collect(),
+        snaplen,
+    };
+    let mut talk = lab.connect();
+    assert!(talk.ask(&capture(&["up"], 100)).unwrap_err().contains("no stream up"));
+    assert!(talk.ask(&capture(&[], 3)).unwrap_err().contains("bytes from 14"));
+    assert_eq!(talk.ask(&capture(&["left"], 100)).unwrap()["format"], "pcapng");
+    let mut other = lab.connect();
+    assert!(other.ask(&capture(&[], 100)).unwrap_err().contains("another program captures"));
+    let ping = Request::Ping { addr: [10, 0, 0, 2].into(), seq: 0, size: 8, timeout_ms: 10_000 };
+    assert!(other.ask_for::<Echo>(&ping).rtt_ns.is_some());
+    talk.0.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    let mut file = Vec::new();
+    talk.0.read_to_end(&mut file).unwrap();
+    assert_eq!(file[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
+    for name in ["left ip-arp(0)", "left arp(0)-left"] {
+        assert!(file.windows(name.len()).any(|w| w == name.as_bytes()), "{name}");
+    }
+    assert!(other.ask(&capture(&[], 100)).is_ok(), "the place is free again");
+}
+
+#[test]
 fn a_capture_is_put_in_records_to_its_file_and_is_refused_without_one() {
     let lab = Lab::new("capture");
     let mut talk = lab.connect();
@@ -270,6 +404,10 @@ fn random_lines_are_refused_and_the_connection_goes_on() {
         r#"{"op":"remove","stream":"left","pos":0}"#,
         r#"{"op":"set","target":"ip","params":[["route","0.0.0.0/0 via 10.0.0.2"]]}"#,
         r#"{"op":"stat"}"#,
+        r#"{"op":"trace","stream":"left","match":"udp dport 7","count":2}"#,
+        r#"{"op":"traced","wait_ms":0}"#,
+        r#"{"op":"hist","stream":"left","pos":0,"do":"on"}"#,
+        r#"{"op":"link","mux":"ip","stream":"left"}"#,
     ];
     let mut talk = lab.connect();
     for _ in 0..2000 {

@@ -48,3 +48,8 @@ fn seconds(text: &str) -> Result<f64, String> {
         _ => Err("a number of seconds from 0.01 to 50".to_owned()),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    pub(in crate::cmd) use super::model::tests::stack;
+}

@@ -142,7 +142,6 @@ impl Up {
             services,
             polling: self.poll,
             seed: self.seed.unwrap_or_else(random_key),
-            ..Plan::default()
         };
         Ok((Described { name: None, plan, modules: Vec::new() }, self.pcap))
     }

@@ -146,7 +146,7 @@ pub(super) mod tests {
     }
 
     /// A program on udp on ip on one TAP: each node has what came to it and what it passed on.
-    pub(in super::super) fn stack() -> Stat {
+    pub(in crate::cmd) fn stack() -> Stat {
         let stream = |id, name: &str, nodes| StreamStat { name: name.to_owned(), id, nodes };
         let empty = |name| node(name, "mux", [0; 2], [0; 2]);
         Stat {
