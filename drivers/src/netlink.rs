@@ -26,7 +26,7 @@ use rustix::net::{
 };
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A socket to the kernel's interface tables.
 #[derive(Debug)]
@@ -85,6 +85,27 @@ impl Netlink {
         })
         .and_then(|()| link.ok_or(Refusal::Malformed))
         .map_err(|refusal| refusal.about("read the state of", name))
+    }
+
+    /// Waits until frames pass the interface, at most so long; the state at the end tells. To be
+    /// called in the namespace of the socket.
+    ///
+    /// # Errors
+    /// As [`Netlink::link`].
+    pub fn wait_operational(
+        &mut self,
+        name: &str,
+        longest: Duration,
+    ) -> Result<Link, NetlinkError> {
+        let (monitor, end) = (LinkMonitor::open()?, Instant::now() + longest);
+        loop {
+            let link = self.link(name)?;
+            let left = end.saturating_duration_since(Instant::now());
+            if link.is_operational || left.is_zero() {
+                return Ok(link);
+            }
+            monitor.wait(left);
+        }
     }
 
     /// All interfaces of the namespace, by rising index.

@@ -163,8 +163,12 @@ impl Raw {
             .map_err(|errno| RawError::new("receive for another address on", &name, errno))?;
         // Before the interface is looked at for the last time: nothing is missed.
         let monitor = LinkMonitor::open()?;
-        let mtu = Netlink::open()?.link(&name)?.mtu_bytes;
-        let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
+        let mut netlink = Netlink::open()?;
+        let mut link = netlink.link(&name)?;
+        if link.has_carrier && !link.is_operational {
+            link = netlink.wait_operational(&name, SETTLING_MAX)?;
+        }
+        let mtu = u16::try_from(link.mtu_bytes).unwrap_or(u16::MAX);
         let device = LineDevice::new(line, Caps { mtu, mac, can });
         Ok(Self { device, name, monitor, until_asked: READS_PER_ASKING, overflowed: 0 })
     }
@@ -338,6 +342,9 @@ fn socket(name: &str) -> Result<OwnedFd, RawError> {
     if sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER_BYTES).is_err() {
         let _as_far_as_allowed = sockopt::set_socket_recv_buffer_size(&socket, BUFFER_BYTES);
     }
+    if sockopt::set_socket_send_buffer_size_force(&socket, BUFFER_BYTES).is_err() {
+        let _as_far_as_allowed = sockopt::set_socket_send_buffer_size(&socket, BUFFER_BYTES);
+    }
     Ok(socket)
 }
 
@@ -361,6 +368,10 @@ fn kernel_has_uso() -> bool {
 
 /// Reads of up to a shard's budget of frames each.
 const READS_PER_ASKING: u32 = 64;
+
+/// The kernel takes an interface into use in its own time after the carrier has come, at most a
+/// second, and drops what is sent before.
+const SETTLING_MAX: Duration = Duration::from_secs(2);
 
 /// A receive window of a megabyte in frames of an MTU, with what the kernel adds to each.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;

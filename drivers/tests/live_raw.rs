@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Failure, Outcome, wait_for_link, wait_until};
+use common::{DEADLINE, Failure, Outcome, wait_until};
 use millstream_core::{Device, Errno};
 use millstream_drivers::netlink::Netlink;
 use millstream_drivers::netns::Netns;
@@ -24,6 +24,7 @@ fn a_super_datagram_of_the_kernel_comes_whole_and_leaves_whole() -> Outcome {
         for name in ["left0", "right0"] {
             netlink.set_up(name, true)?;
         }
+        operational("left0")?;
         let mut pool = Pool::new(PoolConfig::STACK);
         let (mut near, mut left) = (Raw::open("near0", Some(MAC))?, Raw::open("left0", None)?);
         let mut right = Raw::open("right0", None)?;
@@ -128,7 +129,8 @@ fn an_interface_switched_off_loses_frames_and_goes_on_when_it_is_back() -> Outco
             near.send(&mut batch)?;
             assert_eq!((batch.len(), near.take_dropped()), (0, 1));
             netlink.set_up("near0", true)?;
-            wait_for_link(&mut netlink, "near0", |link| link.has_carrier)?;
+            operational("near0")?;
+            far.run(|| operational("far0"))??;
             let mut batch: MsgList = [test_frame(&mut pool, b'y')].into_iter().collect();
             near.send(&mut batch)?;
             assert_eq!(flat(&next_of_ours(&mut other, &mut pool)?)[14], b'y');
@@ -216,11 +218,18 @@ fn on_veth(test: &str, body: impl FnOnce(&Netns) -> Outcome + Send) -> Outcome {
             let mut netlink = Netlink::open()?;
             netlink.replace_address("far0", "10.9.0.1/24".parse()?)?;
             netlink.set_up("far0", true)?;
-            wait_for_link(&mut netlink, "far0", |link| link.has_carrier)?;
-            Ok(())
+            operational("far0")
         })??;
+        operational("near0")?;
         body(&far)
     })?
+}
+
+/// Waits until frames pass an interface of the calling thread's namespace.
+fn operational(name: &str) -> Outcome {
+    let link = Netlink::open()?.wait_operational(name, DEADLINE)?;
+    assert!(link.is_operational && link.has_carrier, "{link:?}");
+    Ok(())
 }
 
 /// Sends a datagram, or a super-datagram of pieces of so many bytes, to everybody: no neighbour

@@ -21,6 +21,9 @@ pub struct Link {
     /// Something is at the other end: for a TAP a program that has it open, for a veth a peer that
     /// is switched on.
     pub has_carrier: bool,
+    /// Frames pass (RFC 2863 `up`, or unknown for interfaces that don't tell). This comes a moment
+    /// after the carrier; until then the kernel drops what is sent.
+    pub is_operational: bool,
     /// How many sockets take in frames for other addresses.
     pub promiscuity: u32,
     /// The kernel's word for the type, such as `tun` or `veth`; None for lo and physical
@@ -59,6 +62,7 @@ impl Link {
             tx_queue_frames: 0,
             is_up: flags & libc::IFF_UP as u32 != 0,
             has_carrier: false,
+            is_operational: false,
             promiscuity: 0,
             kind: None,
             tun: None,
@@ -70,6 +74,10 @@ impl Link {
                 libc::IFLA_MTU => link.mtu_bytes = u32_at(value, 0)?,
                 libc::IFLA_TXQLEN => link.tx_queue_frames = u32_at(value, 0)?,
                 libc::IFLA_PROMISCUITY => link.promiscuity = u32_at(value, 0)?,
+                libc::IFLA_OPERSTATE => {
+                    link.is_operational =
+                        matches!(value.first(), Some(&(IF_OPER_UNKNOWN | IF_OPER_UP)));
+                }
                 libc::IFLA_CARRIER => link.has_carrier = value.first() == Some(&1),
                 libc::IFLA_LINKINFO => link.parse_info(value),
                 _ => {}
@@ -108,6 +116,9 @@ impl TunLink {
 
 /// struct ifinfomsg.
 const INTERFACE_BODY_BYTES: usize = 16;
+/// linux/if.h.
+const IF_OPER_UNKNOWN: u8 = 0;
+const IF_OPER_UP: u8 = 6;
 /// linux/if_link.h; libc has none of these.
 const IFLA_TUN_TYPE: u16 = 3;
 const IFLA_TUN_VNET_HDR: u16 = 5;
@@ -130,6 +141,7 @@ mod tests {
             .attr_u32(libc::IFLA_MTU, 9000)
             .attr_u32(libc::IFLA_TXQLEN, 512)
             .attr(libc::IFLA_CARRIER, &[1])
+            .attr(libc::IFLA_OPERSTATE, &[5])
             .nest(libc::IFLA_LINKINFO, &[], |info| {
                 info.attr(libc::IFLA_INFO_KIND, b"tun\0").nest(libc::IFLA_INFO_DATA, &[], |data| {
                     data.attr(IFLA_TUN_TYPE, &[2])
@@ -142,7 +154,7 @@ mod tests {
         assert_eq!((link.index, link.name.as_str()), (7, "tap0"));
         assert_eq!(link.mac, Some([2, 0, 0, 0, 0, 9]));
         assert_eq!((link.mtu_bytes, link.tx_queue_frames), (9000, 512));
-        assert!(link.is_up && link.has_carrier);
+        assert!(link.is_up && link.has_carrier && !link.is_operational, "dormant");
         assert_eq!(link.kind.as_deref(), Some("tun"));
         let tun = TunLink { is_tap: true, is_multi_queue: true, queues: 3, ..Default::default() };
         assert_eq!(link.tun, Some(tun));

@@ -2,10 +2,12 @@
 //! changed is told; what has, is asked where it matters.
 
 use super::NetlinkError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// A descriptor that polls readable when an interface was made, changed or deleted.
 #[derive(Debug)]
@@ -21,6 +23,14 @@ impl LinkMonitor {
             Ok(fd)
         };
         open().map(Self).map_err(NetlinkError::open)
+    }
+
+    /// Waits for a change, at most so long.
+    pub(crate) fn wait(&self, longest: Duration) {
+        let longest = Timespec::try_from(longest).ok();
+        // Whatever ends the wait, the caller looks again.
+        let _woken = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], longest.as_ref());
+        self.changed();
     }
 
     /// Whether anything has changed since the last call.

@@ -93,6 +93,8 @@ impl TapError {
             Errno::PERM | Errno::ACCESS => Self::NoRight { name },
             Errno::BUSY => Self::Busy { name },
             Errno::INVAL => Self::NotATap { name },
+            // The node is of something else.
+            Errno::NOTTY => Self::NoDevice { cause: errno.into() },
             _ => Self::Refused { what: "make or open", name, cause: errno.into() },
         }
     }
@@ -104,8 +106,9 @@ mod tests {
 
     #[test]
     fn a_missing_device_names_modprobe_mknod_and_the_container() {
-        for errno in [Errno::NOENT, Errno::NXIO, Errno::NODEV] {
-            let text = TapError::from_open(errno).to_string();
+        let opened = [Errno::NOENT, Errno::NXIO, Errno::NODEV].map(TapError::from_open);
+        for error in opened.into_iter().chain([TapError::from_attach("tap0", Errno::NOTTY)]) {
+            let text = error.to_string();
             for word in ["modprobe tun", "mknod /dev/net/tun c 10 200", "--device /dev/net/tun"] {
                 assert!(text.contains(word), "{text}");
             }

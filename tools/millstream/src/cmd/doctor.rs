@@ -42,21 +42,25 @@ impl Findings {
     fn of(checks: Vec<Check>) -> Self {
         let works = |what| checks.iter().any(|check| check.what == what && check.works);
         let (main_job, verdict) = if !works(checks::CONTROL) {
-            (false, "no stack can run: it needs its control socket")
+            (false, "Stacks cannot run here: each needs its control socket.")
         } else if works(checks::TAP) {
-            (true, "all commands work as you are")
+            (true, "Stacks run as you are, with all commands.")
         } else if works(checks::RAW) {
-            (true, "as you are, on interfaces that are there: millstream up --raw IF")
+            (true, "Stacks run as you are, on interfaces that are there: millstream up --raw IF.")
         } else if works(checks::OWN_TAP) {
-            (true, "in a network of your own: millstream demo, or unshare -Urn and then up --tap")
+            (
+                true,
+                "Stacks run in a network of your own: millstream demo makes one; for others, \
+                 unshare -Urn and then millstream up --tap IF.",
+            )
         } else if works(checks::OWN_RAW) {
             (
                 true,
-                "in a network of your own, on veth pairs: millstream demo, or unshare -Urn, \
-                 ip link add type veth, and then up --raw",
+                "Stacks run in a network of your own, on veth pairs: millstream demo makes one; for \
+                 others, unshare -Urn, ip link add type veth, and then millstream up --raw IF.",
             )
         } else {
-            (false, "only in memory: millstream demo, millstream up --loopback")
+            (false, "Stacks run only in memory: millstream demo, millstream up --loopback NAME.")
         };
         Self { main_job, verdict, checks }
     }
@@ -69,7 +73,7 @@ impl Findings {
             let indent = if of_the_tap { "  " } else { "" };
             table.row([format!("{indent}{}", check.what), state.to_owned(), check.says.clone()]);
         }
-        format!("{}\n\nStacks run: {}.", table.text(), self.verdict)
+        format!("{}\n\n{}", table.text(), self.verdict)
     }
 }
 
@@ -89,10 +93,10 @@ mod tests {
         for (working, main_job, part) in [
             (&[checks::TAP, checks::OWN_TAP, checks::CONTROL][..], true, "as you are"),
             (&[checks::RAW, checks::CONTROL], true, "up --raw IF"),
-            (&[checks::OWN_TAP, checks::OWN_RAW, checks::CONTROL], true, "and then up --tap"),
+            (&[checks::OWN_TAP, checks::OWN_RAW, checks::CONTROL], true, "millstream up --tap IF"),
             (&[checks::OWN_RAW, checks::CONTROL], true, "veth pairs"),
             (&[checks::CONTROL], false, "only in memory"),
-            (&[checks::TAP], false, "no stack can run"),
+            (&[checks::TAP], false, "Stacks cannot run"),
         ] {
             let found = findings(working);
             assert_eq!(found.main_job, main_job, "{working:?}");

@@ -6,7 +6,7 @@ use super::traffic::{self, Bytes, PATIENCE, Stop, Trips};
 use super::{Reading, Stage, text};
 use millstream::plan::{self, Interface, Line, Plan};
 use millstream::{Prefix, Stack, UdpSocket};
-use millstream_drivers::netlink::{Netlink, Via};
+use millstream_drivers::netlink::{Netlink, NetlinkError, Via};
 use millstream_drivers::netns::Netns;
 use millstream_drivers::{KernelPing, Raw, Tap};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -181,19 +181,30 @@ impl Side {
     fn new(index: usize, wire: Wire, ours: &Netns) -> Result<Self, String> {
         let (name, mac) = (LINKS[index], plan::random_mac(index));
         let netns = Netns::new().map_err(text)?;
+        let kernel = || netns.run(|| set_up_kernel(index)).map_err(text)?;
         let line = match wire {
-            Wire::Tap => netns.run(|| Tap::open(name, mac, MTU).map(Line::Opened).map_err(text)),
-            Wire::Veth => ours.run(|| {
-                let mut netlink = Netlink::open().map_err(text)?;
-                netlink.create_veth(name, name, Some(netns.as_fd())).map_err(text)?;
-                netlink.set_up(name, true).map_err(text)?;
-                Raw::open(name, Some(mac)).map(Line::OpenedRaw).map_err(text)
-            }),
+            Wire::Tap => {
+                let tap = netns.run(|| Tap::open(name, mac, MTU)).map_err(text)?.map_err(text)?;
+                kernel()?;
+                Line::Opened(tap)
+            }
+            Wire::Veth => {
+                ours.run(|| set_up_veth(name, &netns)).map_err(text)?.map_err(text)?;
+                kernel()?;
+                // With both ends on, it waits until frames pass.
+                let raw = ours.run(|| Raw::open(name, Some(mac))).map_err(text)?;
+                Line::OpenedRaw(raw.map_err(text)?)
+            }
         };
-        let line = line.map_err(text)??;
-        netns.run(|| set_up_kernel(index)).map_err(text)??;
         Ok(Self { netns, line })
     }
+}
+
+/// A veth pair from here into another namespace; the end here is switched on.
+fn set_up_veth(name: &str, other: &Netns) -> Result<(), NetlinkError> {
+    let mut netlink = Netlink::open()?;
+    netlink.create_veth(name, name, Some(other.as_fd()))?;
+    netlink.set_up(name, true)
 }
 
 /// Addresses and routes of the kernel's end, in its namespace.

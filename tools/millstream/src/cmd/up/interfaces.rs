@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn raw_interfaces_and_loopbacks_stand_among_taps() {
         let line = "--raw eth1 --mac 02:00:00:00:00:09 --addr 10.1.0.2/24 --tap a \
-                    --addr 10.2.0.2/24 --loopback lo0 --addr 127.0.0.1/8";
+                    --addr 10.2.0.2/24 --loopback lo0 --addr 10.3.0.2/24";
         let all = parse(line).unwrap();
         let kinds: Vec<_> = all.iter().map(|w| (w.kind, w.name.as_str())).collect();
         assert_eq!(kinds, [(Kind::Raw, "eth1"), (Kind::Tap, "a"), (Kind::Loopback, "lo0")]);
