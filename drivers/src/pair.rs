@@ -1,7 +1,7 @@
 //! pair: two devices joined back to back. What one sends the other receives, whole. A loopback is
 //! one joined to itself.
 
-use millstream_core::{Caps, Device, Errno};
+use millstream_core::{Caps, Device, Errno, Format, Formats};
 use millstream_msg::offload::Can;
 use millstream_msg::{MsgList, Pool};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,6 +77,10 @@ impl PairEnd {
 impl Device for PairEnd {
     fn caps(&self) -> Caps {
         self.caps
+    }
+
+    fn formats(&self) -> Formats {
+        Formats::of(Format::Frames)
     }
 
     fn recv(&mut self, _: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {

@@ -19,7 +19,7 @@ use crate::line::{
 use crate::netlink::{LinkMonitor, Netlink};
 use crate::sys;
 use crate::tun::VNET_HEADER_BYTES;
-use millstream_core::{Caps, Device, Errno};
+use millstream_core::{Caps, Device, Errno, Format, Formats};
 use millstream_msg::offload::Can;
 use millstream_msg::{Msg, MsgList, Pool};
 use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender, NetworkInterface};
@@ -193,6 +193,10 @@ impl Raw {
 impl Device for Raw {
     fn caps(&self) -> Caps {
         self.device.caps()
+    }
+
+    fn formats(&self) -> Formats {
+        Formats::of(Format::Frames)
     }
 
     fn recv(&mut self, pool: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {

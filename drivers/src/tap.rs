@@ -7,7 +7,7 @@ use crate::line::{
     Fate, Large, Line, LineDevice, errno_of, errno_of_io, read_blocks, write_blocks, write_flat,
 };
 use crate::tun::{TapError, TapFd, TapFlags, TapOffloads, VNET_HEADER_BYTES};
-use millstream_core::{Caps, Device, Errno};
+use millstream_core::{Caps, Device, Errno, Format, Formats};
 use millstream_msg::offload::Can;
 use millstream_msg::{Msg, MsgList, Pool};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -151,6 +151,10 @@ impl Line for TapLine {
 impl Device for Tap {
     fn caps(&self) -> Caps {
         self.0.caps()
+    }
+
+    fn formats(&self) -> Formats {
+        Formats::of(Format::Frames)
     }
 
     fn recv(&mut self, pool: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {

@@ -16,7 +16,7 @@ pub use answers::{ANSWER_MAX, chargen, daytime, time};
 use crate::actions::reasons;
 use core::net::SocketAddr;
 use millstream_core::tpi::{self, T_UDERROR_IND, T_UNITDATA_IND, T_UNITDATA_REQ};
-use millstream_core::{Cx, Drop, Fields, ModInfo, Module, Side};
+use millstream_core::{Contract, Cx, Drop, Fields, Format, ModInfo, Module, Side};
 use millstream_msg::{Kind, Msg, MsgFlags, NoMem, Offload, Pool};
 
 reasons! {
@@ -66,7 +66,8 @@ impl Kinds {
     /// What the module says of itself.
     pub const fn info(self) -> &'static ModInfo {
         const fn info(name: &'static str, about: &'static str) -> ModInfo {
-            ModInfo::new(name, about)
+            let contract = Contract::between(Format::Datagrams, Format::Datagrams);
+            ModInfo { contract, ..ModInfo::new(name, about) }
         }
         const ECHO: ModInfo = info("echo", "sends datagrams back (RFC 862)");
         const DISCARD: ModInfo = info("discard", "throws datagrams away (RFC 863)");

@@ -6,7 +6,7 @@ use crate::actions::Actions;
 use crate::ctl::Ctl;
 use crate::hash::Keyed;
 use core::net::IpAddr;
-use millstream_core::{Cx, Drop, Errno, Fields, ModInfo, Module, Side, Step};
+use millstream_core::{Contract, Cx, Drop, Errno, Fields, Format, ModInfo, Module, Side, Step};
 use millstream_msg::{Kind, Msg, MsgList};
 
 /// The module. See [`Engine`] for what it does.
@@ -17,8 +17,10 @@ pub struct Arp {
     out: Actions<ArpDrop>,
 }
 
-const INFO: ModInfo =
-    ModInfo::new("arp", "finds the link addresses of IPv4 neighbours (RFC 826, RFC 5227)");
+const INFO: ModInfo = ModInfo {
+    contract: Contract::between(Format::Frames, Format::Frames),
+    ..ModInfo::new("arp", "finds the link addresses of IPv4 neighbours (RFC 826, RFC 5227)")
+};
 
 impl From<ArpDrop> for Drop {
     fn from(reason: ArpDrop) -> Self {

@@ -5,7 +5,10 @@ use super::{DlpiDrop, Engine};
 use alloc::vec::Vec;
 use millstream_core::dlpi::{DL_IOC_HDR_INFO, DLIOCRAW};
 use millstream_core::ioctl::Iocblk;
-use millstream_core::{Cx, Drop, Errno, Fields, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper};
+use millstream_core::{
+    Contract, Cx, Drop, Errno, Fields, Format, Formats, Joint, LinkInfo, Lower, Marks, Mux,
+    MuxInfo, Step, Upper,
+};
 use millstream_msg::{Band, Kind, Msg, MsgList, NoMem};
 
 /// The multiplexor.
@@ -26,6 +29,8 @@ const INFO: MuxInfo = MuxInfo {
     uwsrv: true,
     lrsrv: false,
     headroom: 14,
+    // Users above speak DLPI, which no other module does.
+    contract: Contract { below: Joint::both(Formats::of(Format::Frames)), ..Contract::TRANSPARENT },
 };
 
 impl From<DlpiDrop> for Drop {

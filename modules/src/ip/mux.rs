@@ -12,7 +12,8 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use millstream_core::{
-    Cx, Drop, Errno, Fields, Invalid, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper,
+    Contract, Cx, Drop, Errno, Fields, Format, Invalid, LinkInfo, Lower, Marks, Mux, MuxInfo, Step,
+    Upper,
 };
 use millstream_msg::{Band, Kind, Msg, MsgList};
 
@@ -33,6 +34,7 @@ const INFO: MuxInfo = MuxInfo {
     lrsrv: false,
     // An Ethernet and an IP header without options take the place of a transport's request.
     headroom: 0,
+    contract: Contract::between(Format::Packets, Format::Frames),
 };
 
 impl From<IpDrop> for Drop {

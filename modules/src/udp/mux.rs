@@ -7,7 +7,9 @@ use crate::ctl::Ctl;
 use crate::hash::Keyed;
 use crate::ip::protocol;
 use alloc::vec::Vec;
-use millstream_core::{Cx, Drop, Errno, Fields, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper};
+use millstream_core::{
+    Contract, Cx, Drop, Errno, Fields, Format, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper,
+};
 use millstream_msg::{Band, Kind, Msg, MsgList};
 
 /// The multiplexor. One lower stream, on `ip`.
@@ -29,6 +31,7 @@ const INFO: MuxInfo = MuxInfo {
     lrsrv: false,
     // The header, and the request that `ip` replaces by an IP and an Ethernet header.
     headroom: 64,
+    contract: Contract::between(Format::Datagrams, Format::Packets),
 };
 
 impl From<UdpDrop> for Drop {

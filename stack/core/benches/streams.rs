@@ -6,8 +6,8 @@
 //! argument is the number of streams.
 
 use millstream_core::{
-    Config, Cx, Errno, LinkInfo, Lower, Marks, ModInfo, Module, Mux, MuxInfo, Perimeter, Step,
-    Upper,
+    Config, Contract, Cx, Errno, LinkInfo, Lower, Marks, ModInfo, Module, Mux, MuxInfo, Perimeter,
+    Step, Upper,
 };
 use millstream_msg::{Msg, Pool, PoolConfig};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -55,6 +55,7 @@ impl Mux for Ground {
             uwsrv: false,
             lrsrv: false,
             headroom: 0,
+            contract: Contract::TRANSPARENT,
         };
         &INFO
     }

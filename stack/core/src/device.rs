@@ -1,5 +1,6 @@
 //! What a device is: frames in, frames out, and what it can do with them.
 
+use crate::contract::Formats;
 use crate::errno::Errno;
 use alloc::boxed::Box;
 use millstream_msg::offload::Can;
@@ -9,6 +10,11 @@ use millstream_msg::{MsgList, Pool};
 pub trait Device: Send {
     /// What it is and can do. Asked at open.
     fn caps(&self) -> Caps;
+
+    /// What messages from and to it are: asked at open, checked when modules are put in above it.
+    fn formats(&self) -> Formats {
+        Formats::ANY
+    }
 
     /// Reads up to `budget` frames into `out`; 0 when there are none now.
     ///

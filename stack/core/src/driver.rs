@@ -1,5 +1,6 @@
 //! The driver around a device: backlog, flow control and software offload, written once.
 
+use crate::contract::Formats;
 use crate::device::{Caps, Device};
 use crate::errno::Errno;
 use crate::ioctl::refuse_unknown;
@@ -19,6 +20,7 @@ pub(crate) struct Driver {
     pub(crate) name: String,
     device: Box<dyn Device>,
     pub(crate) caps: Caps,
+    pub(crate) formats: Formats,
     /// The device took less than was offered; the rest waits in the write queue.
     backlog: bool,
     gone: bool,
@@ -33,8 +35,17 @@ const L3: usize = 14;
 
 impl Driver {
     pub(crate) fn new(name: String, device: Box<dyn Device>) -> Self {
-        let caps = device.caps();
-        Self { name, device, caps, backlog: false, gone: false, read_blocked: false, generation: 0 }
+        let (caps, formats) = (device.caps(), device.formats());
+        Self {
+            name,
+            device,
+            caps,
+            formats,
+            backlog: false,
+            gone: false,
+            read_blocked: false,
+            generation: 0,
+        }
     }
 
     /// Messages from above: frames are sent, M_FLUSH is turned round (E62), others are dropped.

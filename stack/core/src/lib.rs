@@ -17,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 mod bits;
+mod contract;
 mod cx;
 mod device;
 pub mod dlpi;
@@ -49,6 +50,7 @@ pub mod tpi;
 pub mod trace;
 pub mod watch;
 
+pub use contract::{Broken, Contract, Format, Formats, Joint};
 pub use cx::Cx;
 pub use device::{Caps, Device, LinkInfo};
 pub use errno::Errno;

@@ -1,5 +1,6 @@
 //! What a module is: the trait that its author fills in, and what it says of itself.
 
+use crate::contract::Contract;
 use crate::cx::Cx;
 use crate::errno::Errno;
 use alloc::boxed::Box;
@@ -113,10 +114,12 @@ pub struct ModInfo {
     pub wsrv: bool,
     /// Bytes in front of a message that the module needs on the way down.
     pub headroom: u16,
+    /// What messages are that it takes and passes on. Checked against its neighbours.
+    pub contract: Contract,
 }
 
 impl ModInfo {
-    /// A module without service procedures and with default marks.
+    /// A transparent module without service procedures and with default marks.
     pub const fn new(name: &'static str, about: &'static str) -> Self {
         Self {
             name,
@@ -126,6 +129,7 @@ impl ModInfo {
             rsrv: false,
             wsrv: false,
             headroom: 0,
+            contract: Contract::TRANSPARENT,
         }
     }
 }

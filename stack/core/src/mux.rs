@@ -1,5 +1,6 @@
 //! What a multiplexor is: a node with many streams above and many below.
 
+use crate::contract::Contract;
 use crate::cx::Cx;
 use crate::device::LinkInfo;
 use crate::errno::Errno;
@@ -52,6 +53,8 @@ pub struct MuxInfo {
     pub lrsrv: bool,
     /// Bytes in front of a message that the multiplexor needs on the way down.
     pub headroom: u16,
+    /// What messages of uppers and lowers are. Checked against their streams.
+    pub contract: Contract,
 }
 
 /// A multiplexor. The upper sides of its uppers and the lower sides of its lowers are ordinary

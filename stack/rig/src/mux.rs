@@ -14,7 +14,9 @@ use millstream_msg::{Msg, MsgList, Pool};
 /// nothing is left to do now. At the end all streams are closed and all cells must be back.
 ///
 /// ```
-/// use millstream_core::{Cx, Errno, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper};
+/// use millstream_core::{
+///     Contract, Cx, Errno, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper,
+/// };
 /// use millstream_msg::Msg;
 /// use millstream_rig::RigMux;
 ///
@@ -31,6 +33,7 @@ use millstream_msg::{Msg, MsgList, Pool};
 ///             uwsrv: false,
 ///             lrsrv: false,
 ///             headroom: 0,
+///             contract: Contract::TRANSPARENT,
 ///         };
 ///         &INFO
 ///     }

@@ -1,6 +1,6 @@
 //! A device whose other end is the test: frames go in and out by method calls.
 
-use millstream_core::{Caps, Device, Errno};
+use millstream_core::{Caps, Device, Errno, Formats};
 use millstream_msg::offload::Can;
 use millstream_msg::{Msg, MsgList, Pool};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +34,7 @@ pub struct Probe(Arc<Mutex<Wire>>);
 #[derive(Debug)]
 struct Wire {
     caps: Caps,
+    formats: Formats,
     arrived: MsgList,
     sent: MsgList,
     /// Frames that `send` still takes; `None` for no limit.
@@ -51,11 +52,19 @@ impl Probe {
     pub fn with_caps(caps: Caps) -> Self {
         Self(Arc::new(Mutex::new(Wire {
             caps,
+            formats: Formats::ANY,
             arrived: MsgList::new(),
             sent: MsgList::new(),
             room: None,
             failure: None,
         })))
+    }
+
+    /// What the driver says of the messages of this device (see `Device::formats`).
+    #[must_use]
+    pub fn with_formats(self, formats: Formats) -> Self {
+        self.wire().formats = formats;
+        self
     }
 
     /// A frame from the wire: the next `recv` returns it.
@@ -104,6 +113,10 @@ impl Default for Probe {
 impl Device for Probe {
     fn caps(&self) -> Caps {
         self.wire().caps
+    }
+
+    fn formats(&self) -> Formats {
+        self.wire().formats
     }
 
     fn recv(&mut self, _: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {

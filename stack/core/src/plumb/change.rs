@@ -1,6 +1,7 @@
 //! Putting modules in and taking them out while messages are under way.
 
 use super::error::PlumbError;
+use super::fit::Edit;
 use super::pending::{Before, Change, Doing, Op, Place, Progress};
 use crate::module::{ModInfo, Module, Step};
 use crate::net::{NONE, Role};
@@ -110,6 +111,7 @@ impl Perimeter {
         if modules.len() >= MODULES_MAX {
             return Err(PlumbError::TooMany);
         }
+        self.may_edit(stream, Edit::Insert(pos, module.info()))?;
         let below = if pos == 0 { self.bottom_of(stream) } else { modules[pos - 1] };
         let above = self.net.pairs.at(below).map_or(NONE, |pair| pair.up);
         let info = module.info();
@@ -147,7 +149,8 @@ impl Perimeter {
         stream: StreamId,
         place: Place,
     ) -> Result<Progress<Box<dyn Module>>, PlumbError> {
-        let pair = self.pair_at(stream, place)?;
+        let (pos, pair) = self.pair_at(stream, place)?;
+        self.may_edit(stream, Edit::Remove(pos))?;
         self.leave(stream, pair)
     }
 
@@ -261,7 +264,7 @@ impl Perimeter {
         self.spill_slot();
         let node = self.node_of(pair);
         for queue in Self::queues_of(pair) {
-            let held = self.net.flushq(queue, crate::Flush::All, None);
+            let held = self.take_held(queue);
             if held.is_empty() {
                 continue;
             }

@@ -1,6 +1,7 @@
 //! Why an operation on the plumbing was refused.
 
 use super::change::MODULES_MAX;
+use crate::contract::Broken;
 use crate::errno::Errno;
 use crate::module::Invalid;
 
@@ -29,6 +30,15 @@ pub enum PlumbError {
     Cycle,
     /// An end of a pipe takes modules at its top only.
     Pipe,
+    /// Neighbours would not agree on what messages are.
+    Contract(Broken),
+    /// The modules of the stream would want too many bytes in front of a message.
+    Headroom {
+        /// Bytes that they would want.
+        need: u32,
+        /// Bytes that there may be.
+        most: u32,
+    },
     /// The stream is being closed, or was before the change had its turn.
     Closed,
     /// Too many changes of the stream wait for a pending one.
@@ -70,6 +80,11 @@ impl core::fmt::Display for PlumbError {
             Self::NotLinked => f.write_str("the stream is not linked there"),
             Self::Cycle => f.write_str("linking would make a cycle"),
             Self::Pipe => f.write_str("an end of a pipe takes modules at its top only"),
+            Self::Contract(broken) => write!(f, "{broken}"),
+            Self::Headroom { need, most } => write!(
+                f,
+                "the modules would want {need} bytes in front of a message: there are {most}"
+            ),
             Self::Closed => f.write_str("the stream is being closed"),
             Self::Busy => f.write_str("too many changes of the stream wait already"),
             Self::NotTaken(why) => {

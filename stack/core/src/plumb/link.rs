@@ -48,6 +48,7 @@ impl Perimeter {
         }
         let Some(Node::Mux(m)) = self.nodes.get(mux.0) else { return Err(PlumbError::NotAMux) };
         let info = m.info();
+        self.agrees_below(stream, info)?;
         if self.leads_to(stream, mux.0.index) {
             return Err(PlumbError::Cycle);
         }
@@ -80,7 +81,7 @@ impl Perimeter {
         self.settle(stream);
         // What waited at the head is the multiplexor's now (H5), ahead of what is in the inbox.
         let queue = queue_no(top, Side::Read);
-        let waiting = self.net.flushq(queue, crate::Flush::All, None);
+        let waiting = self.take_held(queue);
         self.put_ahead(queue, waiting);
         Ok(lower)
     }

@@ -3,6 +3,7 @@
 
 mod change;
 mod error;
+mod fit;
 pub(crate) mod gate;
 mod link;
 mod pending;

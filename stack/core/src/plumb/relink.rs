@@ -5,7 +5,7 @@ use super::pending::Place;
 use crate::module::Marks;
 use crate::net::{NONE, Pair, Role, queue_no};
 use crate::perimeter::{Node, Perimeter, StreamId};
-use crate::queue::{Flush, NO_ENABLE, Queue, SERVICE, Side};
+use crate::queue::{Flush, NO_ENABLE, Queue, SERVICE, Side, WANT_READ};
 use alloc::vec::Vec;
 use millstream_msg::MsgList;
 
@@ -22,14 +22,20 @@ impl Perimeter {
         Ok(pairs)
     }
 
-    /// The pair of the module at a place.
-    pub(super) fn pair_at(&self, stream: StreamId, place: Place) -> Result<u32, PlumbError> {
+    /// Position and pair of the module at a place.
+    pub(super) fn pair_at(
+        &self,
+        stream: StreamId,
+        place: Place,
+    ) -> Result<(usize, u32), PlumbError> {
         let modules = self.modules(stream)?;
         let pos = match place {
             Place::Top => modules.len().saturating_sub(1),
             Place::At(pos) => pos,
         };
-        modules.get(pos).copied().ok_or(PlumbError::NoPosition { pos, modules: modules.len() })
+        let pair =
+            modules.get(pos).ok_or(PlumbError::NoPosition { pos, modules: modules.len() })?;
+        Ok((pos, *pair))
     }
 
     pub(super) fn bottom_of(&self, stream: StreamId) -> u32 {
@@ -125,9 +131,19 @@ impl Perimeter {
         self.spill_slot();
     }
 
+    /// Takes what a queue holds. Whoever waited to serve it has nothing to serve any more: the next
+    /// message enables.
+    pub(super) fn take_held(&mut self, queue: u32) -> MsgList {
+        let held = self.net.flushq(queue, Flush::All, None);
+        if let Some(q) = self.net.queue_mut(queue) {
+            q.set(WANT_READ);
+        }
+        held
+    }
+
     /// What a queue holds comes to its node once more, ahead of what is in the inbox.
     pub(super) fn put_again(&mut self, queue: u32) {
-        let held = self.net.flushq(queue, Flush::All, None);
+        let held = self.take_held(queue);
         // It is counted again when it comes.
         let (node, side) = (self.node_of(queue >> 1), (queue & 1) as usize);
         self.net.stats.uncount(node, side, &held);

@@ -4,6 +4,7 @@
 
 use super::change::services;
 use super::error::PlumbError;
+use super::fit::Edit;
 use super::pending::{Before, Change, Doing, Op, Place, Progress};
 use crate::module::{Module, Refused, Step};
 use crate::mux::Mux;
@@ -47,6 +48,10 @@ impl Perimeter {
         mut new: Box<dyn Mux>,
     ) -> Result<Box<dyn Mux>, PlumbError> {
         self.spill_slot();
+        if !matches!(self.nodes.get(mux.0), Some(Node::Mux(_))) {
+            return Err(PlumbError::NotAMux);
+        }
+        self.may_stand_in(mux, new.info())?;
         let pairs = self.mux_pairs(mux.0.index);
         let Some(Node::Mux(old)) = self.nodes.get_mut(mux.0) else {
             return Err(PlumbError::NotAMux);
@@ -75,7 +80,8 @@ impl Perimeter {
         mut new: Box<dyn Module>,
     ) -> Result<Progress<Box<dyn Module>>, PlumbError> {
         self.spill_slot();
-        let pair = self.pair_at(stream, place)?;
+        let (pos, pair) = self.pair_at(stream, place)?;
+        self.may_edit(stream, Edit::Replace(pos, new.info()))?;
         let node = self.node_of(pair);
         let Some(Node::Module(old, _)) = self.nodes.at_mut(node) else {
             return Err(PlumbError::NoStream);

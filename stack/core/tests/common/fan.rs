@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use super::common::TIGHT;
-use millstream_core::{Cx, Drop, Errno, LinkInfo, Lower, Mux, MuxInfo, Step, Upper};
+use millstream_core::{Contract, Cx, Drop, Errno, LinkInfo, Lower, Mux, MuxInfo, Step, Upper};
 use millstream_msg::{Band, Kind, Msg};
 use std::sync::{Arc, Mutex};
 
@@ -68,6 +68,7 @@ impl Mux for Fan {
             uwsrv: true,
             lrsrv: false,
             headroom: 0,
+            contract: Contract::TRANSPARENT,
         };
         &INFO
     }

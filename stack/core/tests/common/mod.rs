@@ -5,8 +5,8 @@ pub(crate) mod line;
 pub(crate) mod slow;
 
 use millstream_core::{
-    Config, Cx, Errno, Invalid, LinkInfo, Lower, Marks, ModInfo, Module, Mux, MuxInfo, Perimeter,
-    Side, Step, Upper,
+    Config, Contract, Cx, Errno, Invalid, LinkInfo, Lower, Marks, ModInfo, Module, Mux, MuxInfo,
+    Perimeter, Refused, Side, State, Step, Upper,
 };
 use millstream_msg::{Band, Kind, Msg, Pool, PoolConfig};
 use std::collections::VecDeque;
@@ -169,6 +169,7 @@ impl Mux for Cross {
             uwsrv: true,
             lrsrv: true,
             headroom: 0,
+            contract: Contract::TRANSPARENT,
         };
         &INFO
     }
@@ -231,6 +232,22 @@ impl Mux for Cross {
                 cx.put_upper(upper, msg);
             }
         }
+    }
+
+    fn export(&mut self) -> Option<State> {
+        let value = Box::new((self.uppers.clone(), self.lowers.clone()));
+        Some(State { name: "cross", version: 1, value })
+    }
+
+    fn import(&mut self, state: State) -> Result<(), Refused> {
+        match state.value.downcast::<(Vec<Option<Upper>>, Vec<Option<Lower>>)>() {
+            Ok(value) => (self.uppers, self.lowers) = *value,
+            Err(value) => {
+                let state = State { value, ..state };
+                return Err(Refused { why: "not a crossing's state", state });
+            }
+        }
+        Ok(())
     }
 
     fn upper_relieved(&mut self, cx: &mut Cx<'_>, upper: Upper) {

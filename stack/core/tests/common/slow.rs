@@ -3,7 +3,8 @@
 
 use super::TIGHT;
 use millstream_core::{
-    Cx, Errno, LinkInfo, Lower, ModInfo, Module, Mux, MuxInfo, Refused, Side, State, Step, Upper,
+    Contract, Cx, Errno, LinkInfo, Lower, ModInfo, Module, Mux, MuxInfo, Refused, Side, State,
+    Step, Upper,
 };
 use millstream_msg::{Kind, Msg};
 use std::sync::{Arc, Mutex};
@@ -100,8 +101,8 @@ impl Module for Slow {
     }
 }
 
-/// Delays messages, and hands those that it holds to its successor. Version 3 takes no state;
-/// version 4 gives one that nobody takes, itself included.
+/// Delays messages, and hands those that it holds to its successor. Version 3 takes its own state
+/// only; version 4 gives one that nobody takes, itself included.
 pub(crate) struct Moves {
     pub(crate) version: u32,
     held: Vec<(Side, Msg)>,
@@ -153,7 +154,7 @@ impl Module for Moves {
     }
 
     fn import(&mut self, state: State) -> Result<(), Refused> {
-        if self.version == 3 || state.version == 4 {
+        if (self.version == 3 && state.version != 3) || state.version == 4 {
             return Err(Refused { why: "this version takes no state", state });
         }
         let State { name, version, value } = state;
@@ -192,6 +193,7 @@ impl Mux for SlowMux {
             uwsrv: false,
             lrsrv: false,
             headroom: 0,
+            contract: Contract::TRANSPARENT,
         };
         &INFO
     }
