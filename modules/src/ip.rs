@@ -20,6 +20,7 @@ pub mod input;
 mod mux;
 pub mod options;
 pub mod reass;
+mod recent;
 pub mod request;
 pub mod route;
 pub mod view;

@@ -1,10 +1,11 @@
 //! The state of `ip`, and what a packet from below, a packet from above or the clock does to it.
 
-use super::forward::{self, Decision, Target};
+use super::forward::{self, Decision, Path, Target};
 use super::frag::{self, Fit};
 use super::icmp::{self, Cause, Limiter, Received, SoftError};
 use super::igmp::{Groups, JoinError};
 use super::reass::Reassembly;
+use super::recent::{self, Recent};
 use super::route::{INTERFACES_MAX, Net};
 use super::{IpDrop, Request, View, build, input, options, protocol};
 use crate::actions::Actions;
@@ -25,6 +26,8 @@ pub struct Engine {
     ids: build::Identification,
     limiter: Limiter,
     groups: Groups,
+    arrivals: Recent<Arrival, Decision>,
+    departures: Recent<Departure, Path>,
     pub(super) out: Out,
 }
 
@@ -63,6 +66,8 @@ impl Engine {
             ids: build::Identification::new(hash),
             limiter: Limiter::new(hash),
             groups: Groups::new(),
+            arrivals: Recent::new(),
+            departures: Recent::new(),
             out: Out {
                 frames: [const { MsgList::new() }; INTERFACES_MAX],
                 up: Vec::with_capacity(64),
@@ -81,7 +86,7 @@ impl Engine {
         // Whom it is for comes first: what is wrong with the options is told only to those who sent
         // to us, or through us (RFC 1122 section 3.2.2).
         let flags = msg.flags();
-        let decision = forward::decide(&view, flags, interface, &self.net, self.forwarding);
+        let decision = self.decide(&view, flags, interface);
         match decision {
             Decision::Drop(reason) => {
                 let cause = Cause::of(reason, 0);
@@ -316,7 +321,7 @@ impl Engine {
             Ok(request) => request,
             Err(reason) => return self.out.act.discard(msg, reason),
         };
-        let path = match forward::resolve(&request, &self.net) {
+        let path = match self.resolve(&request) {
             Ok(path) => path,
             Err(reason) => return self.unroutable(msg, &request, reason),
         };
@@ -351,6 +356,39 @@ impl Engine {
             Ok(fit) => self.leave_by(msg, fit, path.interface, mac, path.mtu, pool),
             Err(reason) => self.out.act.discard(msg, reason),
         }
+    }
+
+    /// What to do with a received packet; as the last time when one like it came lately.
+    #[inline]
+    fn decide(&mut self, view: &View, flags: MsgFlags, interface: u16) -> Decision {
+        let arrival = Arrival {
+            src: view.src,
+            dst: view.dst,
+            interface,
+            to_many: flags.intersects(LINK_FLAGS),
+            last_hop: view.ttl <= 1,
+            forwarding: self.forwarding,
+        };
+        let (generation, place) = (self.net.generation(), recent::place(view.src, view.dst));
+        self.arrivals.find(generation, place, &arrival).unwrap_or_else(|| {
+            let decision = forward::decide(view, flags, interface, &self.net, self.forwarding);
+            self.arrivals.keep(generation, place, arrival, decision);
+            decision
+        })
+    }
+
+    /// The way of a packet of ours; the last one when one like it was sent lately.
+    #[inline]
+    fn resolve(&mut self, request: &Request) -> Result<Path, IpDrop> {
+        let Request { src, dst, broadcast, interface, .. } = *request;
+        let departure = Departure { src, dst, broadcast, interface };
+        let (generation, place) = (self.net.generation(), recent::place(dst, dst));
+        if let Some(path) = self.departures.find(generation, place, &departure) {
+            return Ok(path);
+        }
+        let path = forward::resolve(request, &self.net)?;
+        self.departures.keep(generation, place, departure, path);
+        Ok(path)
     }
 
     /// There is no way for a packet of ours: its sender is told.
@@ -479,4 +517,67 @@ impl Engine {
     }
 }
 
+/// What [`forward::decide`] looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Arrival {
+    src: IpAddr,
+    dst: IpAddr,
+    interface: u16,
+    to_many: bool,
+    last_hop: bool,
+    forwarding: bool,
+}
+
+/// What [`forward::resolve`] looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Departure {
+    src: Option<IpAddr>,
+    dst: IpAddr,
+    broadcast: bool,
+    interface: Option<u16>,
+}
+
 const LINK_FLAGS: MsgFlags = MsgFlags::LINK_BROADCAST.with(MsgFlags::LINK_MULTICAST);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ip::route::{Interface, Route};
+    use millstream_msg::PoolConfig;
+
+    /// Sends a packet to a host beyond the subnets; the interface that it leaves by.
+    fn leaves_by(engine: &mut Engine, pool: &mut Pool) -> Option<usize> {
+        let mut msg = pool.copy_from(128, b"payload").unwrap();
+        Request::new([192, 0, 2, 1].into(), 17).prepend(&mut msg, pool).unwrap();
+        engine.output(msg, 0, 0, pool);
+        let used = engine.out.frames.iter().position(|frames| !frames.is_empty())?;
+        for frame in core::mem::take(&mut engine.out.frames[used]) {
+            pool.free(frame);
+        }
+        Some(used)
+    }
+
+    #[test]
+    fn a_flow_takes_a_new_way_at_once() {
+        let mut pool = Pool::new(PoolConfig::TINY);
+        let mut engine = Engine::new(Keyed::new(1));
+        for n in 0..2 {
+            let index = engine.net.add_interface(Interface::new(1500)).unwrap();
+            engine.net.add_address(index, [10, n, 0, 1].into(), 16).unwrap();
+        }
+        let route = |prefix_len, n| Route {
+            network: [192, 0, 2, 0].into(),
+            prefix_len,
+            gateway: Some([10, n, 0, 9].into()),
+            interface: u16::from(n),
+        };
+        engine.net.add_route(route(24, 0)).unwrap();
+        assert_eq!(leaves_by(&mut engine, &mut pool), Some(0));
+        engine.net.add_route(route(28, 1)).unwrap();
+        assert_eq!(leaves_by(&mut engine, &mut pool), Some(1), "a longer prefix");
+        engine.net.remove_interface(1);
+        assert_eq!(leaves_by(&mut engine, &mut pool), Some(0), "its interface is gone");
+        engine.net.remove_interface(0);
+        assert_eq!(leaves_by(&mut engine, &mut pool), None);
+    }
+}

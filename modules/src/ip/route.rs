@@ -10,6 +10,8 @@ pub struct Net {
     interfaces: Vec<Option<Interface>>,
     /// Longest prefix first; among equals the first added.
     routes: Vec<Entry>,
+    /// Counts changes, wrapping.
+    generation: u32,
 }
 
 /// An interface.
@@ -118,11 +120,22 @@ impl Address {
 impl Net {
     /// No interface, no route.
     pub const fn new() -> Self {
-        Self { interfaces: Vec::new(), routes: Vec::new() }
+        Self { interfaces: Vec::new(), routes: Vec::new(), generation: 0 }
+    }
+
+    /// Another number after every change: what was decided before may not hold.
+    #[inline]
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    const fn changes(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
     }
 
     /// Adds an interface and returns its index.
     pub fn add_interface(&mut self, interface: Interface) -> Result<u16, NetError> {
+        self.changes();
         if interface.mtu < MTU_MIN {
             return Err(NetError::Mtu);
         }
@@ -142,6 +155,7 @@ impl Net {
 
     /// Removes an interface and its routes.
     pub fn remove_interface(&mut self, index: u16) {
+        self.changes();
         if let Some(slot) = self.interfaces.get_mut(usize::from(index)) {
             *slot = None;
         }
@@ -156,6 +170,7 @@ impl Net {
 
     /// An interface, to set its MTU or to take it down.
     pub fn interface_mut(&mut self, index: u16) -> Option<&mut Interface> {
+        self.changes();
         self.interfaces.get_mut(usize::from(index))?.as_mut()
     }
 
@@ -188,6 +203,7 @@ impl Net {
 
     /// Adds a route. One to the same network by the same interface is replaced.
     pub fn add_route(&mut self, route: Route) -> Result<(), NetError> {
+        self.changes();
         let mut entry = entry(&route)?;
         if self.interface(route.interface).is_none() {
             return Err(NetError::Interface);
@@ -207,6 +223,7 @@ impl Net {
     /// Removes the route to a network by an interface, whatever its gateway; false when there is
     /// none.
     pub fn remove_route(&mut self, route: &Route) -> bool {
+        self.changes();
         let Ok(gone) = entry(route) else { return false };
         let before = self.routes.len();
         self.routes.retain(|r| {
