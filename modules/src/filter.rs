@@ -2,7 +2,7 @@
 //!
 //! | parameter | takes | default | what it does |
 //! |---|---|---|---|
-//! | `rules` | rules, as below | none | take the place of those before; what stays keeps its counts |
+//! | `rules` | rules, as below | none | take the place of those before; what stays keeps counts |
 //! | `link` | `ethernet`, `ip`, `tpi` | ethernet | what messages begin with; fixed once it is in |
 //! | `file` | path | | where `copy` and `divert` go, pcapng; fixed as well |
 //! | `reset` | `all` | | sets the counts to 0 |

@@ -2,11 +2,13 @@
 
 mod kit;
 
-use kit::PROGRAM;
+use kit::{LONG, Lab, PROGRAM, wait_for};
 use millstream_core::Side;
 use millstream_core::tpi::Primitive;
 use millstream_modules::recording;
 use millstream_msg::{Kind, Pool, PoolConfig};
+use std::io::ErrorKind;
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -94,4 +96,56 @@ fn what_cannot_be_read_is_said_and_a_cut_recording_is_used_as_far_as_it_is_sound
     assert!(code == 1 && err.contains("cannot read the recording"), "{err}");
     let output = Command::new(PROGRAM).args(["replay", "--into", "echo"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "neither below nor above");
+}
+
+/// A count that the first module of a stream from below shows.
+fn count(lab: &Lab, stream: &str, name: &str) -> u64 {
+    let stat = lab.json("stat");
+    let streams = stat["streams"].as_array().unwrap();
+    let found = streams.iter().find(|s| s["name"] == stream).unwrap();
+    let mut nodes = found["nodes"].as_array().unwrap().iter().rev();
+    let node = nodes.find(|node| node["kind"] == "module").unwrap();
+    node["fields"][name].as_u64().unwrap_or_else(|| panic!("{name} of {node}"))
+}
+
+#[test]
+fn on_a_running_stack_a_filter_refuses_and_what_was_recorded_is_replayed() {
+    let Some(lab) = Lab::new("filter_record_replay") else { return };
+    let tap = "--tap tap0 --host 10.9.0.1/24 --addr 10.9.0.2/24";
+    let _up = lab.up(&format!("up --name lab {tap} --service echo"));
+    let with = |line: &str, last: &str| {
+        let output = lab.command(line).arg(last).output().unwrap();
+        assert!(output.status.success(), "{line} {last}: {output:?}");
+    };
+    with("insert tap0 0 filter", "rules=reject udp dport 7");
+    let refused = lab.netns.run(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect("10.9.0.2:7").unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        socket.send(b"anybody?").unwrap();
+        socket.recv(&mut [0; 16]).unwrap_err().kind()
+    });
+    assert_eq!(refused.unwrap(), ErrorKind::ConnectionRefused);
+    with("set tap0 0", "rules=count udp; drop tcp");
+    lab.echoes("10.9.0.2:7");
+    assert!(count(&lab, "tap0", "rule.1") >= 2, "both ways");
+    let (code, why) = lab.fails("set tap0 0 rules=drop");
+    assert!(code == 1 && why.contains("rules: at 1: drop what?"), "{why}");
+
+    let file = lab.runtime.join("echo.rec");
+    let text = file.to_str().unwrap();
+    lab.ok(&format!("insert udp.echo 0 record file={text}"));
+    for _ in 0..3 {
+        lab.echoes("10.9.0.2:7");
+    }
+    lab.ok("remove udp.echo 0");
+    wait_for("the recording is written", || {
+        let (code, out, _) = replay(&file, &["--into", "echo"]);
+        code == 0 && !out.starts_with("echo: 0 ")
+    });
+    lab.ok(&format!("insert udp.echo 0 replay speed=max direction=up file={text}"));
+    wait_for("it is played", || count(&lab, "udp.echo", "left.bytes") == 0);
+    assert!(count(&lab, "udp.echo", "up.played") >= 3);
+    lab.ok("remove udp.echo 0");
+    lab.echoes("10.9.0.2:7");
 }
