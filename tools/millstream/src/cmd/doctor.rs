@@ -56,8 +56,8 @@ impl Findings {
         } else if works(checks::OWN_RAW) {
             (
                 true,
-                "Stacks run in a network of your own, on veth pairs: millstream demo makes one; for \
-                 others, unshare -Urn, ip link add type veth, and then millstream up --raw IF.",
+                "Stacks run in a network of your own, on veth pairs: millstream demo makes one; \
+                 for others, unshare -Urn, ip link add type veth, and then millstream up --raw IF.",
             )
         } else {
             (false, "Stacks run only in memory: millstream demo, millstream up --loopback NAME.")
