@@ -41,6 +41,7 @@ mod plumb;
 mod primitive;
 mod queue;
 mod rng;
+mod run;
 mod setopts;
 mod slab;
 pub mod stat;

@@ -1,0 +1,151 @@
+//! What a multiplexor does with its streams.
+
+use super::Cx;
+use crate::module::Drop;
+use crate::mux::{Lower, Upper};
+use crate::net::{NONE, QueueNo, queue_no};
+use crate::queue::{Flush, Side};
+use crate::slab::Key;
+use millstream_msg::{Band, Msg, MsgList};
+
+/// A multiplexor's streams.
+impl Cx<'_> {
+    /// Puts a message up an upper.
+    pub fn put_upper(&mut self, upper: Upper, msg: Msg) {
+        let next = self.beyond(upper.pair, Side::Read);
+        self.net.stat(self.node).msgs_out[0] += 1;
+        self.net.post(next, msg);
+    }
+
+    /// Puts a message down a lower.
+    pub fn put_lower(&mut self, lower: Lower, msg: Msg) {
+        let next = self.beyond(lower.pair, Side::Write);
+        self.net.stat(self.node).msgs_out[1] += 1;
+        self.net.post(next, msg);
+    }
+
+    /// Puts messages up an upper together, in order.
+    pub fn put_upper_batch(&mut self, upper: Upper, batch: MsgList) {
+        let next = self.beyond(upper.pair, Side::Read);
+        self.net.stat(self.node).msgs_out[0] += batch.len() as u64;
+        self.net.post_batch(next, batch);
+    }
+
+    /// Puts messages down a lower together, in order.
+    pub fn put_lower_batch(&mut self, lower: Lower, batch: MsgList) {
+        let next = self.beyond(lower.pair, Side::Write);
+        self.net.stat(self.node).msgs_out[1] += batch.len() as u64;
+        self.net.post_batch(next, batch);
+    }
+
+    /// Is there room up an upper? After a refusal `upper_relieved` is called when there is.
+    pub fn canput_upper(&mut self, upper: Upper, band: Band) -> bool {
+        let next = self.beyond(upper.pair, Side::Read);
+        self.canput_at(next, band)
+    }
+
+    /// Is there room down a lower? After a refusal `lower_relieved` is called when there is.
+    pub fn canput_lower(&mut self, lower: Lower, band: Band) -> bool {
+        let next = self.beyond(lower.pair, Side::Write);
+        self.canput_at(next, band)
+    }
+
+    /// Sets the number that comes with an upper from now on.
+    pub fn set_upper_cookie(&mut self, upper: Upper, cookie: u64) {
+        self.set_cookie(upper.pair, cookie);
+    }
+
+    /// Sets the number that comes with a lower from now on.
+    pub fn set_lower_cookie(&mut self, lower: Lower, cookie: u64) {
+        self.set_cookie(lower.pair, cookie);
+    }
+
+    /// Queues a message on an upper's write queue.
+    pub fn putq_upper(&mut self, upper: Upper, msg: Msg) {
+        match self.own(upper.pair, Side::Write) {
+            Some(queue) => self.net.putq(queue, msg),
+            None => self.net.lose(msg),
+        }
+    }
+
+    /// Puts a message back on an upper's write queue.
+    pub fn putbq_upper(&mut self, upper: Upper, msg: Msg) {
+        match self.own(upper.pair, Side::Write) {
+            Some(queue) => self.net.putbq(queue, msg),
+            None => self.net.lose(msg),
+        }
+    }
+
+    /// The first message of an upper's write queue.
+    pub fn getq_upper(&mut self, upper: Upper) -> Option<Msg> {
+        let queue = self.own(upper.pair, Side::Write)?;
+        self.net.getq(queue)
+    }
+
+    /// Messages in an upper's write queue.
+    pub fn upper_len(&self, upper: Upper) -> usize {
+        self.own(upper.pair, Side::Write)
+            .and_then(|queue| self.net.queue(queue))
+            .map_or(0, |q| q.held.len())
+    }
+
+    /// Schedules the service of an upper's write queue.
+    pub fn qenable_upper(&mut self, upper: Upper) {
+        if let Some(queue) = self.own(upper.pair, Side::Write) {
+            self.net.qenable(queue);
+        }
+    }
+
+    /// Schedules the service of a lower's read queue.
+    pub fn qenable_lower(&mut self, lower: Lower) {
+        if let Some(queue) = self.own(lower.pair, Side::Read) {
+            self.net.qenable(queue);
+        }
+    }
+
+    fn own(&self, pair: Key, side: Side) -> Option<QueueNo> {
+        self.net.pairs.get(pair).map(|_| queue_no(pair.index, side))
+    }
+
+    fn beyond(&self, pair: Key, side: Side) -> QueueNo {
+        match self.own(pair, side) {
+            Some(queue) => self.net.next_of(queue),
+            None => NONE,
+        }
+    }
+
+    pub(super) fn canput_at(&mut self, queue: QueueNo, band: Band) -> bool {
+        match self.net.queue(queue).map(|q| q.target) {
+            Some(target) => self.net.canput(target, band),
+            None => true,
+        }
+    }
+
+    fn set_cookie(&mut self, pair: Key, cookie: u64) {
+        if let Some(pair) = self.net.pairs.get_mut(pair) {
+            pair.cookie = cookie;
+        }
+    }
+
+    /// Ends an M_FLUSH of an upper, as at a driver: its write queue is flushed, the rest goes back
+    /// up (E62, H8).
+    pub fn turn_flush_upper(&mut self, upper: Upper, msg: Msg) {
+        match self.own(upper.pair, Side::Write) {
+            Some(queue) => crate::driver::turn_flush(self.net, self.node, queue >> 1, msg),
+            None => self.net.lose(msg),
+        }
+    }
+
+    /// Turns an M_FLUSH of a lower round, as at a head: its read queue is flushed, and the write
+    /// side once (E63, H8).
+    pub fn turn_flush_lower(&mut self, lower: Lower, msg: Msg) {
+        let Some(queue) = self.own(lower.pair, Side::Read) else { return self.net.lose(msg) };
+        let (bits, band) = crate::tpi::flush::parse(msg.first());
+        if bits & crate::tpi::flush::READ != 0 {
+            for flushed in self.net.flushq(queue, Flush::All, band) {
+                self.discard(flushed, Drop::FLUSHED);
+            }
+        }
+        crate::head::turn_round(self.net, queue >> 1, msg);
+    }
+}
