@@ -30,4 +30,5 @@ pub const EXPERIMENTS: &[(&str, Experiment)] = &[
     ("structure", experiments::structure::run),
     ("flood", experiments::flood::run),
     ("rr", experiments::rr::run),
+    ("change", experiments::change::run),
 ];

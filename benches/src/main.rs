@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// one JSON file per experiment.
 #[derive(Parser)]
 struct Args {
-    /// udp_echo, udp_echo_super, forward, structure, flood, rr, or all
+    /// udp_echo, udp_echo_super, forward, structure, flood, rr, change, or all
     experiment: String,
     /// Runs of each line, in turn with those of the others
     #[arg(long, default_value_t = 5)]

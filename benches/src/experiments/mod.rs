@@ -1,5 +1,6 @@
 //! One file per experiment: what its lines are, and what is compared with what.
 
+pub mod change;
 pub mod flood;
 pub mod forward;
 pub mod rr;

@@ -1,7 +1,7 @@
 //! pcap: a pcapng recording of all frames that a device has read or taken.
 
 use super::one_by_one;
-use millstream_core::{Caps, Device, Errno};
+use millstream_core::{Caps, Device, Errno, Formats};
 use millstream_modules::capture::Comment;
 use millstream_modules::pcapng::{self, Direction, LinkType, Packet, Section};
 use millstream_msg::{Msg, MsgList, Pool};
@@ -49,6 +49,10 @@ impl<D: Device> Pcap<D> {
 impl<D: Device> Device for Pcap<D> {
     fn caps(&self) -> Caps {
         self.device.caps()
+    }
+
+    fn formats(&self) -> Formats {
+        self.device.formats()
     }
 
     fn recv(&mut self, pool: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {

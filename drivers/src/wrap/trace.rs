@@ -1,7 +1,7 @@
 //! trace: a line of text for each frame that a device has read or taken.
 
 use super::one_by_one;
-use millstream_core::{Caps, Device, Errno};
+use millstream_core::{Caps, Device, Errno, Formats};
 use millstream_modules::decode::{HEADERS_MAX, Line};
 use millstream_msg::{Msg, MsgList, Pool};
 use std::time::Instant;
@@ -28,6 +28,10 @@ impl<D: Device> Trace<D> {
 impl<D: Device> Device for Trace<D> {
     fn caps(&self) -> Caps {
         self.device.caps()
+    }
+
+    fn formats(&self) -> Formats {
+        self.device.formats()
     }
 
     fn recv(&mut self, pool: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {

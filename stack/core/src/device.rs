@@ -42,6 +42,10 @@ impl<D: Device + ?Sized> Device for Box<D> {
         (**self).caps()
     }
 
+    fn formats(&self) -> Formats {
+        (**self).formats()
+    }
+
     fn recv(&mut self, pool: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {
         (**self).recv(pool, out, budget)
     }

@@ -228,3 +228,15 @@ fn modules_that_want_more_in_front_than_a_cell_has_are_refused() {
     assert_eq!(refused, PlumbError::Headroom { need: 514, most: 512 });
     assert!(refused.to_string().contains("514 bytes in front of a message: there are 512"));
 }
+
+#[test]
+fn a_stream_takes_32_modules_and_no_more_q6() {
+    let (mut p, stream) = line();
+    for _ in 0..32 {
+        p.push(stream, Box::new(Null)).unwrap();
+    }
+    assert_eq!(p.push(stream, Box::new(Null)), Err(PlumbError::TooMany));
+    p.replace(stream, 31, Box::new(Null)).unwrap();
+    p.pop(stream).unwrap();
+    p.push(stream, Box::new(Null)).unwrap();
+}
