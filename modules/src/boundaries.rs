@@ -2,8 +2,8 @@
 //! interface of the file; messages are recorded where they pass, by what they begin with there.
 //!
 //! Frames and packets are what readers know; control messages and what programs send have the link
-//! type USER0, with the type of the message as comment. Where a boundary carries several of them, it
-//! has an interface for each, as a file allows one link type per interface.
+//! type USER0, with the type of the message as comment. Where a boundary carries several of them,
+//! it has an interface for each, as a file allows one link type per interface.
 
 use crate::begins::Begins;
 use crate::capture::{self, Sink};

@@ -118,16 +118,18 @@ impl Tracer {
     /// A sentence.
     pub(super) fn traced(&self, wait_ms: u64, last: bool) -> Result<Traced, String> {
         let deadline = Instant::now() + Duration::from_millis(wait_ms).min(WAIT_MAX);
+        let mut paths = Vec::new();
         loop {
             let over = Instant::now() >= deadline;
             let ask = move |shard: &mut crate::Shard| match last && over {
                 true => shard.core().stop_trace(),
                 false => shard.core().traced(),
             };
-            let paths = self.handle.call(ask).map_err(|gone| gone.to_string())?;
+            let more = self.handle.call(ask).map_err(|gone| gone.to_string())?;
+            paths.extend(more.into_iter().map(path));
             // The last answer is given when the time is over, with what has not ended.
             if over || (!paths.is_empty() && !last) {
-                return Ok(Traced { paths: paths.into_iter().map(path).collect() });
+                return Ok(Traced { paths });
             }
             std::thread::sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now())));
         }

@@ -12,7 +12,10 @@ use millstream_host::ctl::{self, Client, CtlError, Request};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use serde_json::Value;
+use signal_hook::consts::{SIGHUP, SIGTERM};
 use std::io::{IsTerminal, stdin, stdout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Watch a stack live and change it by keys
@@ -39,7 +42,12 @@ impl Top {
         }
         let client = common.connect()?;
         let name = client.name().to_owned();
-        let mut screen = Screen { stack: Both { client, name, trace: None }, before: None };
+        let ended = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, ended.clone())
+                .map_err(|e| Failure::Failed(format!("cannot wait for signals: {e}")))?;
+        }
+        let mut screen = Screen { stack: Both { client, name, trace: None }, before: None, ended };
         let mut terminal = ratatui::try_init()
             .map_err(|e| Failure::Failed(format!("cannot use the terminal: {e}")))?;
         let outcome = screen.show(&mut terminal, Duration::from_secs_f64(self.interval));
@@ -52,6 +60,8 @@ impl Top {
 struct Screen {
     stack: Both,
     before: Option<ctl::Stat>,
+    /// A signal wants the program to end; the terminal is given back first.
+    ended: Arc<AtomicBool>,
 }
 
 /// One connection for questions, and one for a trace while there is one.
@@ -88,7 +98,7 @@ impl Screen {
         let failed = |e: std::io::Error| Failure::Failed(format!("cannot use the terminal: {e}"));
         let mut app = App::new(self.read()?);
         let mut due = Instant::now() + FIRST.min(interval);
-        loop {
+        while !self.ended.load(Ordering::Relaxed) {
             terminal.draw(|frame| draw::draw(frame, &app)).map_err(failed)?;
             let left = due.saturating_duration_since(Instant::now());
             if event::poll(left).map_err(failed)? {
@@ -105,6 +115,7 @@ impl Screen {
             let rates = self.read()?;
             app.update(rates, &mut self.stack)?;
         }
+        Ok(())
     }
 
     /// What grew since the last reading, per second.
