@@ -133,6 +133,8 @@ struct Open {
     stays: bool,
     /// In the dispatch that runs.
     running: bool,
+    /// A part or a duplicate of it was freed like this; the end, when nothing of it goes on.
+    freed: Option<End>,
 }
 
 /// The messages of a set of marks.
@@ -186,7 +188,8 @@ impl Trace {
         self.mark = if self.mark == u8::MAX { 1 } else { self.mark + 1 };
         msg.set_flags(msg.flags().with_trace(self.mark));
         let path = Path { number: self.picked, hops: Vec::new(), end: None };
-        let open = Open { mark: self.mark, path, since: 0, stays: false, running: false };
+        let open =
+            Open { mark: self.mark, path, since: 0, stays: false, running: false, freed: None };
         self.open.push(open);
         true
     }
@@ -226,7 +229,10 @@ impl Trace {
     /// A followed message was freed, in the dispatch that runs or in a service procedure.
     pub(crate) fn ended(&mut self, mark: u8, end: End) {
         if let Some(open) = self.open.iter_mut().find(|open| open.mark == mark) {
-            open.path.end.get_or_insert(end);
+            match open.freed {
+                Some(End::Dropped(_)) => {}
+                _ => open.freed = Some(end),
+            }
         }
     }
 
@@ -286,15 +292,15 @@ impl Open {
         if let Some(hop) = self.path.hops.last_mut().filter(|_| ran) {
             hop.ran_ns = seen.ran_ns;
         }
-        if self.path.end.is_some() {
-            if self.stays {
-                self.leave(seen.now);
-            }
-        } else if seen.posted.has(self.mark) {
+        let freed = self.freed.take().filter(|_| !seen.queued.has(self.mark));
+        if seen.posted.has(self.mark) {
             // Of one that was posted earlier the time is known already.
             if ran || self.stays {
                 self.leave(seen.now);
             }
+        } else if let Some(end) = freed {
+            self.leave(seen.now);
+            self.path.end = Some(end);
         } else if ran {
             self.since = seen.now;
             match (seen.queued.has(self.mark), seen.beyond) {

@@ -63,6 +63,12 @@ impl Module for Sieve {
     fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
         match msg.first() {
             [b'c', ..] => cx.free(msg),
+            [b's', ..] => {
+                // The first part has served, the second goes on with the marks of both.
+                let (first, rest) = msg.unlink();
+                cx.free(first);
+                rest.into_iter().for_each(|rest| cx.putnext(rest));
+            }
             [b'd', ..] => cx.discard(msg, Drop("by the sieve")),
             [b'f', ..] => {
                 cx.pool().free(msg);
@@ -112,6 +118,22 @@ fn every_end_of_a_message_is_named() {
         End::Sent,
     ];
     assert_eq!(ends, expected.map(Some));
+    assert_eq!(read_all(&mut p, stream), 1);
+}
+
+#[test]
+fn a_message_goes_on_when_only_a_part_of_it_has_served() {
+    let (mut p, probe, stream, driver) = stack(vec![Box::new(Sieve)]);
+    p.start_trace(all(stream));
+    let mut frame = p.pool().copy_from(0, b"s").unwrap();
+    let rest = p.pool().copy_from(0, b"rest").unwrap();
+    frame.link(rest);
+    probe.arrive(frame);
+    p.poll(driver, 32);
+    settle(&mut p, 0);
+    let [path] = &p.traced()[..] else { panic!("one path") };
+    assert_eq!((nodes(path), path.end), (vec!["sieve", "head"], Some(End::Delivered)));
+    assert_eq!(path.hops[1].bytes, b"rest");
     assert_eq!(read_all(&mut p, stream), 1);
 }
 

@@ -226,9 +226,46 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
-    fn shows(&self, text: &str) -> bool {
+    /// Written, whatever it does to the screen.
+    fn wrote(&self, text: &str) -> bool {
         String::from_utf8_lossy(&self.shown.lock().unwrap()).contains(text)
     }
+
+    /// Stands on the screen now.
+    fn shows(&self, text: &str) -> bool {
+        let bytes = self.shown.lock().unwrap().clone();
+        screen(&String::from_utf8_lossy(&bytes)).iter().any(|line| line.contains(text))
+    }
+}
+
+/// What a terminal of 80 columns and 24 lines shows after this: only what has changed is written,
+/// behind a move of the cursor.
+fn screen(written: &str) -> Vec<String> {
+    let mut cells = vec![vec![' '; 80]; 24];
+    let (mut row, mut column) = (0, 0);
+    let mut chars = written.chars();
+    while let Some(c) = chars.next() {
+        if c == '\x1b' {
+            let mut sequence = String::new();
+            for c in chars.by_ref() {
+                sequence.push(c);
+                if c != '[' && ('@'..='~').contains(&c) {
+                    break;
+                }
+            }
+            if let Some(place) = sequence.strip_prefix('[').and_then(|s| s.strip_suffix('H')) {
+                let mut numbers = place.split(';').map(|n| n.parse().unwrap_or(1_usize));
+                row = numbers.next().unwrap_or(1).saturating_sub(1);
+                column = numbers.next().unwrap_or(1).saturating_sub(1);
+            }
+        } else if !c.is_control() {
+            if let Some(cell) = cells.get_mut(row).and_then(|line| line.get_mut(column)) {
+                *cell = c;
+            }
+            column += 1;
+        }
+    }
+    cells.into_iter().map(String::from_iter).collect()
 }
 
 #[test]
@@ -263,8 +300,8 @@ fn top_shows_the_stack_on_a_terminal_and_changes_it_by_keys() {
     terminal.press("q");
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    // The screen of before is back: the alternate one was left.
-    assert!(terminal.shows("\x1b[?1049l"));
+    // The alternate screen was left.
+    wait_for("the screen of before", || terminal.wrote("\x1b[?1049l"));
 }
 
 #[test]
@@ -283,5 +320,5 @@ fn top_gives_the_terminal_back_when_the_stack_goes() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("the stack lab does not answer"), "{said}");
-    assert!(terminal.shows("\x1b[?1049l"));
+    wait_for("the screen of before", || terminal.wrote("\x1b[?1049l"));
 }

@@ -234,8 +234,8 @@ mod tests {
         assert!(lines.iter().any(|l| l.starts_with("tap0 ") && l.contains("15")), "{all}");
         let arp = lines.iter().find(|l| l.contains("arp (0)")).unwrap();
         assert!(arp.contains("0/12") && arp.contains("######## 400"), "{all}");
-        let driver = lines.iter().find(|l| l.contains("## 100")).unwrap();
-        assert!(driver.contains(" tap0 ") && !driver.contains("###"), "{all}");
+        let driver = lines.iter().find(|l| l.contains("##       100")).unwrap();
+        assert!(driver.contains("tap0 ") && !driver.contains("###"), "{all}");
         assert!(all.contains("[ip]") && all.contains("dropped: 3/s arp: no answer"), "{all}");
         assert!(all.contains("full: tap0 down 3.1 ms/s"), "{all}");
         assert!(lines[23].contains("q quit"), "{all}");
