@@ -1,7 +1,7 @@
 //! fault: a line that loses, repeats and damages frames, or breaks, by a seed.
 
 use super::BadWrap;
-use millstream_core::{Caps, Device, Errno, Rng};
+use millstream_core::{Caps, Device, Errno, Formats, Rng};
 use millstream_modules::impair::units::{self, ONE};
 use millstream_msg::offload::{Can, finish};
 use millstream_msg::{Msg, MsgList, Pool, PoolConfig};
@@ -107,6 +107,10 @@ impl<D: Device> Device for Fault<D> {
     /// Every frame comes finished.
     fn caps(&self) -> Caps {
         Caps { can: Can::NOTHING, ..self.device.caps() }
+    }
+
+    fn formats(&self) -> Formats {
+        self.device.formats()
     }
 
     fn recv(&mut self, pool: &mut Pool, out: &mut MsgList, budget: usize) -> Result<usize, Errno> {
