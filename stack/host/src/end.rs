@@ -3,9 +3,11 @@
 use crate::inlet::{Gone, Handle, Post};
 use crate::shard::Shard;
 use crossbeam_queue::ArrayQueue;
-use millstream_core::{Errno, Got, StreamId};
+use millstream_core::{Errno, Got, Signals, StreamId, Want};
 use millstream_msg::{Msg, MsgList};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicUsize, Ordering, fence,
+};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +46,12 @@ pub(crate) struct EndShared {
     passed: AtomicBool,
     /// The stream is linked below a multiplexor.
     pub(crate) linked: AtomicBool,
+    /// Messages stay at the head: nothing goes through the rings.
+    at_head: bool,
+    /// Events of the head, counted, wrapping.
+    events: AtomicU32,
+    /// Signals that nobody has taken.
+    signals: AtomicU16,
     error: AtomicI32,
     sleepers: AtomicU32,
     lock: Mutex<()>,
@@ -71,14 +79,25 @@ impl End {
     /// # Errors
     /// [`Gone`].
     pub fn attach(handle: &Handle, stream: StreamId) -> Result<Self, Gone> {
+        Self::take_over(handle, stream, false)
+    }
+
+    pub(crate) fn take_over(
+        handle: &Handle,
+        stream: StreamId,
+        at_head: bool,
+    ) -> Result<Self, Gone> {
         let shared = Arc::new(EndShared {
             stream,
-            received: ArrayQueue::new(RECEIVED),
+            received: ArrayQueue::new(if at_head { 1 } else { RECEIVED }),
             stalled: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             hangup: AtomicBool::new(false),
             passed: AtomicBool::new(false),
             linked: AtomicBool::new(false),
+            at_head,
+            events: AtomicU32::new(0),
+            signals: AtomicU16::new(0),
             error: AtomicI32::new(0),
             sleepers: AtomicU32::new(0),
             lock: Mutex::new(()),
@@ -187,6 +206,9 @@ impl End {
     /// # Errors
     /// As [`End::try_get`].
     pub fn get(&self, deadline: Option<Instant>) -> Result<Option<Got>, EndError> {
+        if self.shared.at_head {
+            return self.get_wanted(Want::Any, deadline);
+        }
         loop {
             match self.try_get() {
                 Err(EndError::WouldBlock) => {}
@@ -214,12 +236,33 @@ impl End {
         self.handle.0.wake();
     }
 
-    fn failure(&self) -> Option<EndError> {
+    pub(crate) fn failure(&self) -> Option<EndError> {
         match self.shared.error.load(Ordering::Acquire) {
             0 => None,
             _ if self.handle.0.stop.load(Ordering::Relaxed) => Some(EndError::Gone(Gone)),
             number => Some(EndError::Failed(Errno(number))),
         }
+    }
+
+    /// Messages stay at the head: it was taken over by [`End::attach_head`].
+    pub fn is_at_head(&self) -> bool {
+        self.shared.at_head
+    }
+
+    /// Events of the head so far.
+    pub(crate) fn events_seen(&self) -> u32 {
+        self.shared.events.load(Ordering::Acquire)
+    }
+
+    /// Waits until the head has told of something since `seen`; false at the deadline.
+    pub(crate) fn wait_for_event(&self, seen: u32, deadline: Option<Instant>) -> bool {
+        self.wait(deadline, || self.events_seen() != seen || self.failure().is_some())
+    }
+
+    /// Takes the signals that nobody has taken.
+    pub(crate) fn signals(&self) -> Signals {
+        let number = self.shared.signals.swap(0, Ordering::AcqRel);
+        Signals::from_number(u32::from(number)).unwrap_or_default()
     }
 
     /// The error that comes before all that was received.
@@ -292,6 +335,12 @@ impl EndShared {
         }
     }
 
+    /// Something has happened at the head.
+    fn tell(&self) {
+        self.events.fetch_add(1, Ordering::AcqRel);
+        self.notify();
+    }
+
     /// The shard has stopped or the stream has failed.
     pub(crate) fn fail(&self, errno: Errno) {
         self.error.store(errno.0, Ordering::Release);
@@ -313,8 +362,15 @@ impl EndSlot {
         }
     }
 
+    /// The head has told of something that the program asked for.
+    pub(crate) fn signal(&self, signals: Signals) {
+        self.shared.signals.fetch_or(signals.number(), Ordering::AcqRel);
+        self.shared.tell();
+    }
+
     /// Flow control has gone: what it refused goes to the head.
     pub(crate) fn flush(&mut self, core: &mut millstream_core::Perimeter) {
+        self.shared.tell();
         while let Some(msg) = self.pending.pop() {
             if !self.offer(core, msg) {
                 return;
@@ -324,6 +380,9 @@ impl EndSlot {
 
     /// Moves what the head holds to the end, while it has room.
     pub(crate) fn deliver(&mut self, core: &mut millstream_core::Perimeter) {
+        if self.shared.at_head {
+            return self.shared.tell();
+        }
         let shared = &self.shared;
         let mut delivered = false;
         shared.passed.store(false, Ordering::Release);
@@ -368,7 +427,8 @@ impl EndSlot {
     fn offer(&mut self, core: &mut millstream_core::Perimeter, msg: Msg) -> bool {
         match core.putmsg(self.shared.stream, msg) {
             Ok(()) => {}
-            // Flow control, or linked since it was sent: it goes when the stream is the program's again.
+            // Flow control, or linked since it was sent: it goes when the stream is the program's
+            // again.
             Err((errno, msg)) if errno == Errno::EAGAIN || core.is_linked(self.shared.stream) => {
                 self.pending.push_front(msg);
                 return false;

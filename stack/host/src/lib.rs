@@ -9,6 +9,7 @@ mod change;
 mod checksum;
 pub mod ctl;
 mod end;
+mod head;
 mod inlet;
 mod ioctl;
 pub mod offline;

@@ -32,6 +32,9 @@ impl End {
     /// EBADMSG when data is first, ENXIO when the other end is closed and nothing is left,
     /// [`EndError::WouldBlock`] at the deadline.
     pub fn recv_fd(&self, deadline: Option<Instant>) -> Result<Passed, EndError> {
+        if self.is_at_head() {
+            return self.until_done(deadline, || self.at_head(|core, at| core.recv_fd(at)));
+        }
         let stream = self.stream();
         loop {
             if self.has_received() {

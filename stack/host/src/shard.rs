@@ -412,6 +412,7 @@ impl Shard {
         let Some(slot) = self.ends.get_mut(&stream) else { return };
         match what {
             HeadEvent::Writable => slot.flush(&mut self.core),
+            HeadEvent::Signal(signals) => slot.signal(signals),
             _ => slot.deliver(&mut self.core),
         }
     }

@@ -23,11 +23,14 @@ mod udp;
 
 pub use millstream_core::ioctl::{Area, Cred, MUXID_ALL, Reply};
 pub use millstream_core::tpi;
-pub use millstream_core::{Errno, Got};
+pub use millstream_core::{
+    ControlMode, Errno, ErrorOptions, Got, Mark, Mode, Partial, PollEvents, Priority, ReadOptions,
+    Signals, Waiting, Want,
+};
 pub use millstream_drivers::netlink::Prefix;
 pub use millstream_host::plan;
 pub use millstream_msg as msg;
 pub use pipe::{Received, pipe};
 pub use stack::{OpenError, Stack};
-pub use stream::{Message, Priority, Stream};
+pub use stream::{Message, Stream};
 pub use udp::UdpSocket;

@@ -83,6 +83,24 @@ impl Stack {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(&self, device: &str) -> Result<Stream, OpenError> {
+        let (stream, headroom) = self.open_stream(device)?;
+        Ok(self.attach(stream, headroom)?)
+    }
+
+    /// As [`Stack::open`], for who only sends and receives whole messages, many of them: they go
+    /// ahead through rings, without a call for each. What looks at the head of such a stream, or
+    /// reads bytes there, does not see the messages that are in the rings; what it is refused for
+    /// fails the stream.
+    ///
+    /// # Errors
+    /// As [`Stack::open`].
+    pub fn open_ahead(&self, device: &str) -> Result<Stream, OpenError> {
+        let (stream, headroom) = self.open_stream(device)?;
+        let end = End::attach(&self.handle, stream)?;
+        Ok(Stream::new(end, self.pool.clone(), headroom))
+    }
+
+    fn open_stream(&self, device: &str) -> Result<(StreamId, usize), OpenError> {
         let found = self.devices.iter().find(|(name, _)| *name == device);
         let &(name, mux) = found.ok_or_else(|| OpenError::NoDevice(device.to_owned()))?;
         let opened = self.handle.call(move |shard| {
@@ -90,13 +108,12 @@ impl Stack {
             let stream = core.open_mux(mux, name)?;
             Ok::<_, PlumbError>((stream, core.headroom(stream)?))
         })?;
-        let (stream, headroom) = opened?;
-        Ok(self.attach(stream, headroom)?)
+        Ok(opened?)
     }
 
     /// Takes an open stream of the shard over.
     pub(crate) fn attach(&self, stream: StreamId, headroom: usize) -> Result<Stream, Gone> {
-        let end = End::attach(&self.handle, stream)?;
+        let end = End::attach_head(&self.handle, stream)?;
         Ok(Stream::new(end, self.pool.clone(), headroom))
     }
 

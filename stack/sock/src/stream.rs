@@ -1,7 +1,13 @@
 //! A stream: putmsg and getmsg, and the modules in between.
 
+mod ask;
+mod bytes;
+mod options;
+
 use crate::stack::lock;
-use millstream_core::{Change, Errno, Got, Module, Perimeter, PlumbError};
+use millstream_core::{
+    Change, Errno, Got, Module, Partial, Perimeter, PlumbError, Priority, StreamId, Want,
+};
 use millstream_host::{End, EndError};
 use millstream_msg::{Band, Kind, Msg, Pool};
 use std::io;
@@ -22,15 +28,6 @@ struct Waits {
     read: Option<Duration>,
     write: Option<Duration>,
     nonblocking: bool,
-}
-
-/// How urgent a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Priority {
-    /// An ordinary message of a band; 0 is normal.
-    Band(u8),
-    /// Goes ahead of all bands and ignores flow control (RS_HIPRI). Needs a control part.
-    High,
 }
 
 /// What `getmsg` gave: copies of both parts.
@@ -90,13 +87,11 @@ impl Stream {
         if let Priority::Band(band) = priority {
             msg.set_band(Band(band));
         }
-        let waits = self.waits();
-        let sent = if waits.nonblocking {
-            self.end.try_put(msg)
-        } else {
-            self.end.put(msg, waits.write.map(|wait| Instant::now() + wait))
-        };
-        sent.map_err(|(error, _)| failure(error))
+        let deadline = self.write_deadline();
+        if self.end.is_at_head() {
+            return self.end.put_at_head(msg, deadline).map_err(failure);
+        }
+        self.end.put(msg, deadline).map_err(|(error, _)| failure(error))
     }
 
     /// Takes the first message and copies both parts out (`getmsg(2)`); `None` when the line is
@@ -124,11 +119,74 @@ impl Stream {
     /// # Errors
     /// As [`Stream::getmsg`].
     pub fn receive(&self) -> io::Result<Option<Got>> {
-        let waits = self.waits();
-        if waits.nonblocking {
-            return self.end.try_get().map_err(failure);
-        }
-        self.receive_until(waits.read.map(|wait| Instant::now() + wait))
+        self.receive_until(self.read_deadline())
+    }
+
+    /// Takes the first message as it is, if it is one that is wanted (`getpmsg(2)`). Of a stream
+    /// opened with `Stack::open_ahead`, one that is still at the head.
+    ///
+    /// # Errors
+    /// As [`Stream::getmsg`]; another message that is first is waited for to be gone.
+    pub fn receive_wanted(&self, want: Want) -> io::Result<Option<Got>> {
+        self.end.get_wanted(want, self.read_deadline()).map_err(failure)
+    }
+
+    /// Copies the first message out as far as the buffers reach, if it is one that is wanted
+    /// (`getpmsg(2)`). The rest is first again, in its band and type; a part without buffer is not
+    /// wanted and stays. `None` when the line is gone and all was read, or when nothing is there
+    /// and both buffers are empty.
+    ///
+    /// # Errors
+    /// As [`Stream::receive_wanted`].
+    pub fn getmsg_into(
+        &self,
+        want: Want,
+        control: Option<&mut [u8]>,
+        data: Option<&mut [u8]>,
+    ) -> io::Result<Option<Partial>> {
+        self.copy_parts(control, data, self.read_deadline(), move |core, at, control, data| {
+            core.getpmsg_into(at, want, control, data)
+        })
+    }
+
+    /// Has parts copied on the stack's thread, and from there to the caller's buffers.
+    fn copy_parts(
+        &self,
+        control: Option<&mut [u8]>,
+        data: Option<&mut [u8]>,
+        deadline: Option<Instant>,
+        copy: impl Fn(
+            &mut Perimeter,
+            StreamId,
+            Option<&mut [u8]>,
+            Option<&mut [u8]>,
+        ) -> Result<Option<Partial>, Errno>
+        + Copy
+        + Send
+        + 'static,
+    ) -> io::Result<Option<Partial>> {
+        // A head makes no message that is longer, and a longer buffer is not filled twice.
+        let room = |part: &Option<&mut [u8]>| part.as_ref().map(|part| part.len().min(PART_MAX));
+        let (control_room, data_room) = (room(&control), room(&data));
+        let copied = self.end.until_done(deadline, || {
+            self.end.at_head(move |core, at| {
+                let mut control = control_room.map(|len| vec![0; len]);
+                let mut data = data_room.map(|len| vec![0; len]);
+                let partial = copy(core, at, control.as_deref_mut(), data.as_deref_mut())?;
+                Ok(partial.map(|partial| (partial, control, data)))
+            })
+        });
+        let Some((partial, from_control, from_data)) = copied.map_err(failure)? else {
+            return Ok(None);
+        };
+        let fill = |to: Option<&mut [u8]>, from: Option<Vec<u8>>, len: Option<usize>| {
+            if let (Some(to), Some(from), Some(len)) = (to, from, len) {
+                to[..len].copy_from_slice(&from[..len]);
+            }
+        };
+        fill(control, from_control, partial.control);
+        fill(data, from_data, partial.data);
+        Ok(Some(partial))
     }
 
     /// Takes the first message, waiting until the deadline (`None`: for ever).
@@ -170,8 +228,8 @@ impl Stream {
         self.replumb(move |core| core.pop(stream))
     }
 
-    /// Names of the modules and of what is at the bottom, top down (`I_LIST`); of a pipe, the modules
-    /// of this end.
+    /// Names of the modules and of what is at the bottom, top down (`I_LIST`); of a pipe, the
+    /// modules of this end.
     ///
     /// # Errors
     /// As [`Stream::push`].
@@ -210,6 +268,22 @@ impl Stream {
         wait.map(|wait| Instant::now() + wait)
     }
 
+    /// When writing stops to wait.
+    fn write_deadline(&self) -> Option<Instant> {
+        let waits = self.waits();
+        let wait = if waits.nonblocking { Some(Duration::ZERO) } else { waits.write };
+        wait.map(|wait| Instant::now() + wait)
+    }
+
+    /// Does something at the head that does not wait.
+    fn at_head<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Perimeter, StreamId) -> Result<T, Errno> + Send + 'static,
+    ) -> io::Result<T> {
+        let done = self.end.at_head(work).map_err(|gone| failure(gone.into()))?;
+        done.map_err(errno)
+    }
+
     fn waits(&self) -> Waits {
         *self.waits.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -235,6 +309,9 @@ impl Stream {
         done.map_err(io::Error::other)?.map_err(io::Error::other)
     }
 }
+
+/// Bytes of a part that one call copies, at most: what a head holds before it is full.
+const PART_MAX: usize = 1 << 20;
 
 pub(crate) fn errno(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno.0)

@@ -1,9 +1,9 @@
 //! UDP sockets with the shape of `std::net::UdpSocket`.
 
 use crate::stack::Stack;
-use crate::stream::{Priority, Stream, errno};
+use crate::stream::{Stream, errno};
 use millstream_core::tpi::{self, Primitive};
-use millstream_core::{Errno, Got};
+use millstream_core::{Errno, Got, Priority};
 use millstream_modules::udp::option;
 use std::collections::VecDeque;
 use std::io;
@@ -27,7 +27,7 @@ impl UdpSocket {
     /// # Errors
     /// `AddrInUse`; `InvalidInput` for an address that is none of the stack's family.
     pub fn bind(stack: &Stack, local: SocketAddr) -> io::Result<Self> {
-        let stream = stack.open("udp").map_err(io::Error::other)?;
+        let stream = stack.open_ahead("udp").map_err(io::Error::other)?;
         let mut socket = Self { stream, local, peer: Mutex::default(), early: Mutex::default() };
         let ack = socket.request(&Primitive::bind_req(local))?;
         socket.local = tpi::address_at(&ack, 4).ok_or_else(|| errno(Errno::EPROTO))?;

@@ -43,20 +43,16 @@ impl Perimeter {
     /// EINVAL without a module or when linked; the recorded error of a failed stream. A stream
     /// whose line is gone answers.
     pub fn look(&mut self, stream: StreamId) -> Result<String, Errno> {
-        let names = self.list(stream)?;
-        let modules = names.len() - 1;
-        names.into_iter().take(modules).next().ok_or(Errno::EINVAL)
+        self.module_names(stream)?.into_iter().next().ok_or(Errno::EINVAL)
     }
 
-    /// Names of the modules and of what is at the bottom, top down (I_LIST).
+    /// Names of the modules and of what is at the bottom, top down (I_LIST); of a pipe, the
+    /// modules of this end.
     ///
     /// # Errors
     /// EINVAL when linked; the recorded error of a failed stream.
     pub fn list(&mut self, stream: StreamId) -> Result<Vec<String>, Errno> {
-        let (head, _, _) = self.head(stream)?;
-        head.check_either()?;
-        let chain = self.chain(stream).map_err(|error| error.errno())?;
-        Ok(chain.into_iter().skip(1).map(|node| node.name).collect())
+        self.names(stream, |kind| kind != "head" && kind != "pipe")
     }
 
     /// Is a module of this name in the stream (I_FIND)?
@@ -69,11 +65,27 @@ impl Perimeter {
         name: &str,
         known: impl FnOnce(&str) -> bool,
     ) -> Result<bool, Errno> {
-        let names = self.list(stream)?;
+        let names = self.module_names(stream)?;
         if !known(name) {
             return Err(Errno::EINVAL);
         }
-        Ok(names[..names.len() - 1].iter().any(|module| module == name))
+        Ok(names.iter().any(|module| module == name))
+    }
+
+    fn module_names(&mut self, stream: StreamId) -> Result<Vec<String>, Errno> {
+        self.names(stream, |kind| kind == "module")
+    }
+
+    fn names(
+        &mut self,
+        stream: StreamId,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, Errno> {
+        let (head, _, _) = self.head(stream)?;
+        head.check_either()?;
+        let chain = self.chain(stream).map_err(|error| error.errno())?;
+        let wanted = chain.into_iter().filter(|node| wanted(node.kind));
+        Ok(wanted.map(|node| node.name).collect())
     }
 
     fn check_change(&mut self, stream: StreamId) -> Result<(), Errno> {

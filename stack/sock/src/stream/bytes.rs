@@ -1,0 +1,124 @@
+//! Bytes of a stream: read and write.
+
+use super::{PART_MAX, Stream, failure};
+use millstream_core::Errno;
+use std::io;
+
+impl Stream {
+    /// Copies data out (`read(2)`), in the read mode of the stream. 0 for an empty buffer, an empty
+    /// message, or when the line is gone and all was read.
+    ///
+    /// # Errors
+    /// `WouldBlock` without data when the stream is non-blocking or the read time-out is over;
+    /// EBADMSG when a control part is first and the mode refuses it; the recorded error of a
+    /// failed stream.
+    pub fn read(&self, out: &mut [u8]) -> io::Result<usize> {
+        let room = out.len().min(PART_MAX);
+        let read = self.end.until_done(self.read_deadline(), || {
+            self.end.at_head(move |core, at| {
+                let mut bytes = vec![0; room];
+                let n = core.read(at, &mut bytes)?;
+                bytes.truncate(n);
+                Ok(bytes)
+            })
+        });
+        let bytes = read.map_err(failure)?;
+        out[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+
+    /// Sends bytes in messages of at most the topmost module's packet size (`write(2)`), waiting
+    /// for room. How many were sent: less than all when the time-out was over before, or the
+    /// stream is non-blocking.
+    ///
+    /// # Errors
+    /// As [`Stream::putmsg`], when nothing was sent; ERANGE when the topmost module has a smallest
+    /// packet size and does not take that many.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[io::IoSlice::new(bytes)])
+    }
+
+    /// As [`Stream::write`] of all pieces joined (`writev(2)`): they bound no messages.
+    ///
+    /// # Errors
+    /// As [`Stream::write`].
+    pub fn write_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+        let (bytes, mut done) = (std::sync::Arc::<[u8]>::from(bytes), 0);
+        let deadline = self.write_deadline();
+        loop {
+            let written = self.end.until_done(deadline, || {
+                let bytes = bytes.clone();
+                self.end.at_head(move |core, at| core.write(at, &bytes[done..]))
+            });
+            match written {
+                // The topmost module takes nothing, or there was nothing.
+                Ok(0) => return Ok(done),
+                Ok(n) => done += n,
+                Err(_) if done > 0 => return Ok(done),
+                Err(error) => return Err(failure(error)),
+            }
+            if done == bytes.len() {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Throws away what is queued (I_FLUSH): bits of [`millstream_core::tpi::flush`]. When it
+    /// returns, the flush has been at the bottom of the stream and back.
+    ///
+    /// # Errors
+    /// EINVAL for no or other bits; ENXIO after a hangup; the recorded error of a failed stream.
+    pub fn flush_queues(&self, bits: u8) -> io::Result<()> {
+        self.flush_with(move |core, at| core.flush(at, bits))
+    }
+
+    /// As [`Stream::flush_queues`], of one band (I_FLUSHBAND).
+    ///
+    /// # Errors
+    /// As [`Stream::flush_queues`].
+    pub fn flush_band(&self, bits: u8, band: u8) -> io::Result<()> {
+        self.flush_with(move |core, at| core.flush_band(at, bits, millstream_msg::Band(band)))
+    }
+
+    fn flush_with(
+        &self,
+        flush: impl FnOnce(
+            &mut millstream_core::Perimeter,
+            millstream_core::StreamId,
+        ) -> Result<(), Errno>
+        + Send
+        + 'static,
+    ) -> io::Result<()> {
+        self.at_head(move |core, at| {
+            flush(core, at)?;
+            let now = core.now();
+            core.turn(now, FLUSH_DISPATCHES);
+            Ok(())
+        })
+    }
+}
+
+/// Dispatches while a flush travels: it is behind what was sent before, and nothing else.
+const FLUSH_DISPATCHES: usize = 4096;
+
+impl io::Read for &Stream {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        Stream::read(self, out)
+    }
+}
+
+impl io::Write for &Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Stream::write(self, bytes)
+    }
+
+    fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        Stream::write_vectored(self, pieces)
+    }
+
+    /// Nothing is kept back: there is nothing to do.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
