@@ -264,7 +264,7 @@ impl Engine {
         };
         let gso_size = data.offload().is_super().then_some(data.offload().gso_size);
         // Flags are those of a datagram that came in, when it is sent back.
-        data.set_flags(MsgFlags::empty());
+        data.set_flags(MsgFlags::empty().with_trace(data.flags().trace()));
         match build::send(&mut data, port, to.port(), &request, gso_size, pool) {
             Ok(()) => self.out.down.push(data),
             Err(reason) => {

@@ -140,9 +140,9 @@ mod tests {
         assert_eq!(parse(&bytes), Err(UdpDrop::Checksum));
         let mut pool = Pool::new(PoolConfig::TINY);
         let (mut msg, packet) = packet(&bytes, &mut pool);
-        msg.set_flags(MsgFlags::CSUM_OK);
+        msg.set_flags(MsgFlags::CSUM_OK.with_trace(msg.flags().trace()));
         assert!(View::parse(&msg, &packet, checksum::sum_portable).is_ok());
-        msg.set_flags(MsgFlags::empty());
+        msg.set_flags(MsgFlags::empty().with_trace(msg.flags().trace()));
         msg.set_offload(Offload { needs_csum: true, csum_start: 20, ..Offload::NONE });
         assert!(View::parse(&msg, &packet, checksum::sum_portable).is_ok());
     }
