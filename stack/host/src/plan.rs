@@ -11,6 +11,7 @@ use millstream_modules::udp::Udp;
 use millstream_msg::PoolConfig;
 use std::net::IpAddr;
 
+mod datalink;
 mod line;
 mod service;
 
@@ -28,6 +29,9 @@ pub struct Plan {
     pub forward: bool,
     /// Services over UDP, by their names in the table of modules: echo, discard and so on.
     pub services: Vec<String>,
+    /// Programs may open the interfaces beside `ip`, as data links: between an interface and `ip`
+    /// there is a provider of DLPI.
+    pub dlpi: bool,
     /// Poll instead of sleeping.
     pub polling: bool,
     /// Seed of the modules' random numbers; keys of tables come from the system.
@@ -88,6 +92,8 @@ pub struct Stack {
     pub udp: NodeId,
     /// Streams of the interfaces, in order.
     pub interfaces: Vec<StreamId>,
+    /// Providers of data links, by the names of their interfaces; none without [`Plan::dlpi`].
+    pub data_links: Vec<(String, NodeId)>,
     /// Services, in order.
     pub services: Vec<Service>,
 }
@@ -156,12 +162,18 @@ impl Plan {
             ShardConfig { pool: PoolConfig::STACK, seed: self.seed, polling: self.polling };
         let mut shard = Shard::new(config).map_err(|cause| io("make the stack", cause))?;
         let ip = shard.core().add_mux(Box::new(Ip::new(random_key())));
-        let mut interfaces = Vec::new();
+        let (mut interfaces, mut data_links) = (Vec::new(), Vec::new());
         for (index, interface) in self.interfaces.into_iter().enumerate() {
             let stream = line::open(interface.line, &mut shard, index)?;
             let core = shard.core();
-            core.push(stream, Box::new(Arp::new())).map_err(|e| plumb("push arp", e))?;
-            core.link(ip, stream).map_err(|e| plumb("link the interface below ip", e))?;
+            let mut below = stream;
+            if self.dlpi {
+                let (name, link, above) = datalink::open(core, stream)?;
+                data_links.push((name, link));
+                below = above;
+            }
+            core.push(below, Box::new(Arp::new())).map_err(|e| plumb("push arp", e))?;
+            core.link(ip, below).map_err(|e| plumb("link the interface below ip", e))?;
             for address in &interface.addresses {
                 set_ip(core, ip, "address", &format!("{index} {address}"))?;
             }
@@ -183,7 +195,7 @@ impl Plan {
         core.link(udp, below).map_err(|e| plumb("link a stream of ip below udp", e))?;
         let open = |name: &String| service::open(core, udp, name);
         let services = self.services.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Stack { shard, ip, udp, interfaces, services })
+        Ok(Stack { shard, ip, udp, interfaces, data_links, services })
     }
 }
 

@@ -21,6 +21,7 @@ mod stack;
 mod stream;
 mod udp;
 
+pub use millstream_core::dlpi;
 pub use millstream_core::ioctl::{Area, Cred, MUXID_ALL, Reply};
 pub use millstream_core::tpi;
 pub use millstream_core::{

@@ -13,7 +13,8 @@ use std::thread::JoinHandle;
 pub struct Stack {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
-    devices: Vec<(&'static str, NodeId)>,
+    /// What streams are opened on, by name.
+    devices: Vec<(String, NodeId)>,
     pool: Arc<Mutex<Pool>>,
 }
 
@@ -22,8 +23,13 @@ pub struct Stack {
 #[non_exhaustive]
 pub enum OpenError {
     /// No such device.
-    #[error("no device {0:?}: there are udp and ip")]
-    NoDevice(String),
+    #[error("no device {name}: there are {known}")]
+    NoDevice {
+        /// The name.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
     /// The multiplexor refused.
     #[error(transparent)]
     Refused(#[from] PlumbError),
@@ -60,7 +66,9 @@ impl Stack {
         plan: Plan,
         notify: impl FnMut(Notice) + Send + 'static,
     ) -> Result<Self, PlanError> {
-        let plan::Stack { mut shard, ip, udp, .. } = plan.build()?;
+        let plan::Stack { mut shard, ip, udp, data_links, .. } = plan.build()?;
+        let mut devices = vec![("udp".to_owned(), udp), ("ip".to_owned(), ip)];
+        devices.extend(data_links);
         let handle = shard.handle();
         let thread = std::thread::Builder::new()
             .name("millstream".into())
@@ -73,12 +81,13 @@ impl Stack {
         Ok(Self {
             handle,
             thread: Some(thread),
-            devices: vec![("udp", udp), ("ip", ip)],
+            devices,
             pool: Arc::new(Mutex::new(Pool::new(POOL))),
         })
     }
 
-    /// Opens a stream on a device: `udp` or `ip`.
+    /// Opens a stream on a device: `udp`, `ip`, or with [`Plan::dlpi`] an interface by its name,
+    /// which is a data link then (see [`millstream_core::dlpi`]).
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -102,10 +111,14 @@ impl Stack {
 
     fn open_stream(&self, device: &str) -> Result<(StreamId, usize), OpenError> {
         let found = self.devices.iter().find(|(name, _)| *name == device);
-        let &(name, mux) = found.ok_or_else(|| OpenError::NoDevice(device.to_owned()))?;
+        let &(_, mux) = found.ok_or_else(|| {
+            let known: Vec<&str> = self.devices.iter().map(|(name, _)| &**name).collect();
+            OpenError::NoDevice { name: device.to_owned(), known: known.join(", ") }
+        })?;
+        let name = device.to_owned();
         let opened = self.handle.call(move |shard| {
             let core = shard.core();
-            let stream = core.open_mux(mux, name)?;
+            let stream = core.open_mux(mux, &name)?;
             Ok::<_, PlumbError>((stream, core.headroom(stream)?))
         })?;
         Ok(opened?)

@@ -142,6 +142,7 @@ impl Up {
             services,
             polling: self.poll,
             seed: self.seed.unwrap_or_else(random_key),
+            ..Plan::default()
         };
         Ok((Described { name: None, plan, modules: Vec::new() }, self.pcap))
     }

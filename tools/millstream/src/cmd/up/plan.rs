@@ -150,6 +150,7 @@ fn describe(text: &str, file: &str) -> Result<Described, String> {
         services: parsed.services.into_iter().map(Spanned::into_inner).collect(),
         polling: parsed.poll,
         seed: parsed.seed.unwrap_or_else(random_key),
+        ..Plan::default()
     };
     Ok(Described { name: parsed.name, plan, modules })
 }
