@@ -42,6 +42,9 @@ fn findings(root: &Path) -> Result<Vec<String>, String> {
         sources.push((place, text));
     }
     check_modules(&sources, &mut found);
+    let semantics =
+        std::fs::read_to_string(root.join(SEMANTICS)).map_err(|e| format!("{SEMANTICS}: {e}"))?;
+    check_semantics(&semantics, &sources, &mut found);
     Ok(found)
 }
 
@@ -112,6 +115,32 @@ fn check_modules(sources: &[(String, String)], found: &mut Vec<String>) {
     }
 }
 
+/// Every test that the table of semantics names is in the file before it: in full, or with a star
+/// the beginning of one.
+fn check_semantics(table: &str, sources: &[(String, String)], found: &mut Vec<String>) {
+    for (number, line) in table.lines().enumerate() {
+        let Some(cell) = line.strip_prefix('|').and_then(|row| row.split('|').nth(1)) else {
+            continue;
+        };
+        let mut tests: Vec<&str> = Vec::new();
+        for word in cell.split_whitespace().map(|word| word.trim_end_matches(',')) {
+            let missing = if let Some(place) = word.strip_prefix('`') {
+                let place = place.trim_end_matches('`');
+                let source = sources.iter().find(|(at, _)| at == place);
+                tests = source.map(|(_, text)| test_names(text).collect()).unwrap_or_default();
+                place.ends_with(".rs") && source.is_none()
+            } else if let Some(start) = word.strip_suffix('*') {
+                !tests.iter().any(|test| test.starts_with(start))
+            } else {
+                word.contains('_') && !tests.contains(&word)
+            };
+            if missing {
+                found.push(format!("{SEMANTICS}:{}: there is no {word}", number + 1));
+            }
+        }
+    }
+}
+
 /// Modules that the table names: `crate::null::INFO`, `capture::INFO`, `Service`.
 fn modules_of(table: &str) -> Vec<String> {
     let mut names = Vec::new();
@@ -141,6 +170,8 @@ fn test_names(text: &str) -> impl Iterator<Item = &str> {
 }
 
 const TABLE: &str = "modules/src/table.rs";
+
+const SEMANTICS: &str = "stack/docs/semantics.md";
 
 /// Lines of a file, tests included.
 const LINES_MAX: usize = 1000;
@@ -173,6 +204,21 @@ mod tests {
         assert_eq!(found.len(), 4, "{found:?}");
         assert!(found[0].starts_with("a.rs:2: ") && found[1].starts_with("a.rs:3: 101 columns"));
         assert!(found[2].starts_with("b.rs: 1001 lines") && found[3].starts_with("c.rs: begin"));
+    }
+
+    #[test]
+    fn a_test_that_the_table_of_semantics_names_in_vain_is_found() {
+        let text = "#[test]\nfn e1_does() {}\n#[test]\nfn other() {}\n".to_owned();
+        let sources = [("core/e.rs".to_owned(), text)];
+        let findings = |cell: &str| {
+            let mut found = Vec::new();
+            check_semantics(&format!("| E1 | {cell} | some_note |"), &sources, &mut found);
+            found.len()
+        };
+        assert_eq!(findings("`core/e.rs` e1_*, e1_does with `states.txt`"), 0);
+        assert_eq!(findings("`core/e.rs` e1_*, e1_did_once"), 1);
+        assert_eq!(findings("`core/e.rs` e2_*"), 1);
+        assert_eq!(findings("`core/gone.rs` e1_*"), 2);
     }
 
     #[test]
