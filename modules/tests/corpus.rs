@@ -4,6 +4,8 @@
 
 #[path = "../../stack/fuzz/src/ctl_messages.rs"]
 mod ctl_messages;
+#[path = "../../stack/fuzz/src/dlpi_requests.rs"]
+mod dlpi_requests;
 #[path = "../../stack/fuzz/src/ether_arp.rs"]
 mod ether_arp;
 #[path = "../../stack/fuzz/src/filter_rules.rs"]
@@ -92,6 +94,7 @@ macro_rules! targets {
 
 targets! {
     ctl_messages: 20_000,
+    dlpi_requests: 2_000,
     ether_arp: 2_000,
     filter_rules: 20_000,
     icmp: 5_000,

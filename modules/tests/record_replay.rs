@@ -8,6 +8,7 @@ use millstream_modules::record::Record;
 use millstream_modules::recording::{self, Event, Reader};
 use millstream_modules::replay::Replay;
 use millstream_msg::{Band, Gso, Kind, Msg, MsgFlags, Offload, Pool, PoolConfig};
+use millstream_rig::{Faults, Sim};
 use proptest::prelude::*;
 use small_kit::*;
 use std::sync::{Arc, Mutex};
@@ -224,6 +225,25 @@ fn replay_waits_for_room_and_loses_nothing() {
     }
     assert!(s.sent().iter().map(number).eq(0..3000));
     assert_eq!(s.count("lost"), 0);
+}
+
+#[test]
+fn replay_in_a_simulation_gives_the_same_frames_at_the_same_times_every_time() {
+    let run = |speed: &str| {
+        let mut sim = Sim::exactly(5);
+        let (a, b) = (sim.host(), sim.host());
+        let link = sim.link(a, b, Faults { delay_ns: MS, loss_ppm: 100_000, ..Faults::NONE });
+        let frames: Vec<_> = (0..200).map(|n| (n * 3, DOWN)).collect();
+        let stream = sim.stream(link, a);
+        let host = sim.perimeter(a);
+        host.push(stream, Box::new(Replay::new(made(&frames)).unwrap())).unwrap();
+        host.set(stream, 0, "speed", speed).unwrap();
+        sim.run_until(2_000 * MS);
+        (sim.hash(), sim.sent())
+    };
+    assert_eq!(run("1"), run("1"));
+    assert_eq!((run("1").1, run("7.5").1), (200, 200));
+    assert_ne!(run("1").0, run("7.5").0, "other times");
 }
 
 #[test]

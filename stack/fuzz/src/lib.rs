@@ -2,6 +2,7 @@
 
 pub mod control_lines;
 pub mod ctl_messages;
+pub mod dlpi_requests;
 pub mod ether_arp;
 pub mod filter_rules;
 pub mod host;
