@@ -26,6 +26,7 @@ impl Mux for Loop {
             uwsrv: false,
             lrsrv: false,
             headroom: 0,
+            contract: millstream_core::Contract::TRANSPARENT,
         };
         &INFO
     }
