@@ -13,4 +13,10 @@ macro_rules! chapters {
 
 chapters! {
     life_of_a_message, "life-of-a-message.md";
+    flow_control, "flow-control.md";
+    perimeter, "perimeter.md";
+    memory, "memory.md";
+    writing_a_module, "writing-a-module.md";
+    writing_a_driver, "writing-a-driver.md";
+    changing, "changing.md";
 }
