@@ -1,10 +1,12 @@
 //! The driver around a device: backlog, flow control and software offload, written once.
 
 use crate::contract::Formats;
+use crate::cx::Cx;
 use crate::device::{Caps, Device};
 use crate::errno::Errno;
 use crate::ioctl::refuse_unknown;
 use crate::module::Drop;
+use crate::mux::Upper;
 use crate::net::{Event, Net, queue_no};
 use crate::perimeter::NodeId;
 use crate::queue::{Flush, Side};
@@ -179,6 +181,17 @@ fn count_dropped(device: &mut dyn Device, stat: &mut NodeStat) {
     match device.take_dropped() {
         0 => {}
         count => stat.drop(Drop::DEVICE_LOST, count),
+    }
+}
+
+impl Cx<'_> {
+    /// Ends an M_FLUSH of an upper, as at a driver: its write queue is flushed, the rest goes back
+    /// up (E62, H8).
+    pub fn turn_flush_upper(&mut self, upper: Upper, msg: Msg) {
+        match self.net.pairs.get(upper.pair) {
+            Some(_) => turn_flush(self.net, self.node, upper.pair.index, msg),
+            None => self.net.lose(msg),
+        }
     }
 }
 

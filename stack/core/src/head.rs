@@ -13,7 +13,6 @@ mod signal;
 mod write;
 
 pub use fail::ErrorOptions;
-pub(crate) use flush::turn_round;
 pub use getmsg::{Got, Partial, Want};
 pub use look::{Mark, Waiting};
 pub use poll::{HeadEvent, PollEvents};

@@ -17,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 mod bits;
+mod bufcall;
 mod contract;
 mod cx;
 mod device;

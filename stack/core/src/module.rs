@@ -50,6 +50,11 @@ pub trait Module: Send + 'static {
         let _ = (cx, token);
     }
 
+    /// Memory that was asked for with [`Cx::bufcall`] is likely there.
+    fn bufcall(&mut self, cx: &mut Cx<'_>, token: u64) {
+        let _ = (cx, token);
+    }
+
     /// Emits everything held outside the queues, in order, as received: the module leaves.
     fn drain(&mut self, cx: &mut Cx<'_>) {
         let _ = cx;

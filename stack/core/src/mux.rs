@@ -130,6 +130,11 @@ pub trait Mux: Send + 'static {
         Err(Refused { why: "this multiplexor takes no state", state })
     }
 
+    /// Memory that was asked for with [`Cx::bufcall`] is likely there.
+    fn bufcall(&mut self, cx: &mut Cx<'_>, token: u64) {
+        let _ = (cx, token);
+    }
+
     /// Sets a parameter while running.
     fn set(&mut self, cx: &mut Cx<'_>, key: &str, value: &str) -> Result<(), Invalid> {
         let _ = (cx, value);

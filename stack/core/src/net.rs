@@ -1,6 +1,7 @@
 //! The net: everything of a perimeter that is not a node. Queues, run lists, timers, counters,
 //! the pool. A dispatch borrows it through a `Cx`.
 
+use crate::bufcall::Bufcalls;
 use crate::device::Caps;
 use crate::flow::{Bands, Due};
 use crate::head::HeadEvent;
@@ -121,6 +122,7 @@ pub(crate) struct Net {
     /// Queues to serve; those that are not marked so any more are passed over.
     pub(crate) serve: VecDeque<QueueNo>,
     pub(crate) timers: Timers,
+    pub(crate) bufcalls: Bufcalls,
     pub(crate) pool: Pool,
     pub(crate) rng: Rng,
     pub(crate) now: u64,
@@ -300,6 +302,12 @@ impl Net {
             q.set(crate::queue::ENABLED);
             self.serve.push_back(queue);
         }
+    }
+
+    /// A node is gone: nothing calls it any more.
+    pub(crate) fn forget_node(&mut self, node: u32) {
+        self.timers.cancel_all(node);
+        self.bufcalls.forget(node);
     }
 
     /// Nothing is left to run.

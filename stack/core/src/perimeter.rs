@@ -1,5 +1,6 @@
 //! The perimeter: owner of nodes, queues and run lists. How it runs them is in `run`.
 
+use crate::bufcall::Bufcalls;
 use crate::device::Device;
 use crate::driver::Driver;
 use crate::head::Head;
@@ -112,6 +113,7 @@ impl Perimeter {
                 run: VecDeque::with_capacity(64),
                 serve: VecDeque::with_capacity(64),
                 timers: Timers::new(0),
+                bufcalls: Bufcalls::default(),
                 pool: config.pool,
                 rng: Rng::new(config.seed),
                 now: 0,

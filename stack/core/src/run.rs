@@ -37,6 +37,9 @@ impl Perimeter {
                 self.watch_settled(now);
             }
         }
+        if !self.net.bufcalls.is_empty() {
+            self.run_bufcalls();
+        }
         let mut puts = 0;
         while left > 0 {
             // The trampoline: one message alone in flight goes from hop to hop in this loop.
@@ -57,7 +60,8 @@ impl Perimeter {
             }
             left -= 1;
         }
-        Turn { more: !self.net.idle(), next: self.net.timers.next() }
+        let next = self.look_for_memory(self.net.timers.next());
+        Turn { more: !self.net.idle(), next }
     }
 
     /// Runs one thing: an inbox, a relieved end, or a service procedure. The slot is run first, in

@@ -26,6 +26,7 @@ pub struct Pool {
     deferred: *mut Mblk,
     sum: Sum,
     refused: u64,
+    fault: Option<Fault>,
 }
 
 struct FreeList {
@@ -36,6 +37,16 @@ struct FreeList {
     limit: usize,
     /// Cells that ordinary allocations leave alone.
     reserve: usize,
+    /// With so many out an allocation takes the slow way: ordinary ones, those with the right to
+    /// the reserve.
+    slow_at: [usize; 2],
+}
+
+/// Allocations that are counted, and one of them that is to fail.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    seen: u64,
+    nth: u64,
 }
 
 // SAFETY: the free lists are owned cells; everything shared with other threads is in `Shared`.
@@ -47,13 +58,18 @@ impl Pool {
         let limits = [config.small, config.frame, config.large, config.bare, config.external];
         Self {
             shared: Shared::new(),
-            lists: limits.map(|limit| FreeList {
-                head: ptr::null_mut(),
-                out: 0,
-                made: 0,
-                limit,
-                reserve: limit * config.reserve_256th.min(255) / 256,
+            lists: limits.map(|limit| {
+                let reserve = limit * config.reserve_256th.min(255) / 256;
+                FreeList {
+                    head: ptr::null_mut(),
+                    out: 0,
+                    made: 0,
+                    limit,
+                    reserve,
+                    slow_at: [limit - reserve, usize::MAX],
+                }
             }),
+            fault: None,
             deferred: ptr::null_mut(),
             sum: checksum::sum_portable,
             refused: 0,
@@ -175,6 +191,29 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// True when [`Pool::alloc`] of `len` bytes in all would succeed now (`testb(9F)`).
+    pub fn can_alloc(&self, len: usize) -> bool {
+        let list = &self.lists[class_for(len) as usize];
+        list.out < list.limit - list.reserve && (!list.head.is_null() || list.made < list.limit)
+    }
+
+    /// The `nth` allocation from now on fails, whatever there is (0: none does); those after it are
+    /// as usual. For tests of what happens then. Costs nothing while it is not used.
+    pub fn fail_nth(&mut self, nth: u64) {
+        self.fault = Some(Fault { seen: 0, nth });
+        for list in &mut self.lists {
+            list.slow_at = [0; 2];
+        }
+    }
+
+    /// Ends [`Pool::fail_nth`]; how many allocations were asked for since.
+    pub fn fail_none(&mut self) -> u64 {
+        for list in &mut self.lists {
+            list.slow_at = [list.limit - list.reserve, usize::MAX];
+        }
+        self.fault.take().map_or(0, |fault| fault.seen)
     }
 
     /// How full the pool is, by the fullest kind of data cell. What others freed counts as out
@@ -311,7 +350,7 @@ impl Pool {
     fn take(&mut self, class: Class, reserve: bool) -> Result<*mut Mblk, NoMem> {
         let list = &mut self.lists[class as usize];
         let cell = list.head;
-        if cell.is_null() || (!reserve && list.out + list.reserve >= list.limit) {
+        if cell.is_null() || list.out >= list.slow_at[usize::from(reserve)] {
             return self.take_slow(class, reserve);
         }
         // SAFETY: cells on the list are free and linked by `next`.
@@ -323,6 +362,13 @@ impl Pool {
     #[cold]
     fn take_slow(&mut self, class: Class, reserve: bool) -> Result<*mut Mblk, NoMem> {
         self.collect();
+        if let Some(fault) = &mut self.fault {
+            fault.seen += 1;
+            if fault.seen == fault.nth {
+                self.refused += 1;
+                return Err(NoMem);
+            }
+        }
         let list = &self.lists[class as usize];
         let within = reserve || list.out + list.reserve < list.limit;
         if list.head.is_null() && within && list.made < list.limit {

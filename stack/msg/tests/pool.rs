@@ -101,3 +101,44 @@ fn cells_freed_elsewhere_are_found_when_a_list_is_empty() {
     let stats = pool.stats();
     assert_eq!((stats.small.out, stats.refused), (0, 0));
 }
+
+#[test]
+fn the_nth_allocation_fails_and_only_that_one() {
+    let mut pool = Pool::new(PoolConfig::TINY);
+    let warm: Vec<_> = (0..8).map(|_| pool.alloc(0, 10).unwrap()).collect();
+    warm.into_iter().for_each(|msg| pool.free(msg));
+    pool.fail_nth(3);
+    let got: Vec<_> = (0..3).map(|_| pool.alloc(0, 10).is_ok()).collect();
+    assert_eq!(got, [true, true, false]);
+    assert!(pool.alloc_reserve(0, 10).is_ok());
+    assert!(pool.copy_from(0, &[1; 5000]).is_ok());
+    let seen = pool.fail_none();
+    assert!(seen >= 5, "{seen}");
+    assert_eq!(pool.stats().refused, 1);
+    assert_eq!(pool.fail_none(), 0, "it was over");
+}
+
+#[test]
+fn those_with_a_right_to_the_reserve_fail_too_when_told() {
+    let mut pool = Pool::new(PoolConfig::TINY);
+    pool.fail_nth(1);
+    assert!(pool.alloc_reserve(0, 10).is_err());
+    assert!(pool.alloc_reserve(0, 10).is_ok());
+    let msg = pool.alloc(0, 10).unwrap();
+    pool.fail_nth(1);
+    assert!(msg.dup(&mut pool).is_err() && msg.dup(&mut pool).is_ok());
+}
+
+#[test]
+fn what_can_be_allocated_is_known_before() {
+    let config = PoolConfig { small: 4, frame: 1, reserve_256th: 128, ..PoolConfig::TINY };
+    let mut pool = Pool::new(config);
+    let mut held = Vec::new();
+    while pool.can_alloc(10) {
+        held.push(pool.alloc(0, 10).unwrap());
+    }
+    assert_eq!(held.len(), 2, "half is the reserve");
+    assert!(pool.alloc(0, 10).is_err() && pool.can_alloc(1000));
+    held.pop();
+    assert!(!pool.can_alloc(10) || pool.alloc(0, 10).is_ok());
+}

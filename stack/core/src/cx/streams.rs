@@ -1,10 +1,9 @@
 //! What a multiplexor does with its streams.
 
 use super::Cx;
-use crate::module::Drop;
 use crate::mux::{Lower, Upper};
 use crate::net::{NONE, QueueNo, queue_no};
-use crate::queue::{Flush, Side};
+use crate::queue::Side;
 use crate::slab::Key;
 use millstream_msg::{Band, Msg, MsgList};
 
@@ -125,27 +124,5 @@ impl Cx<'_> {
         if let Some(pair) = self.net.pairs.get_mut(pair) {
             pair.cookie = cookie;
         }
-    }
-
-    /// Ends an M_FLUSH of an upper, as at a driver: its write queue is flushed, the rest goes back
-    /// up (E62, H8).
-    pub fn turn_flush_upper(&mut self, upper: Upper, msg: Msg) {
-        match self.own(upper.pair, Side::Write) {
-            Some(queue) => crate::driver::turn_flush(self.net, self.node, queue >> 1, msg),
-            None => self.net.lose(msg),
-        }
-    }
-
-    /// Turns an M_FLUSH of a lower round, as at a head: its read queue is flushed, and the write
-    /// side once (E63, H8).
-    pub fn turn_flush_lower(&mut self, lower: Lower, msg: Msg) {
-        let Some(queue) = self.own(lower.pair, Side::Read) else { return self.net.lose(msg) };
-        let (bits, band) = crate::tpi::flush::parse(msg.first());
-        if bits & crate::tpi::flush::READ != 0 {
-            for flushed in self.net.flushq(queue, Flush::All, band) {
-                self.discard(flushed, Drop::FLUSHED);
-            }
-        }
-        crate::head::turn_round(self.net, queue >> 1, msg);
     }
 }

@@ -1,8 +1,10 @@
 //! The head's part in a flush: its read queue, and one turn round (E60 to E64).
 
+use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::head::Head;
 use crate::module::Drop;
+use crate::mux::Lower;
 use crate::net::{Net, queue_no};
 use crate::queue::{Flush, Side};
 use crate::tpi::flush;
@@ -59,8 +61,26 @@ impl Head {
     }
 }
 
+impl Cx<'_> {
+    /// Turns an M_FLUSH of a lower round, as at a head: its read queue is flushed, and the write
+    /// side once (E63, H8).
+    pub fn turn_flush_lower(&mut self, lower: Lower, msg: Msg) {
+        if self.net.pairs.get(lower.pair).is_none() {
+            return self.net.lose(msg);
+        }
+        let (bits, band) = flush::parse(msg.first());
+        let pair = lower.pair.index;
+        if bits & flush::READ != 0 {
+            for flushed in self.net.flushq(queue_no(pair, Side::Read), Flush::All, band) {
+                self.discard(flushed, Drop::FLUSHED);
+            }
+        }
+        turn_round(self.net, pair, msg);
+    }
+}
+
 /// Sends the write side of an M_FLUSH down, once; what is left of it is freed.
-pub(crate) fn turn_round(net: &mut Net, pair: u32, mut msg: Msg) {
+fn turn_round(net: &mut Net, pair: u32, mut msg: Msg) {
     let (bits, _) = flush::parse(msg.first());
     let turn = bits & flush::WRITE != 0 && !msg.flags().contains(MsgFlags::NO_LOOP);
     if !turn || msg.make_writable(&mut net.pool, 1).is_err() {

@@ -192,7 +192,7 @@ impl Perimeter {
                 self.admit(stream, pair, module);
             }
             (Err(_), Some(old)) => {
-                self.net.timers.cancel_all(node);
+                self.net.forget_node(node);
                 self.net.timers.give_all(node, old.timers);
                 self.admit(stream, pair, Some(old.module));
             }
@@ -292,7 +292,7 @@ impl Perimeter {
         let removed = self.net.pairs.remove(key)?;
         self.net.drop_bands(removed.bands);
         self.settle(stream);
-        self.net.timers.cancel_all(node);
+        self.net.forget_node(node);
         match self.nodes.key_at(node).and_then(|key| self.nodes.remove(key)) {
             Some(Node::Module(module, _) | Node::Pending(module, _)) => Some(module),
             _ => None,

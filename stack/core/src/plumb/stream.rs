@@ -39,7 +39,7 @@ impl Perimeter {
         if used || !matches!(self.nodes.get(mux.0), Some(Node::Mux(_))) {
             return false;
         }
-        self.net.timers.cancel_all(mux.0.index);
+        self.net.forget_node(mux.0.index);
         self.nodes.remove(mux.0).is_some()
     }
 
@@ -181,7 +181,7 @@ impl Perimeter {
                 }
             }
             if matches!(removed.role, Role::Sole | Role::Pipe) {
-                self.net.timers.cancel_all(node);
+                self.net.forget_node(node);
                 if let Some(key) = self.nodes.key_at(node) {
                     self.nodes.remove(key);
                 }
