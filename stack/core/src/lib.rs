@@ -71,3 +71,4 @@ pub use queue::{Flush, Side};
 pub use rng::Rng;
 pub use setopts::SetOptions;
 pub use slab::{Key, Slab};
+pub use streamio::FdInsert;

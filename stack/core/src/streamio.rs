@@ -2,8 +2,11 @@
 //! go down and come up here.
 
 mod ask;
+mod fdinsert;
 mod modules;
 mod options;
+
+pub use fdinsert::FdInsert;
 
 use crate::errno::Errno;
 use crate::head::{Got, Head, Partial, Priority, Want};

@@ -97,6 +97,8 @@ fn l1_each_end_has_modules_of_its_own() {
     pipe.p.push(b, Box::new(Polite)).unwrap();
     assert_eq!(pipe.names(a), ["head", "polite", "null", "pipe"]);
     assert_eq!(pipe.names(b), ["head", "polite", "pipe"]);
+    assert_eq!(pipe.p.list(a).unwrap(), ["polite", "null"]);
+    assert_eq!(pipe.p.look(b), Ok("polite".into()));
     pipe.write(a, b"through three modules");
     assert_eq!(pipe.read(b).unwrap(), b"through three modules");
     pipe.p.pop(a).unwrap();

@@ -1,8 +1,9 @@
-//! pass: ends hand things to the other end of a pipe (I_SENDFD, I_RECVFD).
+//! pass: ends hand things to the other end of a pipe (I_SENDFD, I_RECVFD), and name other streams to
+//! what is below (I_FDINSERT).
 
 use crate::end::{End, EndError};
 use crate::ioctl::own_cred;
-use millstream_core::{Errno, Passed};
+use millstream_core::{Errno, FdInsert, Passed, Priority, StreamId};
 use std::any::Any;
 use std::time::Instant;
 
@@ -24,6 +25,29 @@ impl End {
             Ok(sent) => sent.map_err(|(errno, handle)| (EndError::Failed(errno), Some(handle))),
             Err(gone) => Err((gone.into(), None)),
         }
+    }
+
+    /// Sends a message whose control part names another stream at an offset. Does not wait.
+    ///
+    /// # Errors
+    /// As `Perimeter::fd_insert`; [`EndError::WouldBlock`] when flow control refuses it.
+    pub fn fd_insert(
+        &self,
+        control: &[u8],
+        data: Option<&[u8]>,
+        priority: Priority,
+        (other, offset): (StreamId, usize),
+    ) -> Result<(), EndError> {
+        let (stream, control, data) = (self.stream(), control.to_vec(), data.map(<[u8]>::to_vec));
+        let sent = self.handle().call(move |shard| {
+            shard.flush_end(stream);
+            let (control, data) = (&control[..], data.as_deref());
+            shard.core().fd_insert(stream, FdInsert { control, data, priority, other, offset })
+        })?;
+        sent.map_err(|errno| match errno {
+            Errno::EAGAIN => EndError::WouldBlock,
+            errno => EndError::Failed(errno),
+        })
     }
 
     /// Takes the thing that is first, waiting for one until `deadline` (`None`: for ever).

@@ -1,6 +1,7 @@
 //! Ioctls of streams, and what multiplexors link for programs.
 
 use crate::stream::{Stream, failure};
+use millstream_core::Priority;
 use millstream_core::ioctl::{Area, LinkCommand, Reply};
 use std::io;
 
@@ -68,6 +69,25 @@ impl Stream {
     /// EINVAL for a number that is no persistent link of the multiplexor.
     pub fn unlink_persistent(&self, muxid: i32) -> io::Result<()> {
         self.link_family(LinkCommand::UnlinkPersistent(muxid)).map(drop)
+    }
+
+    /// Sends a message whose control part names another stream in the 4 bytes at `offset`
+    /// (I_FDINSERT), as the acceptor of a connection is named to a transport. Does not wait.
+    ///
+    /// # Errors
+    /// EINVAL for an offset that is no multiple of 4 or whose bytes do not lie in the control part,
+    /// and for a linked stream; ENXIO when the other stream is hung up; `WouldBlock` when flow
+    /// control refuses it; ERANGE for parts that are too long; ENOSR without memory.
+    pub fn fd_insert(
+        &self,
+        control: &[u8],
+        data: Option<&[u8]>,
+        priority: Priority,
+        other: &Self,
+        offset: usize,
+    ) -> io::Result<()> {
+        let named = (other.end().stream(), offset);
+        self.end().fd_insert(control, data, priority, named).map_err(failure)
     }
 
     fn link_family(&self, command: LinkCommand) -> io::Result<i32> {

@@ -157,6 +157,19 @@ fn an_error_from_below_and_a_closed_end_end_an_ioctl() {
 }
 
 #[test]
+fn a_message_names_another_stream_and_a_hole_outside_it_is_einval() {
+    let (_stack, one, other) = ends();
+    let outside = one.fd_insert(&[0; 8], None, Priority::Band(0), &other, 8).unwrap_err();
+    assert_eq!(number(&outside), Errno::EINVAL);
+    one.fd_insert(&[0xee; 12], Some(b"data"), Priority::Band(1), &other, 4).unwrap();
+    let got = other.getmsg().unwrap().unwrap();
+    let control = got.control.unwrap();
+    assert_eq!((&control[..4], &control[8..]), (&[0xee; 4][..], &[0xee; 4][..]));
+    assert_ne!(control[4..8], [0xee; 4]);
+    assert_eq!((got.data.unwrap(), got.priority), (b"data".to_vec(), Priority::Band(1)));
+}
+
+#[test]
 fn a_program_links_and_a_linked_stream_takes_no_operation() {
     let stack = stack();
     let (ip, lower) = (stack.open("ip").unwrap(), stack.open("ip").unwrap());
