@@ -34,7 +34,8 @@ fn every_page_begins_with_a_title_and_a_sentence() {
     for page in pages().into_iter().filter(|page| !page.ends_with("SUMMARY.md")) {
         let text = read(&page);
         let (title, rest) = text.split_once("\n\n").expect("a title and more");
-        let paragraph = rest.split("\n\n").next().unwrap().trim_end();
+        let mut paragraphs = rest.split("\n\n").filter(|text| !text.starts_with('#'));
+        let paragraph = paragraphs.next().expect("a paragraph").trim_end();
         assert!(title.starts_with("# ") && !title.contains('\n'), "{}: {title}", page.display());
         let sentence = paragraph.starts_with(|c: char| c.is_alphabetic() || "*`".contains(c))
             && paragraph.ends_with(['.', ':']);
