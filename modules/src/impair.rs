@@ -37,8 +37,8 @@
 //!
 //! # What is no frame
 //! Ordinary messages other than M_DATA keep their place behind the frames held, untouched and never
-//! lost; high-priority ones pass at once. A request of a program for this module (`ask`) is answered
-//! at once. M_FLUSH does not reach what is held: it is on the
+//! lost; high-priority ones pass at once. A request of a program for this module (`ask`) is
+//! answered at once. M_FLUSH does not reach what is held: it is on the
 //! wire. So do bands: a wire has one order.
 //!
 //! # Flow control

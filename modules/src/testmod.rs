@@ -10,7 +10,9 @@
 //! | [`TWICE`] | none | answered twice |
 //! | [`ERROR`] | 1 or 2 bytes | M_ERROR of these bytes goes up; no answer |
 //! | [`HANGUP`] | none | M_HANGUP goes up; no answer |
-//! | [`REVERSE`] | transparent: an address | 4 bytes of length there, then that many, are read, and stored turned round; the length |
+//! | [`REVERSE`] | transparent: an address | what is there is turned round; its length |
+//!
+//! At the address of [`REVERSE`] are 4 bytes of length, and so many bytes.
 
 use alloc::vec::Vec;
 use millstream_core::ioctl::{BLOCK, Copyresp, IocId, Iocblk, LEN_MAX, TRANSPARENT};

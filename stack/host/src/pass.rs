@@ -1,5 +1,5 @@
-//! pass: ends hand things to the other end of a pipe (I_SENDFD, I_RECVFD), and name other streams to
-//! what is below (I_FDINSERT).
+//! pass: ends hand things to the other end of a pipe (I_SENDFD, I_RECVFD), and name other streams
+//! to what is below (I_FDINSERT).
 
 use crate::end::{End, EndError};
 use crate::ioctl::own_cred;

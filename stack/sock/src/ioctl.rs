@@ -19,7 +19,8 @@ impl Stream {
         self.end().ioctl(cmd, data, timeout).map_err(failure)
     }
 
-    /// Sends a request with an argument down and waits for the answer (`ioctl(2)` with any command).
+    /// Sends a request with an argument down and waits for the answer (`ioctl(2)` with any
+    /// command).
     /// A module that takes the argument for an address may copy from and to `area`, any number of
     /// times. Addresses are what the caller and the module agree on; `area.base` is the first.
     ///
@@ -41,8 +42,8 @@ impl Stream {
     ///
     /// # Errors
     /// EINVAL when there is no multiplexor below, or the other stream is this one, is linked, hung
-    /// up, has failed, has an ioctl under way, or leads to the multiplexor; ETIME without an answer;
-    /// the multiplexor's refusal.
+    /// up, has failed, has an ioctl under way, or leads to the multiplexor; ETIME without an
+    /// answer; the multiplexor's refusal.
     pub fn link(&self, lower: &Self) -> io::Result<i32> {
         self.link_family(LinkCommand::Link(lower.end().stream()))
     }

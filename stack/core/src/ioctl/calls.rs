@@ -9,8 +9,8 @@ impl Perimeter {
     /// [`crate::HeadEvent::Ioctl`] says when [`Perimeter::ioctl_progress`] has something.
     ///
     /// # Errors
-    /// EINVAL for too much data, a time-out below -1, a command of the link family, or a stream that
-    /// is linked; ENXIO after a hangup; the recorded error of a failed stream; EAGAIN when too
+    /// EINVAL for too much data, a time-out below -1, a command of the link family, or a stream
+    /// that is linked; ENXIO after a hangup; the recorded error of a failed stream; EAGAIN when too
     /// many wait; ENOSR without memory; EBADF when closed.
     pub fn ioctl(&mut self, stream: StreamId, request: Request<'_>) -> Result<IocId, Errno> {
         let (head, net, pair) = self.head(stream)?;
