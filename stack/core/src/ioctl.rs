@@ -2,7 +2,7 @@
 //!
 //! | message | first block | behind it | from | to |
 //! |---|---|---|---|---|
-//! | M_IOCTL | [`Iocblk`] | the caller's data, or its argument (transparent) | head | module, driver |
+//! | M_IOCTL | [`Iocblk`] | the caller's data or its argument | head | module, driver |
 //! | M_IOCACK | [`Iocblk`] | data for the caller | module, driver | head |
 //! | M_IOCNAK | [`Iocblk`] | nothing | module, driver | head |
 //! | M_COPYIN | [`Copyreq`] | nothing | module | head |

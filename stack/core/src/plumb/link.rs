@@ -4,6 +4,7 @@ use super::error::PlumbError;
 use super::pending::{Change, Op};
 use crate::device::LinkInfo;
 use crate::errno::Errno;
+use crate::head::Head;
 use crate::module::Marks;
 use crate::mux::Lower;
 use crate::net::{NONE, Role, queue_no};
@@ -42,8 +43,8 @@ impl Perimeter {
             return Err(PlumbError::Linked);
         }
         let head = self.net.pairs.at(top).map_or(NONE, |pair| pair.node);
-        if matches!(self.nodes.at(head), Some(Node::Head(head)) if head.failed() || head.ioctl_busy())
-        {
+        let unfit = |head: &Head| head.failed() || head.ioctl_busy();
+        if matches!(self.nodes.at(head), Some(Node::Head(head)) if unfit(head)) {
             return Err(PlumbError::Refused(Errno::EINVAL));
         }
         let Some(Node::Mux(m)) = self.nodes.get(mux.0) else { return Err(PlumbError::NotAMux) };
