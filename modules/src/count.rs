@@ -2,20 +2,21 @@
 //! stand for, by direction, and messages and bytes by band.
 //!
 //! Counts of a band other than 0 are shown once it was seen, as `band:messages/bytes`.
-//! `reset=all|up|down` sets counters to 0. Programs do both by ioctl (`ask`).
+//! `reset=all|up|down` sets counters to 0. Programs do both by ioctl (`ask`). A successor goes on
+//! from the counts.
 
-use crate::ask;
+use crate::{ask, state};
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt::Write;
-use millstream_core::{Cx, Fields, Invalid, ModInfo, Module, Side};
+use millstream_core::{Cx, Fields, Invalid, ModInfo, Module, Refused, Side, State};
 use millstream_msg::{Band, Kind, Msg, MsgList};
 
 /// What `count` says of itself.
 pub const INFO: ModInfo =
     ModInfo::new("count", "counts messages, bytes and packets by direction and band");
 
-/// The module.
+/// The module, and its state.
 #[derive(Debug, Default)]
 pub struct Count {
     ways: [Tally; 2],
@@ -26,7 +27,14 @@ impl Count {
     pub fn tally(&self, side: Side) -> &Tally {
         &self.ways[side as usize]
     }
+
+    pub(crate) fn add(&mut self, side: Side, msg: &Msg) {
+        self.ways[side as usize].add(msg);
+    }
 }
+
+/// The layout that it hands over.
+pub(crate) const VERSION: u32 = 1;
 
 impl Module for Count {
     fn info(&self) -> &'static ModInfo {
@@ -34,19 +42,19 @@ impl Module for Count {
     }
 
     fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
-        self.ways[Side::Read as usize].add(&msg);
+        self.add(Side::Read, &msg);
         cx.putnext(msg);
     }
 
     fn wput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
-        self.ways[Side::Write as usize].add(&msg);
+        self.add(Side::Write, &msg);
         if let Some(msg) = ask::answer(self, cx, msg) {
             cx.putnext(msg);
         }
     }
 
     fn rput_batch(&mut self, cx: &mut Cx<'_>, batch: MsgList) {
-        batch.iter().for_each(|msg| self.ways[Side::Read as usize].add(msg));
+        batch.iter().for_each(|msg| self.add(Side::Read, msg));
         cx.put_batch(Side::Read, batch);
     }
 
@@ -54,8 +62,18 @@ impl Module for Count {
         if batch.iter().any(|msg| msg.kind() == Kind::Ioctl) {
             return batch.for_each(|msg| self.wput(cx, msg));
         }
-        batch.iter().for_each(|msg| self.ways[Side::Write as usize].add(msg));
+        batch.iter().for_each(|msg| self.add(Side::Write, msg));
         cx.put_batch(Side::Write, batch);
+    }
+
+    fn export(&mut self) -> Option<State> {
+        let value = Box::new(core::mem::take(self));
+        Some(State { name: INFO.name, version: VERSION, value })
+    }
+
+    fn import(&mut self, state: State) -> Result<(), Refused> {
+        *self = state::take(state, INFO.name, VERSION)?;
+        Ok(())
     }
 
     fn set(&mut self, _: &mut Cx<'_>, key: &str, value: &str) -> Result<(), Invalid> {

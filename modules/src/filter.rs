@@ -59,6 +59,7 @@ pub use facts::{Facts, Fragment, Link};
 pub use rules::{Action, Net, Ports, Rule, Rules, Test};
 
 use crate::capture::Sink;
+use crate::state;
 use alloc::boxed::Box;
 use alloc::string::String;
 use millstream_core::{
@@ -174,21 +175,8 @@ impl Module for Filter {
     }
 
     fn import(&mut self, state: State) -> Result<(), Refused> {
-        let State { name, version, value } = state;
-        if name != INFO.name || version != VERSION {
-            let state = State { name, version, value };
-            return Err(Refused { why: "the state is of another module or version", state });
-        }
-        match value.downcast::<Setting>() {
-            Ok(setting) => {
-                self.0 = *setting;
-                Ok(())
-            }
-            Err(value) => {
-                let state = State { name, version, value };
-                Err(Refused { why: "the state is of another program", state })
-            }
-        }
+        self.0 = state::take(state, INFO.name, VERSION)?;
+        Ok(())
     }
 
     fn set(&mut self, _: &mut Cx<'_>, key: &str, value: &str) -> Result<(), Invalid> {

@@ -1,4 +1,5 @@
-//! Modules: null, count, impair, capture, filter, record, replay, dlpi, arp, ip, udp and services.
+//! Modules: null, count, count2, impair, capture, filter, record, replay, dlpi, arp, ip, udp and
+//! services.
 //!
 //! Protocols are plain functions on plain state (time, randomness and memory are arguments); the
 //! faces that hang them into a stream are thin and hold no protocol decision.
@@ -16,6 +17,7 @@ pub mod begins;
 pub mod boundaries;
 pub mod capture;
 pub mod count;
+pub mod count2;
 pub mod ctl;
 pub mod decode;
 pub mod dlpi;
@@ -32,6 +34,7 @@ pub mod record;
 pub mod recording;
 pub mod replay;
 pub mod services;
+mod state;
 pub mod table;
 pub mod testmod;
 pub mod udp;

@@ -16,6 +16,7 @@ use millstream_core::{ModInfo, Module};
 const ENTRIES: &[Entry] = &[
     Entry::plain(&crate::null::INFO, |_| Ok(Box::new(crate::null::Null))),
     Entry::plain(&crate::count::INFO, |_| Ok(Box::new(crate::count::Count::default()))),
+    Entry::plain(&crate::count2::INFO, |_| Ok(Box::new(crate::count2::Count2::default()))),
     Entry::plain(&crate::impair::INFO, |_| Ok(Box::new(crate::impair::Impair::new()))),
     Entry::plain(&capture::INFO, open_capture),
     Entry::plain(&crate::filter::INFO, open_filter),

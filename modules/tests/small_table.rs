@@ -81,8 +81,8 @@ fn errors_say_what_there_is_and_what_is_missing() {
     let error = |name, params: &[_]| made(name, params).err().unwrap().to_string();
     assert_eq!(
         error("nil", &[]),
-        "no module nil; there are null, count, impair, capture, filter, record, replay, \
-         nth, echo, discard, daytime, chargen, time"
+        "no module nil; there are null, count, count2, impair, capture, filter, record, \
+         replay, nth, testmod, echo, discard, daytime, chargen, time"
     );
     assert_eq!(error("capture", &[]), "capture needs a file: file=PATH");
     assert_eq!(error("capture", &[("file", "/locked")]), "/locked: permission denied");
