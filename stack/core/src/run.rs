@@ -322,8 +322,8 @@ impl Perimeter {
         }
     }
 
-    /// One dispatch in [`SAMPLE_EVERY`](crate::stat::SAMPLE_EVERY) is timed, when there is a clock; each one is looked at
-    /// while something is watched.
+    /// One dispatch in [`SAMPLE_EVERY`](crate::stat::SAMPLE_EVERY) is timed, when there is a
+    /// clock; each one is looked at while something is watched.
     #[inline]
     fn start_one(&mut self, queue: QueueNo, msg: Msg) -> (Option<u64>, Msg) {
         if self.until_timed != 0 {
