@@ -2,6 +2,7 @@
 //! C9.
 
 use crate::module::Marks;
+use crate::monitor::Violation;
 use crate::net::{Net, QueueNo};
 use crate::queue::{ENABLED, Flush, NO_ENABLE, SERVICE, WANT_READ, is_ordinary, rank};
 use millstream_msg::{Band, Msg, MsgList};
@@ -52,10 +53,23 @@ impl Net {
 
     /// `putbq` with its accounting.
     pub(crate) fn putbq(&mut self, queue: QueueNo, msg: Msg) {
+        if !is_ordinary(msg.kind()) {
+            self.note_high_putbq(queue);
+        }
         self.charge(queue, &msg);
         let Some(q) = self.queue_mut(queue) else { return self.lose(msg) };
         if q.putbq(msg) {
             self.qenable(queue);
+        }
+    }
+
+    /// Who monitors is told of it (C27).
+    #[cold]
+    fn note_high_putbq(&mut self, queue: QueueNo) {
+        if self.watch.as_ref().is_some_and(|watch| watch.monitor)
+            && let Some(node) = self.pairs.at(queue >> 1).map(|pair| pair.node)
+        {
+            self.stat(node).violate(Violation::HighPutBack);
         }
     }
 

@@ -34,6 +34,7 @@ mod held;
 pub mod hist;
 pub mod ioctl;
 mod module;
+mod monitor;
 mod mux;
 mod net;
 mod perimeter;
@@ -62,6 +63,7 @@ pub use head::{
 };
 pub use held::QueueView;
 pub use module::{Drop, Fields, Invalid, Marks, ModInfo, Module, Refused, State, Step, Value};
+pub use monitor::Violation;
 pub use mux::{Lower, Mux, MuxInfo, Upper};
 pub use net::Event;
 pub use perimeter::{Config, NodeId, Perimeter, StreamId, Turn};

@@ -1,6 +1,7 @@
 //! Counters of nodes: what went in and out, how long it took, what was dropped and why.
 
 use crate::module::Drop;
+use crate::monitor::Violation;
 use crate::net::NONE;
 use alloc::vec::Vec;
 use millstream_msg::MsgList;
@@ -22,6 +23,9 @@ pub struct NodeStat {
     pub consumed: u64,
     /// Messages dropped, by reason.
     pub drops: Vec<(Drop, u64)>,
+    /// Rules of queues that were broken while that was looked at: see
+    /// [`set_monitor`](crate::Perimeter::set_monitor).
+    pub violations: Vec<(Violation, u64)>,
     /// Time in dispatches that were timed (one in [`SAMPLE_EVERY`]). Nanoseconds.
     pub sampled_ns: u64,
     /// Messages in those dispatches.

@@ -124,6 +124,11 @@ impl Timers {
         true
     }
 
+    /// The owner has a timer set.
+    pub(crate) fn has(&self, owner: u32) -> bool {
+        self.owners.get(&owner).is_some_and(|tokens| !tokens.is_empty())
+    }
+
     /// Cancels all timers of an owner that is gone.
     pub(crate) fn cancel_all(&mut self, owner: u32) {
         for token in self.owners.remove(&owner).unwrap_or_default() {

@@ -6,10 +6,11 @@
 //! takes the timed way and comes by here. Modules, queues and chains stay as they are.
 
 use crate::hist::{Arrivals, Histogram};
+use crate::monitor::Before;
 use crate::net::{NONE, Net, QueueNo, queue_no, side_of};
 use crate::perimeter::{Node, NodeId, Perimeter, StreamId};
 use crate::plumb::PlumbError;
-use crate::queue::{Side, WANT_BAND, WANT_WRITE};
+use crate::queue::{ENABLED, Side, WANT_BAND, WANT_WRITE, is_ordinary};
 use crate::slab::Key;
 use crate::stat::SAMPLE_EVERY;
 use crate::trace::{End, Marks, Path, Pick, Place, Seen, Trace};
@@ -65,6 +66,10 @@ pub(crate) struct Watch {
     trace: Option<Trace>,
     spy: Option<Spying>,
     queues: Vec<Timed>,
+    /// Rules of queues are looked after.
+    pub(crate) monitor: bool,
+    /// How the queue of the running dispatch was, when it is bound by the rules.
+    before: Option<Before>,
     /// Messages that the running node had consumed before the dispatch.
     consumed: u64,
 }
@@ -221,15 +226,18 @@ impl Perimeter {
         Ok(all)
     }
 
-    fn watched(&mut self) -> &mut Watch {
+    pub(crate) fn watched(&mut self) -> &mut Watch {
         self.until_timed = 1;
         self.net.watch.get_or_insert_default()
     }
 
     /// Nothing is watched any more: dispatches are as fast as before.
-    fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         let idle = |watch: &mut Box<Watch>| {
-            watch.trace.is_none() && watch.spy.is_none() && watch.queues.is_empty()
+            watch.trace.is_none()
+                && watch.spy.is_none()
+                && watch.queues.is_empty()
+                && !watch.monitor
         };
         self.net.watch.take_if(idle);
     }
@@ -303,15 +311,27 @@ impl Perimeter {
 
     #[cold]
     pub(crate) fn serve_watched(&mut self, queue: QueueNo) {
+        let monitored = self.net.watch.as_ref().is_some_and(|watch| watch.monitor);
+        // A number that is stale on the list runs nothing.
+        let due = self.net.queue(queue).is_some_and(|q| q.has(ENABLED));
+        let rules = if monitored && due { self.before_dispatch(queue) } else { None };
         let before = self.watch_service(queue);
         self.run_service(queue);
         self.watch_served(queue, &before);
+        if let Some(rules) = rules {
+            self.check_service(queue, rules);
+        }
     }
 
     /// Messages are about to be put to a queue.
     fn watch_put(&mut self, queue: QueueNo, batch: MsgList, now: u64) -> MsgList {
         self.watch_settled(now);
+        let mut rules = self.before_dispatch(queue);
+        if let Some(before) = &mut rules {
+            before.ordinary = batch.iter().all(|msg| is_ordinary(msg.kind()));
+        }
         let Some(mut watch) = self.net.watch.take() else { return batch };
+        watch.before = if watch.monitor { rules } else { None };
         let count = batch.len() as u32;
         let batch = batch.into_iter().map(|mut msg| {
             watch.see(self, queue, &mut msg, count, now);
@@ -329,6 +349,9 @@ impl Perimeter {
     /// The put procedure of a queue has returned, for so many messages.
     fn watch_done(&mut self, queue: QueueNo, began: u64, count: u64) {
         self.watch_ran(queue, began, count, Marks::default());
+        if let Some(rules) = self.net.watch.as_mut().and_then(|watch| watch.before.take()) {
+            self.check_put(queue, rules);
+        }
     }
 
     fn watch_ran(&mut self, queue: QueueNo, began: u64, count: u64, served: Marks) {

@@ -14,6 +14,7 @@ mod insert;
 mod link;
 mod man;
 mod modules;
+mod monitor;
 mod params;
 mod ping;
 mod pop;
@@ -80,6 +81,7 @@ enum Command {
     Top(top::Top),
     Trace(trace::Trace),
     Hist(hist::Hist),
+    Monitor(monitor::Monitor),
     Capture(capture::Capture),
     Ping(ping::Ping),
     Modules(modules::Modules),
@@ -110,6 +112,7 @@ impl Command {
             Self::Top(command) => command.run(common),
             Self::Trace(command) => command.run(common),
             Self::Hist(command) => command.run(common),
+            Self::Monitor(command) => command.run(common),
             Self::Capture(command) => command.run(common),
             Self::Ping(command) => command.run(common),
             Self::Modules(command) => command.run(common),

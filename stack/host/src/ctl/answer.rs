@@ -120,6 +120,10 @@ impl Session {
                 let queues = times::switch(core, &stream, pos, action == HistAction::On)?;
                 Ok(json!({ "queues": queues }))
             }),
+            Request::Monitor { on } => asked.change(move |core| {
+                core.set_monitor(on);
+                Ok(json!({ "monitor": on }))
+            }),
             Request::Capture { streams, snaplen } => {
                 self.recorder = Some(Recorder::start(asked, streams, snaplen)?);
                 Ok(json!({ "format": "pcapng" }))

@@ -114,6 +114,9 @@ pub struct NodeStat {
     pub dropped: u64,
     /// Messages dropped, by reason.
     pub drops: BTreeMap<String, u64>,
+    /// Rules of queues that the module broke while `monitor` was on, and how often.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub violations: BTreeMap<String, u64>,
     /// Settings and counters of the module, by name; those that may repeat are arrays.
     pub fields: Map<String, serde_json::Value>,
 }
@@ -281,6 +284,7 @@ fn node_stat(view: NodeView, whole: bool) -> NodeStat {
         sampled_ns: stat.sampled_ns,
         dropped: stat.dropped(),
         drops: stat.drops.iter().map(|(reason, n)| (reason.0.to_owned(), *n)).collect(),
+        violations: stat.violations.iter().map(|(v, n)| (v.text().to_owned(), *n)).collect(),
         fields,
     }
 }

@@ -136,6 +136,11 @@ pub enum Request {
         #[serde(rename = "do")]
         action: HistAction,
     },
+    /// Looks after the rules of queues, or no more; `stat` says who broke which.
+    Monitor {
+        /// Begin, or end.
+        on: bool,
+    },
     /// Records what passes the boundaries between nodes: after the answer the connection carries
     /// pcapng, until the client closes its side.
     Capture {

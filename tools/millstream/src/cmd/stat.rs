@@ -102,7 +102,8 @@ fn text(stat: &ctl::Stat, unit: &str) -> String {
 fn rows(table: &mut Table, node: &NodeStat) {
     let pos = node.pos.map(|pos| pos.to_string()).unwrap_or_default();
     let ns = node.ns_per_msg.map(render::count).unwrap_or_default();
-    let drops = node.drops.iter().map(|(reason, n)| format!("{} {reason}", render::count(*n)));
+    let told = node.drops.iter().chain(&node.violations);
+    let drops = told.map(|(reason, n)| format!("{} {reason}", render::count(*n)));
     let drops = drops.collect::<Vec<_>>().join(", ");
     let names = [format!("  {}", node.name), String::new()];
     let last = [(ns, drops), (String::new(), String::new())];
