@@ -46,6 +46,11 @@ impl Bufcalls {
         self.0.len() < before
     }
 
+    /// Does the node wait for memory?
+    pub(crate) fn waits(&self, node: u32) -> bool {
+        self.0.iter().any(|b| b.node == node)
+    }
+
     /// A node is gone.
     pub(crate) fn forget(&mut self, node: u32) {
         self.0.retain(|b| b.node != node);

@@ -21,7 +21,7 @@ pub enum Violation {
     /// was not heeded (C20).
     Unasked,
     /// A service procedure left messages behind with nothing that would call it again: no refusal
-    /// ahead, no timer, no `qenable` (D4).
+    /// ahead, no timer, no bufcall, no `qenable` (D4).
     Stranded,
 }
 
@@ -97,7 +97,7 @@ impl Perimeter {
         let left = held && !waits(queue, ENABLED);
         let refused = waits(ahead, WANT_WRITE) || waits(ahead, WANT_BAND);
         let node = self.net.pairs.at(queue >> 1).map_or(NONE, |pair| pair.node);
-        if left && !refused && !self.net.timers.has(node) {
+        if left && !refused && !self.net.timers.has(node) && !self.net.bufcalls.waits(node) {
             self.violated(queue, Violation::Stranded);
         }
     }

@@ -116,7 +116,7 @@ pub(crate) struct Net {
     pub(crate) out: MsgList,
     /// One of them has a band above 0.
     pub(crate) out_banded: bool,
-    /// Queues with something in their inbox. Of a queue that was emptied in another way, or is gone,
+    /// Queues with something in their inbox. Of one that was emptied in another way, or is gone,
     /// the number may still be here: whoever takes one looks first.
     pub(crate) run: VecDeque<QueueNo>,
     /// Queues to serve; those that are not marked so any more are passed over.

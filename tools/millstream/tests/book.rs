@@ -70,8 +70,8 @@ impl Session {
         Some(Self { lab: Lab::new(&format!("book-{name}"))?, running: Vec::new() })
     }
 
-    /// Runs a command to its end, or in the background with `&`; the lines that it prints. A failure
-    /// is a line that begins with `millstream: `, and the book has to print it.
+    /// Runs a command to its end, or in the background with `&`; the lines that it prints. A
+    /// failure is a line that begins with `millstream: `, and the book has to print it.
     fn run(&mut self, line: &str) -> Vec<String> {
         let words = line.strip_prefix("millstream ").unwrap();
         if let Some(words) = words.strip_suffix(" &") {

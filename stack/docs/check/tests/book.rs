@@ -1,5 +1,5 @@
-//! The book holds together: every page is listed, every link leads somewhere, every code block is of
-//! a kind that something compiles or runs.
+//! The book holds together: every page is listed, every link leads somewhere, every code block is
+//! of a kind that something compiles or runs.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -141,6 +141,7 @@ pub(super) mod tests {
             sampled_ns: 0,
             dropped: 0,
             drops: Default::default(),
+            violations: Default::default(),
             fields: Default::default(),
         }
     }
