@@ -2,38 +2,10 @@
 
 mod common;
 
-use common::{Polite, TIGHT, cells, perimeter, settle};
-use millstream_core::{Cx, Errno, Event, ModInfo, Module, NodeId, Perimeter, Priority, StreamId};
-use millstream_msg::{Kind, Msg};
+use common::{Hoarder, Polite, TIGHT, cells, perimeter, settle};
+use millstream_core::{Errno, Event, Module, NodeId, Perimeter, Priority, StreamId};
+use millstream_msg::Kind;
 use millstream_rig::Probe;
-
-/// Queues everything and serves nothing.
-struct Hoarder;
-
-impl Module for Hoarder {
-    fn info(&self) -> &'static ModInfo {
-        const INFO: ModInfo = ModInfo {
-            rsrv: true,
-            wsrv: true,
-            read: TIGHT,
-            write: TIGHT,
-            ..ModInfo::new("hoarder", "for tests")
-        };
-        &INFO
-    }
-
-    fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
-        cx.putq(msg);
-    }
-
-    fn wput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
-        cx.putq(msg);
-    }
-
-    fn rsrv(&mut self, _: &mut Cx<'_>) {}
-
-    fn wsrv(&mut self, _: &mut Cx<'_>) {}
-}
 
 struct Line {
     p: Perimeter,

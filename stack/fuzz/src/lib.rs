@@ -1,5 +1,8 @@
 //! What each fuzz target does with its bytes. A panic is a finding.
 
+pub mod changes;
+#[path = "../../core/tests/common/mod.rs"]
+mod common;
 pub mod control_lines;
 pub mod ctl_messages;
 pub mod dlpi_requests;

@@ -91,6 +91,27 @@ impl Module for Holder {
     }
 }
 
+/// Queues everything and serves nothing.
+pub(crate) struct Hoarder;
+
+impl Module for Hoarder {
+    fn info(&self) -> &'static ModInfo {
+        info!("hoarder", true)
+    }
+
+    fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        cx.putq(msg);
+    }
+
+    fn wput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        cx.putq(msg);
+    }
+
+    fn rsrv(&mut self, _: &mut Cx<'_>) {}
+
+    fn wsrv(&mut self, _: &mut Cx<'_>) {}
+}
+
 /// Holds messages outside its queues for some time.
 #[derive(Default)]
 pub(crate) struct Delayer {
@@ -177,6 +198,9 @@ impl Mux for Cross {
     fn uopen(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Result<Step, Errno> {
         let at = Self::vacant(&mut self.uppers, upper);
         cx.set_upper_cookie(upper, at);
+        if let Some(Some(lower)) = self.lowers.get(at as usize) {
+            cx.qenable_lower(*lower);
+        }
         Ok(Step::Done)
     }
 
