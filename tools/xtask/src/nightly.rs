@@ -90,6 +90,14 @@ fn steps(seconds: u64) -> Result<Vec<(&'static str, Step)>, String> {
             )
             .env("MILLSTREAM_FUZZ_RUNS", "1000000"),
         ),
+        (
+            "corpus",
+            Step::new(
+                "stack/core, random changes of streams",
+                "cargo test -p millstream-core --test corpus --release",
+            )
+            .env("MILLSTREAM_FUZZ_RUNS", "200000"),
+        ),
     ];
     for name in fuzz_targets()? {
         let step = Step::new(
