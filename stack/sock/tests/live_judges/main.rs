@@ -3,6 +3,8 @@
 //! without its tool (`.ci/packages.txt`), it says so by name and is skipped.
 
 mod capture;
+mod changes;
+mod flows;
 mod lab;
 mod many;
 mod probes;

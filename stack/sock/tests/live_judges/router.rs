@@ -1,13 +1,10 @@
 //! Two kernels talk through the stack.
 
-use crate::lab::{DEADLINE, LEFT, RIGHT, Router, run, said, text};
+use crate::flows::Flow;
+use crate::lab::{LEFT, RIGHT, Router, run, said, text};
 use millstream_core::PlumbError;
 use millstream_modules::impair::Impair;
-use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 #[test]
 fn traceroute_shows_the_router_and_the_host_behind_it() {
@@ -48,58 +45,13 @@ fn a_smaller_mtu_behind_the_router_is_told_rfc1191() {
     assert!(text(&cut.stdout).contains("2 received"), "{}", said(&cut));
 }
 
-/// Byte `n` of the transfer, not periodic in anything that a packet or a buffer is.
-fn pattern(n: u64) -> u8 {
-    (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
-}
-
-/// Writes until told to stop; how much.
-fn source(mut stream: TcpStream, stop: &AtomicBool) -> std::io::Result<u64> {
-    let mut sent = 0;
-    let mut chunk = vec![0; 1 << 16];
-    while !stop.load(Ordering::Relaxed) {
-        for (n, byte) in chunk.iter_mut().enumerate() {
-            *byte = pattern(sent + n as u64);
-        }
-        stream.write_all(&chunk)?;
-        sent += chunk.len() as u64;
-    }
-    Ok(sent)
-}
-
-/// Reads to the end and compares every byte; how much.
-fn sink(listener: &TcpListener, seen: &AtomicU64) -> std::io::Result<u64> {
-    let (mut stream, _) = listener.accept()?;
-    stream.set_read_timeout(Some(DEADLINE * 3))?;
-    let mut got = 0;
-    let mut chunk = vec![0; 1 << 16];
-    loop {
-        let n = stream.read(&mut chunk)?;
-        if n == 0 {
-            return Ok(got);
-        }
-        let wrong = (0..n).find(|&i| chunk[i] != pattern(got + i as u64));
-        assert_eq!(wrong.map(|i| got + i as u64), None, "the byte that is not what was sent");
-        got += n as u64;
-        seen.store(got, Ordering::Relaxed);
-    }
-}
-
 #[test]
 fn a_transfer_survives_a_hundred_changes_of_the_line_under_it() {
     let test = "a_transfer_survives_a_hundred_changes_of_the_line_under_it";
     let Some(router) = Router::new(test, &[], 1500) else { return };
     let listener = router.right.run(|| TcpListener::bind((RIGHT, 5001))).unwrap().unwrap();
-    let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let reader = {
-        let seen = seen.clone();
-        std::thread::spawn(move || sink(&listener, &seen))
-    };
     let stream = router.left.run(|| TcpStream::connect((RIGHT, 5001))).unwrap().unwrap();
-    let writer = {
-        let stop = stop.clone();
-        std::thread::spawn(move || source(stream, &stop))
-    };
+    let flow = Flow::transfer(listener, stream);
     let lines: [&[(&str, &str)]; 5] = [
         &[("cut", "on"), ("delay", "2ms")],
         &[("cut", "on"), ("loss", "2%")],
@@ -116,18 +68,16 @@ fn a_transfer_survives_a_hundred_changes_of_the_line_under_it() {
             core.insert(link, 0, Box::new(Impair::new()))?;
             parameters.iter().try_for_each(|&(key, value)| core.set(link, 0, key, value))
         });
-        progress(&seen);
+        flow.wait_beyond(flow.seen() + MORE);
         plumb(&router, move |core| {
             let link = core.find(tap).ok_or(PlumbError::NoStream)?;
             core.remove(link, 0).map(drop)
         });
-        progress(&seen);
+        flow.wait_beyond(flow.seen() + MORE);
         changes += 2;
     }
     assert!(changes >= 100);
-    stop.store(true, Ordering::Relaxed);
-    let sent = writer.join().unwrap().unwrap();
-    assert_eq!(reader.join().unwrap().unwrap(), sent, "all that was sent, and nothing else");
+    let sent = flow.finish();
     println!("{sent} bytes through {changes} changes");
 }
 
@@ -136,15 +86,6 @@ fn plumb(
     work: impl FnOnce(&mut millstream_core::Perimeter) -> Result<(), PlumbError> + Send + 'static,
 ) {
     router.stack.handle().call(move |shard| work(shard.core())).unwrap().unwrap();
-}
-
-/// Waits until some more of the transfer has come through the line as it is now.
-fn progress(seen: &AtomicU64) {
-    let (before, end) = (seen.load(Ordering::Relaxed), Instant::now() + DEADLINE);
-    while seen.load(Ordering::Relaxed) < before + MORE {
-        assert!(Instant::now() < end, "the transfer does not go on");
-        std::thread::sleep(Duration::from_micros(500));
-    }
 }
 
 /// A few windows.
