@@ -134,7 +134,7 @@ impl Perimeter {
         }
     }
 
-    /// Sets what [`Cx::wall`] adds to the time of a turn, in nanoseconds.
+    /// Sets what [`Cx::wall`](crate::Cx::wall) adds to the time of a turn, in nanoseconds.
     pub fn set_wall_offset(&mut self, offset_ns: u64) {
         self.net.wall_offset = offset_ns;
     }
