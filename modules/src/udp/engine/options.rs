@@ -8,9 +8,9 @@ use millstream_core::tpi::option::{Record, Records};
 use millstream_core::tpi::{self, OptmgmtReq, Primitive, decode_address};
 use millstream_msg::Pool;
 
-/// Options of a stream: records of level [`LEVEL`](option::LEVEL) in T_OPTMGMT_REQ. A value is a word; behind
-/// that of a group is the group's address. T_NEGOTIATE sets, T_CHECK only looks at the value,
-/// T_CURRENT reads.
+/// Options of a stream: records of level [`LEVEL`](option::LEVEL) in T_OPTMGMT_REQ. A value is a
+/// word; behind that of a group is the group's address. T_NEGOTIATE sets, T_CHECK only looks at
+/// the value, T_CURRENT reads.
 pub mod option {
     use core::net::{IpAddr, SocketAddr};
     use millstream_core::tpi::option::Record;
