@@ -36,5 +36,6 @@ pub mod replay;
 pub mod services;
 mod state;
 pub mod table;
+pub mod tcp;
 pub mod testmod;
 pub mod udp;
