@@ -39,3 +39,4 @@ pub mod table;
 pub mod tcp;
 pub mod testmod;
 pub mod udp;
+pub mod users;

@@ -2,7 +2,7 @@
 //! [`Engine`].
 
 use super::{DlpiDrop, Engine};
-use alloc::vec::Vec;
+use crate::users::Users;
 use millstream_core::dlpi::{DL_IOC_HDR_INFO, DLIOCRAW};
 use millstream_core::ioctl::Iocblk;
 use millstream_core::{
@@ -15,11 +15,8 @@ use millstream_msg::{Band, Kind, Msg, MsgList, NoMem};
 #[derive(Debug, Default)]
 pub struct Dlpi {
     engine: Engine,
-    lower: Option<Lower>,
-    /// By the engine's number of the user.
-    uppers: Vec<Option<Upper>>,
-    /// Somebody waits for the line.
-    blocked: bool,
+    /// By the engine's number.
+    users: Users,
 }
 
 const INFO: MuxInfo = MuxInfo {
@@ -49,14 +46,7 @@ impl Dlpi {
     /// drops counted.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         let down = core::mem::take(&mut self.engine.out.act.down);
-        match self.lower {
-            Some(lower) if !down.is_empty() => cx.put_lower_batch(lower, down),
-            _ => {
-                for msg in down {
-                    cx.discard(msg, Drop::GONE);
-                }
-            }
-        }
+        self.users.put_down(cx, down);
         let mut up = core::mem::take(&mut self.engine.out.up);
         let (mut run, mut to) = (MsgList::new(), None);
         for (user, msg) in up.drain(..) {
@@ -79,8 +69,7 @@ impl Dlpi {
 
     /// Hands messages to a stream; frames only while it has room.
     fn put_up(&self, cx: &mut Cx<'_>, user: Option<u32>, mut run: MsgList) {
-        let upper = user.and_then(|user| self.uppers.get(user as usize).copied().flatten());
-        let Some(upper) = upper else {
+        let Some(upper) = user.and_then(|user| self.users.upper(user)) else {
             return run.for_each(|msg| cx.discard(msg, Drop::GONE));
         };
         if cx.canput_upper(upper, Band(0)) {
@@ -93,13 +82,6 @@ impl Dlpi {
                 cx.discard(msg, DlpiDrop::ReceiverFull);
             }
         }
-    }
-
-    /// Is there room below? If not, `lower_relieved` says when.
-    fn has_room(&mut self, cx: &mut Cx<'_>) -> bool {
-        let room = self.lower.is_none_or(|lower| cx.canput_lower(lower, Band(0)));
-        self.blocked |= !room;
-        room
     }
 
     fn send(&mut self, cx: &mut Cx<'_>, from: Upper, msg: Msg) {
@@ -130,9 +112,9 @@ impl Dlpi {
 
     /// The line is gone, has come back or has failed: every stream is told.
     fn tell_all(&self, cx: &mut Cx<'_>, msg: Msg) {
-        for upper in self.uppers.iter().flatten() {
+        for upper in self.users.iter() {
             match msg.copy(cx.pool()) {
-                Ok(twin) => cx.put_upper(*upper, twin),
+                Ok(twin) => cx.put_upper(upper, twin),
                 Err(NoMem) => cx.count_drops(DlpiDrop::NoMem, 1),
             }
         }
@@ -147,44 +129,33 @@ impl Mux for Dlpi {
 
     fn uopen(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Result<Step, Errno> {
         // Style 1: a stream is attached when it is open.
-        if self.lower.is_none() {
+        if self.users.lower().is_none() {
             return Err(Errno::ENXIO);
         }
         let user = self.engine.open();
-        if self.uppers.len() <= user as usize {
-            self.uppers.resize(user as usize + 1, None);
-        }
-        let mut upper = upper;
-        upper.cookie = u64::from(user);
-        self.uppers[user as usize] = Some(upper);
-        cx.set_upper_cookie(upper, u64::from(user));
+        self.users.open(cx, upper, user);
         Ok(Step::Done)
     }
 
     fn uclose(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Step {
         self.engine.close(upper.cookie as u32);
-        if let Some(slot) = self.uppers.get_mut(upper.cookie as usize) {
-            *slot = None;
-        }
+        self.users.close(cx, upper.cookie as u32);
         self.settle(cx);
         Step::Done
     }
 
     fn link(&mut self, cx: &mut Cx<'_>, lower: Lower, info: LinkInfo) -> Result<(), Errno> {
-        if self.lower.is_some() {
-            return Err(Errno::EBUSY);
-        }
         // Only a device has a station.
         let caps = info.caps.ok_or(Errno::EINVAL)?;
+        self.users.link(lower)?;
         (self.engine.mac, self.engine.mtu) = (caps.mac, caps.mtu);
         cx.set_caps(Some(caps));
-        self.lower = Some(lower);
         Ok(())
     }
 
     fn unlink(&mut self, cx: &mut Cx<'_>, _lower: Lower) {
         cx.set_caps(None);
-        self.lower = None;
+        self.users.unlink(cx);
     }
 
     fn uwput(&mut self, cx: &mut Cx<'_>, from: Upper, msg: Msg) {
@@ -192,7 +163,7 @@ impl Mux for Dlpi {
     }
 
     fn uwput_batch(&mut self, cx: &mut Cx<'_>, from: Upper, batch: MsgList) {
-        let ready = cx.upper_len(from) == 0 && self.has_room(cx);
+        let ready = self.users.admits(cx, from);
         for msg in batch {
             match msg.kind() {
                 Kind::Flush => cx.turn_flush_upper(from, msg),
@@ -204,19 +175,14 @@ impl Mux for Dlpi {
     }
 
     fn uwsrv(&mut self, cx: &mut Cx<'_>, upper: Upper) {
-        while self.has_room(cx) {
-            let Some(msg) = cx.getq_upper(upper) else { return };
+        while let Some(msg) = self.users.next(cx, upper) {
             self.send(cx, upper, msg);
             self.settle(cx);
         }
     }
 
     fn lower_relieved(&mut self, cx: &mut Cx<'_>, _lower: Lower) {
-        if core::mem::take(&mut self.blocked) {
-            for upper in self.uppers.iter().flatten() {
-                cx.qenable_upper(*upper);
-            }
-        }
+        self.users.relieved(cx);
     }
 
     fn lrput(&mut self, cx: &mut Cx<'_>, from: Lower, msg: Msg) {

@@ -25,6 +25,8 @@ use millstream_msg::{Kind, Level, Msg, MsgFlags, MsgList, Pool};
 pub struct Engine {
     table: Table,
     users: Vec<Option<User>>,
+    /// Numbers of users that are gone, for the next ones.
+    free: Vec<u32>,
     locals: Locals,
     pub(super) out: Out,
 }
@@ -56,25 +58,28 @@ impl Engine {
     /// Without users. `hash` has the stack's random key.
     pub fn new(hash: Keyed) -> Self {
         let out = Out { down: MsgList::new(), up: Vec::with_capacity(64), act: Actions::new() };
-        Self { table: Table::new(hash), users: Vec::new(), locals: Locals::default(), out }
+        let (users, free) = (Vec::new(), Vec::new());
+        Self { table: Table::new(hash), users, free, locals: Locals::default(), out }
     }
 
     /// A stream above; its number.
     pub fn open(&mut self) -> u32 {
         let user = User { multicast_loop: true, ..User::default() };
-        let at = self.users.iter().position(Option::is_none).unwrap_or(self.users.len());
-        if at == self.users.len() {
-            self.users.push(None);
+        if let Some(at) = self.free.pop() {
+            self.users[at as usize] = Some(user);
+            return at;
         }
-        self.users[at] = Some(user);
-        at as u32
+        self.users.push(Some(user));
+        (self.users.len() - 1) as u32
     }
 
     /// A stream above is gone.
     pub fn close(&mut self, user: u32, pool: &mut Pool) {
         self.unbind(user, pool);
-        if let Some(slot) = self.users.get_mut(user as usize) {
-            *slot = None;
+        if let Some(slot) = self.users.get_mut(user as usize)
+            && slot.take().is_some()
+        {
+            self.free.push(user);
         }
     }
 

@@ -6,7 +6,7 @@ use super::engine::Engine;
 use crate::ctl::Ctl;
 use crate::hash::Keyed;
 use crate::ip::protocol;
-use alloc::vec::Vec;
+use crate::users::Users;
 use millstream_core::{
     Contract, Cx, Drop, Errno, Fields, Format, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper,
 };
@@ -16,11 +16,8 @@ use millstream_msg::{Band, Kind, Msg, MsgList};
 #[derive(Debug)]
 pub struct Udp {
     engine: Engine,
-    lower: Option<Lower>,
-    /// By the engine's number of the user.
-    uppers: Vec<Option<Upper>>,
-    /// Somebody waits for the link below.
-    blocked: bool,
+    /// By the engine's number.
+    users: Users,
 }
 
 const INFO: MuxInfo = MuxInfo {
@@ -44,23 +41,16 @@ impl Udp {
     /// Without users. `key` is random: peers must not know it.
     pub fn new(key: u64) -> Self {
         let engine = Engine::new(Keyed::new(key));
-        Self { engine, lower: None, uppers: Vec::new(), blocked: false }
+        Self { engine, users: Users::default() }
     }
 
     /// Sends what the engine has left: packets down, messages up, drops counted.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         let down = core::mem::take(&mut self.engine.out.down);
-        match self.lower {
-            Some(lower) if !down.is_empty() => cx.put_lower_batch(lower, down),
-            _ => {
-                for msg in down {
-                    cx.discard(msg, Drop::GONE);
-                }
-            }
-        }
+        self.users.put_down(cx, down);
         let mut up = core::mem::take(&mut self.engine.out.up);
         for (user, msg) in up.drain(..) {
-            match self.uppers.get(user as usize).copied().flatten() {
+            match self.users.upper(user) {
                 // A reader that is too slow loses datagrams; acknowledgements always go.
                 Some(upper) if msg.kind() == Kind::Proto && !cx.canput_upper(upper, Band(0)) => {
                     cx.discard(msg, UdpDrop::QueueFull);
@@ -76,13 +66,6 @@ impl Udp {
         cx.count_consumed(u64::from(core::mem::take(&mut self.engine.out.act.consumed)));
     }
 
-    /// Is there room below? If not, `lower_relieved` says when.
-    fn has_room(&mut self, cx: &mut Cx<'_>) -> bool {
-        let room = self.lower.is_none_or(|lower| cx.canput_lower(lower, Band(0)));
-        self.blocked |= !room;
-        room
-    }
-
     fn send(&mut self, cx: &mut Cx<'_>, from: Upper, msg: Msg) {
         let random = cx.rng().next_u32();
         self.engine.output(from.cookie as u32, msg, random, cx.pool());
@@ -96,55 +79,37 @@ impl Mux for Udp {
 
     fn uopen(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Result<Step, Errno> {
         let user = self.engine.open();
-        if self.uppers.len() <= user as usize {
-            self.uppers.resize(user as usize + 1, None);
-        }
-        let mut upper = upper;
-        upper.cookie = u64::from(user);
-        self.uppers[user as usize] = Some(upper);
-        cx.set_upper_cookie(upper, u64::from(user));
+        self.users.open(cx, upper, user);
         Ok(Step::Done)
     }
 
     fn uclose(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Step {
         self.engine.close(upper.cookie as u32, cx.pool());
-        if let Some(slot) = self.uppers.get_mut(upper.cookie as usize) {
-            *slot = None;
-        }
+        self.users.close(cx, upper.cookie as u32);
         self.settle(cx);
         Step::Done
     }
 
     fn link(&mut self, cx: &mut Cx<'_>, lower: Lower, _info: LinkInfo) -> Result<(), Errno> {
-        if self.lower.is_some() {
-            return Err(Errno::EBUSY);
-        }
-        let word = Ctl::TakeProtocol(protocol::UDP).to_msg(cx.pool()).map_err(|_| Errno::ENOSR)?;
-        self.lower = Some(lower);
+        self.users.link(lower)?;
+        let Ok(word) = Ctl::TakeProtocol(protocol::UDP).to_msg(cx.pool()) else {
+            self.users.unlink(cx);
+            return Err(Errno::ENOSR);
+        };
         cx.put_lower(lower, word);
         Ok(())
     }
 
-    fn unlink(&mut self, _cx: &mut Cx<'_>, _lower: Lower) {
-        self.lower = None;
+    fn unlink(&mut self, cx: &mut Cx<'_>, _lower: Lower) {
+        self.users.unlink(cx);
     }
 
     fn uwput(&mut self, cx: &mut Cx<'_>, from: Upper, msg: Msg) {
-        let ordinary = !msg.kind().is_high_priority();
-        match msg.kind() {
-            Kind::Flush => return cx.turn_flush_upper(from, msg),
-            Kind::Ioctl | Kind::IocData => return cx.unknown_ioctl(from, msg),
-            _ => {}
-        }
-        if ordinary && (cx.upper_len(from) > 0 || !self.has_room(cx)) {
-            return cx.putq_upper(from, msg);
-        }
-        self.send(cx, from, msg);
-        self.settle(cx);
+        self.uwput_batch(cx, from, core::iter::once(msg).collect());
     }
 
     fn uwput_batch(&mut self, cx: &mut Cx<'_>, from: Upper, batch: MsgList) {
-        let ready = cx.upper_len(from) == 0 && self.has_room(cx);
+        let ready = self.users.admits(cx, from);
         for msg in batch {
             match msg.kind() {
                 Kind::Flush => cx.turn_flush_upper(from, msg),
@@ -157,25 +122,18 @@ impl Mux for Udp {
     }
 
     fn uwsrv(&mut self, cx: &mut Cx<'_>, upper: Upper) {
-        while self.has_room(cx) {
-            let Some(msg) = cx.getq_upper(upper) else { return };
+        while let Some(msg) = self.users.next(cx, upper) {
             self.send(cx, upper, msg);
             self.settle(cx);
         }
     }
 
     fn lower_relieved(&mut self, cx: &mut Cx<'_>, _lower: Lower) {
-        if core::mem::take(&mut self.blocked) {
-            for upper in self.uppers.iter().flatten() {
-                cx.qenable_upper(*upper);
-            }
-        }
+        self.users.relieved(cx);
     }
 
     fn lrput(&mut self, cx: &mut Cx<'_>, from: Lower, msg: Msg) {
-        let mut one = MsgList::new();
-        one.push(msg);
-        self.lrput_batch(cx, from, one);
+        self.lrput_batch(cx, from, core::iter::once(msg).collect());
     }
 
     fn lrput_batch(&mut self, cx: &mut Cx<'_>, from: Lower, batch: MsgList) {

@@ -329,15 +329,6 @@ impl RigMux {
         &mut self.perimeter
     }
 
-    /// Closes all streams and checks that all cells are back in the pool but for what the
-    /// multiplexor and the test hold.
-    ///
-    /// # Panics
-    /// When a message fell out of scope.
-    pub fn finish(mut self) {
-        self.check();
-    }
-
     fn check(&mut self) {
         for (stream, handle) in std::mem::take(&mut self.uppers) {
             let _ = self.perimeter.close(stream);
