@@ -1,4 +1,5 @@
-//! Operations that copy payload. Every byte copied is counted in the pool.
+//! Operations that copy payload. Every byte copied is counted in the pool; those that are copied
+//! to need less memory are counted apart.
 
 use crate::block::Class;
 use crate::foreign;
@@ -66,6 +67,7 @@ impl Msg {
             return self;
         }
         let Ok(copy) = self.copy_tight(pool) else { return self };
+        pool.note_compacted(copy.len());
         pool.free(self);
         copy
     }
@@ -101,7 +103,6 @@ impl Msg {
                 let n = left.min(piece.tailroom());
                 self.copy_out(at, &mut piece.spare_mut()[..n]);
                 piece.commit(n);
-                pool.note_copied(n);
                 chain(&mut copy, piece);
                 (left, at) = (left - n, at + n);
                 if left == 0 {
@@ -169,6 +170,11 @@ impl Pool {
     /// Counts payload that a caller copied out of or into a message (see [`Msg::copy_out`]).
     pub fn note_copied(&self, bytes: usize) {
         self.count_copied(bytes);
+    }
+
+    /// Counts payload that was copied so that less memory is held (see [`Msg::compacted`]).
+    pub fn note_compacted(&self, bytes: usize) {
+        self.count_compacted(bytes);
     }
 }
 

@@ -248,6 +248,7 @@ impl Pool {
             bare: of(Class::Bare),
             external: of(Class::External),
             copied_bytes: shared.copied.load(Ordering::Relaxed),
+            compacted_bytes: shared.compacted.load(Ordering::Relaxed),
             pulled_bytes: shared.pulled.load(Ordering::Relaxed),
             memory_bytes: shared.grown.iter().map(|g| g.load(Ordering::Relaxed)).sum(),
             refused: self.refused,
@@ -288,6 +289,10 @@ impl Pool {
 
     pub(crate) fn count_copied(&self, bytes: usize) {
         self.shared().copied.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_compacted(&self, bytes: usize) {
+        self.shared().compacted.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn count_pulled(&self, bytes: usize) {

@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     chunks: UnsafeCell<Vec<(*mut u8, Layout)>>,
     /// Bytes of payload copied.
     pub(crate) copied: AtomicU64,
+    /// Bytes copied into smaller cells.
+    pub(crate) compacted: AtomicU64,
     /// Bytes copied to make headers contiguous.
     pub(crate) pulled: AtomicU64,
     /// Bytes of data in cells of each class that were made: part of the memory sum.
@@ -52,6 +54,7 @@ impl Shared {
             outstanding: Count::new(0),
             chunks: UnsafeCell::new(Vec::new()),
             copied: AtomicU64::new(0),
+            compacted: AtomicU64::new(0),
             pulled: AtomicU64::new(0),
             grown: [const { AtomicUsize::new(0) }; CLASSES],
             #[cfg(all(loom, test))]

@@ -105,6 +105,8 @@ pub struct PoolStats {
     pub external: Counts,
     /// Bytes of payload copied (the copy counter).
     pub copied_bytes: u64,
+    /// Bytes copied into smaller cells or behind others, to hold less memory; counted apart.
+    pub compacted_bytes: u64,
     /// Bytes copied by pull-ups of headers, counted apart.
     pub pulled_bytes: u64,
     /// Bytes of memory that the pool has taken from the system.
