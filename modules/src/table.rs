@@ -1,4 +1,4 @@
-//! The table of modules that can be pushed by name. A new module is a file (named in
+//! The table of modules that can be pushed by name, and of multiplexors. A new module is a file (named in
 //! `lib.rs`) and a line in the table below.
 
 use crate::capture::{self, Capture, Sink};
@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use millstream_core::{ModInfo, Module};
+use millstream_core::{ModInfo, Module, Mux};
 
 /// Every module, in the order in which they are listed.
 const ENTRIES: &[Entry] = &[
@@ -30,6 +30,28 @@ const ENTRIES: &[Entry] = &[
     Entry::service(Kinds::Chargen, |_| Ok(Box::new(Service::new(Kinds::Chargen)))),
     Entry::service(Kinds::Time, |_| Ok(Box::new(Service::new(Kinds::Time)))),
 ];
+
+/// Every multiplexor.
+const MUXES: &[(&str, MakeMux)] = &[
+    ("ip", |key| Box::new(crate::ip::Ip::new(key))),
+    ("udp", |key| Box::new(crate::udp::Udp::new(key))),
+    ("dlpi", |_| Box::new(crate::dlpi::Dlpi::new())),
+];
+
+/// Makes a multiplexor without streams from a random key that peers must not know.
+pub type MakeMux = fn(u64) -> Box<dyn Mux>;
+
+/// The maker of a multiplexor.
+///
+/// # Errors
+/// A sentence: none has this name.
+pub fn mux(name: &str) -> Result<MakeMux, String> {
+    let found = MUXES.iter().find(|(known, _)| *known == name).map(|(_, make)| *make);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = MUXES.iter().map(|(name, _)| *name).collect();
+        format!("no multiplexor {name}; there are {}", names.join(", "))
+    })
+}
 
 /// What a module may need from outside when it is made.
 pub struct Env<'a> {

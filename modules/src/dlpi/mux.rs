@@ -2,12 +2,14 @@
 //! [`Engine`].
 
 use super::{DlpiDrop, Engine};
+use crate::state;
 use crate::users::Users;
+use alloc::boxed::Box;
 use millstream_core::dlpi::{DL_IOC_HDR_INFO, DLIOCRAW};
 use millstream_core::ioctl::Iocblk;
 use millstream_core::{
     Contract, Cx, Drop, Errno, Fields, Format, Formats, Joint, LinkInfo, Lower, Marks, Mux,
-    MuxInfo, Step, Upper,
+    MuxInfo, Refused, State, Step, Upper,
 };
 use millstream_msg::{Band, Kind, Msg, MsgList, NoMem};
 
@@ -29,6 +31,9 @@ const INFO: MuxInfo = MuxInfo {
     // Users above speak DLPI, which no other module does.
     contract: Contract { below: Joint::both(Formats::of(Format::Frames)), ..Contract::TRANSPARENT },
 };
+
+/// The layout of the state that it hands over: all of it, streams and tables, with their key.
+const VERSION: u32 = 1;
 
 impl From<DlpiDrop> for Drop {
     fn from(reason: DlpiDrop) -> Self {
@@ -202,6 +207,16 @@ impl Mux for Dlpi {
             }
         }
         self.settle(cx);
+    }
+
+    fn export(&mut self) -> Option<State> {
+        let value = Box::new(core::mem::take(self));
+        Some(State { name: INFO.name, version: VERSION, value })
+    }
+
+    fn import(&mut self, state: State) -> Result<(), Refused> {
+        *self = state::take(state, INFO.name, VERSION)?;
+        Ok(())
     }
 
     fn show(&self, fields: &mut Fields) {

@@ -8,12 +8,14 @@ use super::route::{Interface, NetError, Route};
 use super::{IpDrop, icmp::SoftError};
 use crate::ctl::Ctl;
 use crate::hash::Keyed;
+use crate::state;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use millstream_core::{
-    Contract, Cx, Drop, Errno, Fields, Format, Invalid, LinkInfo, Lower, Marks, Mux, MuxInfo, Step,
-    Upper,
+    Contract, Cx, Drop, Errno, Fields, Format, Invalid, LinkInfo, Lower, Marks, Mux, MuxInfo,
+    Refused, State, Step, Upper,
 };
 use millstream_msg::{Band, Kind, Msg, MsgList};
 
@@ -36,6 +38,9 @@ const INFO: MuxInfo = MuxInfo {
     headroom: 0,
     contract: Contract::between(Format::Packets, Format::Frames),
 };
+
+/// The layout of the state that it hands over: all of it, streams and tables, with their key.
+const VERSION: u32 = 1;
 
 impl From<IpDrop> for Drop {
     fn from(reason: IpDrop) -> Self {
@@ -415,6 +420,16 @@ impl Mux for Ip {
             ("route", _) => return self.add_route(value),
             _ => return Err(Invalid::unknown(key)),
         }
+        Ok(())
+    }
+
+    fn export(&mut self) -> Option<State> {
+        let value = Box::new(core::mem::replace(self, Self::new(0)));
+        Some(State { name: INFO.name, version: VERSION, value })
+    }
+
+    fn import(&mut self, state: State) -> Result<(), Refused> {
+        *self = state::take(state, INFO.name, VERSION)?;
         Ok(())
     }
 

@@ -6,9 +6,12 @@ use super::engine::Engine;
 use crate::ctl::Ctl;
 use crate::hash::Keyed;
 use crate::ip::protocol;
+use crate::state;
 use crate::users::Users;
+use alloc::boxed::Box;
 use millstream_core::{
-    Contract, Cx, Drop, Errno, Fields, Format, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper,
+    Contract, Cx, Drop, Errno, Fields, Format, LinkInfo, Lower, Marks, Mux, MuxInfo, Refused,
+    State, Step, Upper,
 };
 use millstream_msg::{Band, Kind, Msg, MsgList};
 
@@ -30,6 +33,9 @@ const INFO: MuxInfo = MuxInfo {
     headroom: 64,
     contract: Contract::between(Format::Datagrams, Format::Packets),
 };
+
+/// The layout of the state that it hands over: all of it, streams and tables, with their key.
+const VERSION: u32 = 1;
 
 impl From<UdpDrop> for Drop {
     fn from(reason: UdpDrop) -> Self {
@@ -157,6 +163,16 @@ impl Mux for Udp {
             }
         }
         self.settle(cx);
+    }
+
+    fn export(&mut self) -> Option<State> {
+        let value = Box::new(core::mem::replace(self, Self::new(0)));
+        Some(State { name: INFO.name, version: VERSION, value })
+    }
+
+    fn import(&mut self, state: State) -> Result<(), Refused> {
+        *self = state::take(state, INFO.name, VERSION)?;
+        Ok(())
     }
 
     fn show(&self, fields: &mut Fields) {

@@ -15,11 +15,11 @@ use millstream_rig::{Probe, secs};
 /// Interface 0 is 10.0.0.1/16, interface 1 (of a router) 10.1.0.1/16.
 pub(crate) struct Lab {
     pub(crate) p: Perimeter,
-    probes: Vec<(Probe, NodeId)>,
+    pub(crate) probes: Vec<(Probe, NodeId)>,
     interfaces: Vec<StreamId>,
     pub(crate) ip: NodeId,
     pub(crate) udp: NodeId,
-    echo: StreamId,
+    pub(crate) echo: StreamId,
     /// Cells out when the stack was at rest.
     cells: usize,
     /// Counts of drops when they were last asked for.

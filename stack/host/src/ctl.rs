@@ -10,7 +10,7 @@
 //! | `{"op":"pop","stream":S}` | takes the topmost module out |
 //! | `{"op":"insert","stream":S,"pos":N,"module":M,"params":[]}` | puts a module in anywhere |
 //! | `{"op":"remove","stream":S,"pos":N}` | takes it out |
-//! | `{"op":"replace","stream":S,"pos":N,"module":M,"params":[]}` | exchanges one, state and all |
+//! | `{"op":"replace","target":S,"pos":N,"module":M,"params":[]}` | exchanges one, state and all |
 //! | `{"op":"set","target":S,"pos":N,"params":[]}` | sets parameters; of a mux without `pos` |
 //! | `{"op":"link","mux":M,"stream":S}` | links a stream below a multiplexor |
 //! | `{"op":"unlink","stream":S}` | takes it from there |

@@ -35,6 +35,12 @@ fn a_stack_answers_is_changed_under_traffic_and_goes_on_sigterm() {
     let found = lab.json("find impair");
     assert_eq!((&found["at"][0]["stream"], &found["at"][0]["pos"]), (&"tap0".into(), &0.into()));
     assert!(lab.ok("replace tap0 2 count").contains("count is in the place of count"));
+    for mux in ["ip", "udp"] {
+        let text = lab.ok(&format!("replace --name lab {mux} {mux}"));
+        assert_eq!(text, format!("{mux} is in the place of {mux}\n"));
+        lab.echoes("10.9.0.2:7");
+    }
+    assert!(lab.fails("replace ip udp").1.contains("ip: "));
     lab.ok("set tap0 0 delay=2ms");
     lab.ok("set --name lab ip forward=on");
     let conf = lab.json("conf");

@@ -9,8 +9,10 @@ use super::sink::Writers;
 use super::times;
 use super::tracer::Tracer;
 use crate::inlet::Handle;
+use crate::plan::random_key;
 use crate::shard::Shard;
 use millstream_core::{Change, Perimeter, Side, StreamId};
+use millstream_modules::table;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -69,8 +71,11 @@ impl Session {
             Request::Set { target, pos, params } => {
                 asked.change(move |core| set(core, &target, pos, &params))
             }
-            Request::Replace { stream, pos, module, params } => {
-                asked.replace(stream, pos, &module, params)
+            Request::Replace { target, pos: Some(pos), module, params } => {
+                asked.replace(target, pos, &module, params)
+            }
+            Request::Replace { target, pos: None, module, params } => {
+                asked.change(move |core| replace_mux(core, &target, &module, &params))
             }
             Request::Link { mux, stream } => asked.change(move |core| {
                 let id = resolve(core, &stream)?;
@@ -220,6 +225,23 @@ impl Asked {
         self.handle.settled(id).map_err(|gone| gone.to_string())?;
         Ok(id)
     }
+}
+
+/// Puts a multiplexor in the place of another, with its streams and its state.
+fn replace_mux(
+    core: &mut Perimeter,
+    target: &str,
+    name: &str,
+    params: &[Param],
+) -> Result<Value, String> {
+    let mux = core.find_mux(target).ok_or_else(|| no_mux(core, target))?;
+    let new = table::mux(name)?(random_key());
+    core.replace_mux(mux, new).map_err(|e| format!("{target}: {e}"))?;
+    if !params.is_empty() {
+        set(core, name, None, params)
+            .map_err(|why| format!("{name} is in the place of {target}, but {why}"))?;
+    }
+    Ok(json!({ "module": name, "was": target }))
 }
 
 fn set(

@@ -49,13 +49,14 @@ pub enum Request {
         /// 0 is just above the driver or multiplexor.
         pos: usize,
     },
-    /// Puts a module in the place of another, which hands its state over.
+    /// Puts a module or multiplexor in the place of another, which hands its state over.
     Replace {
-        /// Name of the stream.
-        stream: String,
-        /// 0 is just above the driver or multiplexor.
-        pos: usize,
-        /// Name in the table of modules.
+        /// A stream with `pos`; without, a multiplexor.
+        target: String,
+        /// Position of the module: 0 is just above the driver or multiplexor.
+        #[serde(default)]
+        pos: Option<usize>,
+        /// Name in the table of modules, or of multiplexors.
         module: String,
         /// Set in order afterwards.
         #[serde(default)]

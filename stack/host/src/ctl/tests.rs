@@ -249,9 +249,9 @@ fn a_module_is_replaced_with_its_state_and_one_that_takes_none_is_refused() {
     talk.ask(&insert(0, "filter", &[("rules", "count icmp")])).unwrap();
     let replace = |pos, module: &str, params: &[(&str, &str)]| {
         let param = |(key, value): &(&str, &str)| Param((*key).to_owned(), (*value).to_owned());
-        let (stream, module) = ("left".to_owned(), module.to_owned());
+        let (target, module) = ("left".to_owned(), module.to_owned());
         let params = params.iter().map(param).collect();
-        Request::Replace { stream, pos, module, params }
+        Request::Replace { target, pos: Some(pos), module, params }
     };
     let answer = talk.ask(&replace(0, "filter", &[])).unwrap();
     assert_eq!((&answer["module"], &answer["was"]), (&"filter".into(), &"filter".into()));
@@ -267,6 +267,36 @@ fn a_module_is_replaced_with_its_state_and_one_that_takes_none_is_refused() {
     let text = talk.ask(&replace(0, "filter", &[("rules", "fly")])).unwrap_err();
     assert!(text.contains("filter is in the place of filter, but "), "{text}");
     assert_eq!(talk.modules("left"), ["filter", "arp"]);
+}
+
+#[test]
+fn a_multiplexor_is_replaced_with_its_streams_and_one_of_another_kind_is_refused() {
+    let lab = Lab::new("replace-mux");
+    let mut talk = lab.connect();
+    let ping = Request::Ping { addr: [10, 0, 0, 2].into(), seq: 0, size: 8, timeout_ms: 10_000 };
+    let replace = |target: &str, module: &str, params: &[(&str, &str)]| {
+        let param = |(key, value): &(&str, &str)| Param((*key).to_owned(), (*value).to_owned());
+        let (target, module) = (target.to_owned(), module.to_owned());
+        let params = params.iter().map(param).collect();
+        Request::Replace { target, pos: None, module, params }
+    };
+    let mut asked = |target, module, params| talk.ask(&replace(target, module, params));
+    let answer = asked("ip", "ip", &[]).unwrap();
+    assert_eq!((&answer["module"], &answer["was"]), (&"ip".into(), &"ip".into()));
+    assert!(asked("udp", "udp", &[]).is_ok());
+    for (target, module, why) in [
+        ("ip", "udp", "ip: "),
+        ("udp", "dlpi", "udp: "),
+        ("udp", "fly", "no multiplexor fly; there are ip, udp, dlpi"),
+        ("fly", "udp", "no multiplexor fly: there are"),
+        ("left", "filter", "left is a stream: give the position"),
+    ] {
+        let text = asked(target, module, &[]).unwrap_err();
+        assert!(text.contains(why), "{text}");
+    }
+    let text = asked("ip", "ip", &[("forward", "maybe")]).unwrap_err();
+    assert!(text.contains("ip is in the place of ip, but "), "{text}");
+    assert!(talk.ask_for::<Echo>(&ping).rtt_ns.is_some(), "addresses and routes are there");
 }
 
 fn trace(stream: &str, matching: Option<&str>, count: usize) -> Request {
