@@ -34,6 +34,7 @@ pub mod record;
 pub mod recording;
 pub mod replay;
 pub mod services;
+pub mod siphash;
 mod state;
 pub mod table;
 pub mod tcp;
