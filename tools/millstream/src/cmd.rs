@@ -12,6 +12,7 @@ mod graph;
 mod hist;
 mod insert;
 mod link;
+mod load;
 mod man;
 mod modules;
 mod monitor;
@@ -84,6 +85,7 @@ enum Command {
     Monitor(monitor::Monitor),
     Capture(capture::Capture),
     Ping(ping::Ping),
+    Load(load::Load),
     Modules(modules::Modules),
     Completions(completions::Completions),
     Man(man::Man),
@@ -115,6 +117,7 @@ impl Command {
             Self::Monitor(command) => command.run(common),
             Self::Capture(command) => command.run(common),
             Self::Ping(command) => command.run(common),
+            Self::Load(command) => command.run(common),
             Self::Modules(command) => command.run(common),
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),

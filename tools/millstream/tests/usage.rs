@@ -57,6 +57,16 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
         ("ping nobody".to_owned(), "invalid IP address"),
         ("ping 10.0.0.1 -i 90".to_owned(), "from 0 to 30"),
         ("man fly".to_owned(), "no command fly"),
+        ("load".to_owned(), "Usage"),
+        ("load fly".to_owned(), "unrecognized subcommand 'fly'"),
+        ("load bulk 127.0.0.1".to_owned(), "write ADDR:PORT"),
+        ("load bulk 127.0.0.1:9 --bytes 0".to_owned(), "above 0"),
+        ("load bulk 127.0.0.1:9 --bytes 1 --seconds 1".to_owned(), "cannot be used with"),
+        ("load bulk 127.0.0.1:9 --size 1G".to_owned(), "at most 64M"),
+        ("load rr 127.0.0.1:7 --seconds 0".to_owned(), "from 0.01 to 86400"),
+        ("load rr 127.0.0.1:7 --connections 0".to_owned(), "from 1 to 4096"),
+        ("load connect 127.0.0.1:7 --clients 5000".to_owned(), "from 1 to 4096"),
+        ("load server 127.0.0.1:7 --service gopher".to_owned(), "echo, discard, chargen"),
     ] {
         let (code, _, text) = run(&line);
         assert_eq!(code, 2, "{line}: {text}");

@@ -154,6 +154,11 @@ impl Up {
         }
     }
 
+    /// The next line of stdout; `None` when there are no more.
+    pub(crate) fn next_stdout(&self) -> Option<String> {
+        self.stdout.recv_timeout(LONG).ok()
+    }
+
     pub(crate) fn more_stdout(&self) -> Option<String> {
         self.stdout.try_recv().ok()
     }
