@@ -2,11 +2,13 @@
 
 pub mod ends;
 pub mod isn;
+pub mod reasm;
 pub mod sendq;
 pub mod seq;
 pub mod table;
 
 pub use ends::Ends;
+pub use reasm::Reassembly;
 pub use sendq::SendQueue;
 pub use seq::{Range, Seq};
 pub use table::Table;
