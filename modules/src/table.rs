@@ -1,5 +1,5 @@
-//! The table of modules that can be pushed by name, and of multiplexors. A new module is a file (named in
-//! `lib.rs`) and a line in the table below.
+//! The table of modules that can be pushed by name, and of multiplexors. A new module is a file
+//! (named in `lib.rs`) and a line in the table below.
 
 use crate::capture::{self, Capture, Sink};
 use crate::filter::{Filter, Link};

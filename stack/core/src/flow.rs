@@ -6,7 +6,7 @@
 
 use crate::module::Marks;
 use crate::net::{NONE, Net, QueueNo};
-use crate::queue::{BANDED, RELIEVED, SERVICE, WANT_BAND, WANT_WRITE, band_of};
+use crate::queue::{BANDED, DRAINING, RELIEVED, SERVICE, WANT_BAND, WANT_WRITE, band_of};
 use alloc::vec::Vec;
 use millstream_msg::{Band, Msg, MsgList};
 
@@ -140,7 +140,7 @@ impl Net {
         let Some(q) = self.queue_mut(due.target) else { return };
         q.bytes = q.bytes.wrapping_sub(due.bytes);
         q.msgs -= due.msgs;
-        if q.flags & (WANT_WRITE | WANT_BAND) != 0 {
+        if q.flags & (WANT_WRITE | WANT_BAND | DRAINING) != 0 {
             self.relief_of_waiting(due.target);
         }
     }
@@ -196,6 +196,10 @@ impl Net {
         let q = &mut pair.queues[side];
         let marks = self.marks[q.marks as usize];
         let mut relieved = false;
+        let drained = q.has(DRAINING) && q.held.is_empty();
+        if drained {
+            q.clear(DRAINING);
+        }
         if q.has(WANT_WRITE) && marks.low(q.bytes, q.msgs) {
             q.clear(WANT_WRITE);
             relieved = true;
@@ -225,6 +229,9 @@ impl Net {
         if relieved {
             self.backenable(target);
         }
+        if drained {
+            self.drained(target >> 1);
+        }
     }
 
     /// Wakes whoever feeds `queue`: the nearest service procedure, or a head, driver or
@@ -245,9 +252,9 @@ impl Net {
         }
     }
 
-    /// Somebody was refused at this queue and waits.
+    /// Somebody was refused at this queue and waits, or a close waits for its end.
     pub(crate) fn is_wanted(&self, queue: QueueNo) -> bool {
-        self.queue(queue).is_some_and(|q| q.flags & (WANT_WRITE | WANT_BAND) != 0)
+        self.queue(queue).is_some_and(|q| q.flags & (WANT_WRITE | WANT_BAND | DRAINING) != 0)
     }
 
     /// Puts the end of a stream on the list of those to be told, once.

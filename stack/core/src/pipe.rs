@@ -70,6 +70,8 @@ impl Perimeter {
             self.net.post(up, hangup);
         }
         self.settle(peer);
+        // A close of that end waits for nothing any more.
+        self.net.drained(bottoms[1]);
         // Whoever was stopped by what nobody reads any more goes on, into the void.
         self.net.backenable(queue_no(bottoms[1], Side::Write));
     }

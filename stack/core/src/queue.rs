@@ -69,6 +69,8 @@ pub(crate) const BANDED: u16 = 32;
 pub(crate) const WANT_BAND: u16 = 64;
 /// On the list of ends to be told that flow control ahead has gone.
 pub(crate) const RELIEVED: u16 = 128;
+/// A close waits until it holds nothing.
+pub(crate) const DRAINING: u16 = 256;
 
 impl Queue {
     pub(crate) fn new(marks: u16, flags: u16) -> Self {

@@ -206,6 +206,60 @@ fn a_module_that_never_finishes_its_close_leaves_after_15_s_e80() {
 }
 
 #[test]
+fn a_close_waits_until_the_device_has_taken_what_was_sent_before_e80() {
+    let mut line = Line::new();
+    line.p.push(line.stream, Box::new(Polite)).unwrap();
+    line.probe.set_room(Some(1));
+    for n in 0..4 {
+        line.down(&[b'a' + n]);
+    }
+    let ticket = ticket(line.p.close(line.stream));
+    assert_eq!(line.sent(), [b"a"]);
+    line.advance(secs(10));
+    line.probe.set_room(Some(2));
+    line.p.writable(line.driver);
+    line.advance(0);
+    assert_eq!((line.sent(), line.changed()), (vec![vec![b'b'], vec![b'c']], vec![]));
+    line.probe.set_room(None);
+    line.p.writable(line.driver);
+    line.advance(0);
+    assert_eq!((line.sent(), line.changed()), (vec![vec![b'd']], vec![(ticket, Ok(()))]));
+    line.finish();
+}
+
+#[test]
+fn a_close_gives_a_backlog_up_after_15_s_or_the_set_time_e80() {
+    for (set, time) in [(None, secs(15)), (Some(40), ms(40))] {
+        let mut line = Line::new();
+        if let Some(set) = set {
+            line.p.set_close_time(line.stream, Duration::from_millis(set)).unwrap();
+        }
+        line.probe.set_room(Some(0));
+        line.down(b"a");
+        let ticket = ticket(line.p.close(line.stream));
+        line.advance(time - ms(1));
+        assert!(line.changed().is_empty());
+        line.advance(ms(2));
+        assert_eq!(line.changed(), [(ticket, Ok(()))]);
+        assert!(line.sent().is_empty());
+        line.finish();
+    }
+}
+
+#[test]
+fn a_close_does_not_wait_for_a_device_that_fails_meanwhile_e80() {
+    let mut line = Line::new();
+    line.probe.set_room(Some(0));
+    line.down(b"a");
+    let ticket = ticket(line.p.close(line.stream));
+    line.probe.fail(Errno::EIO);
+    line.p.poll(line.driver, 8);
+    line.advance(0);
+    assert_eq!(line.changed(), [(ticket, Ok(()))]);
+    line.finish();
+}
+
+#[test]
 fn changes_asked_for_meanwhile_wait_and_are_done_in_order_d10() {
     let mut line = Line::new();
     let first = line.opening();

@@ -8,8 +8,10 @@ use millstream_core::{
     Errno, Event, HeadEvent, Marks, Perimeter, PlumbError, PollEvents, StreamId,
 };
 use millstream_msg::{Band, Kind, Msg};
+use millstream_rig::ms;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 struct Pipe {
     p: Perimeter,
@@ -182,6 +184,87 @@ fn e23_a_write_of_nothing_sends_nothing_on_a_pipe_unless_sndzero_is_set() {
     pipe.write(a, b"");
     assert_eq!(pipe.read(b).unwrap(), b"");
     pipe.finish();
+}
+
+/// `b` has two modules with services, and its head is full: what `a` writes waits in them.
+fn stopped() -> (Pipe, Vec<u8>) {
+    let mut pipe = pipe();
+    let (a, b) = (pipe.a, pipe.b);
+    pipe.p.set_read_marks(b, Marks { hiwat: 4, lowat: 1, ..Marks::DEFAULT }).unwrap();
+    pipe.p.push(b, Box::new(Polite)).unwrap();
+    pipe.p.push(b, Box::new(Polite)).unwrap();
+    let bytes: Vec<u8> = (0..70).collect();
+    for byte in &bytes {
+        pipe.write(a, &[*byte]);
+    }
+    let chain = pipe.p.chain(b).unwrap();
+    assert!(chain.iter().filter(|n| n.kind == "module").all(|n| n.depth[0] > 0), "both hold some");
+    (pipe, bytes)
+}
+
+fn read_to_the_end(pipe: &mut Pipe, at: StreamId) -> Vec<u8> {
+    let mut got = Vec::new();
+    let mut byte = [0];
+    while pipe.p.read(at, &mut byte) == Ok(1) {
+        got.push(byte[0]);
+        pipe.run();
+    }
+    got
+}
+
+#[test]
+fn l2_a_hangup_stays_behind_what_modules_of_the_other_end_hold_e80() {
+    let (mut pipe, bytes) = stopped();
+    let (a, b) = (pipe.a, pipe.b);
+    let ticket = pipe.p.close(a).unwrap().ticket().expect("it waits");
+    pipe.run();
+    assert_eq!(read_to_the_end(&mut pipe, b), bytes);
+    assert_eq!(pipe.read(b), Ok(vec![]), "then the end");
+    let over = Event::Changed(ticket, Ok(()));
+    assert!(std::iter::from_fn(|| pipe.p.event()).any(|event| event == over));
+    assert_eq!(pipe.p.write(b, b"x"), Err(Errno::EPIPE));
+    pipe.finish();
+}
+
+#[test]
+fn l2_a_hangup_comes_at_the_close_time_when_nobody_reads_and_nothing_is_lost_e80() {
+    let (mut pipe, bytes) = stopped();
+    let (a, b) = (pipe.a, pipe.b);
+    pipe.p.set_close_time(a, Duration::from_millis(500)).unwrap();
+    pipe.p.close(a).unwrap().ticket().expect("it waits");
+    settle(&mut pipe.p, ms(499));
+    assert_eq!(pipe.p.peer(b), Some(a));
+    settle(&mut pipe.p, ms(501));
+    assert_eq!((pipe.p.peer(b), pipe.p.streams().len()), (None, 1));
+    let mut all = Vec::new();
+    // The end was told early; what comes behind it can be read all the same.
+    for _ in 0..100 {
+        all.extend(read_to_the_end(&mut pipe, b));
+        settle(&mut pipe.p, ms(501));
+    }
+    assert_eq!(all, bytes);
+    pipe.finish();
+}
+
+#[test]
+fn l2_a_close_waits_no_longer_when_the_modules_that_hold_leave_or_the_other_end_closes() {
+    for pops in [true, false] {
+        let (mut pipe, bytes) = stopped();
+        let (a, b) = (pipe.a, pipe.b);
+        pipe.p.close(a).unwrap().ticket().expect("it waits");
+        if pops {
+            pipe.p.pop(b).unwrap();
+            pipe.p.pop(b).unwrap();
+            pipe.run();
+            assert_eq!(pipe.p.peer(b), None);
+            assert_eq!(read_to_the_end(&mut pipe, b), bytes);
+        } else {
+            pipe.p.close(b).unwrap();
+            pipe.run();
+            assert_eq!(pipe.p.streams().len(), 0);
+        }
+        pipe.finish();
+    }
 }
 
 #[test]

@@ -293,6 +293,10 @@ impl Perimeter {
         self.net.drop_bands(removed.bands);
         self.settle(stream);
         self.net.forget_node(node);
+        if self.is_pipe(stream) {
+            // The other end may wait for what was held here.
+            self.net.drained(self.bottom_of(stream));
+        }
         match self.nodes.key_at(node).and_then(|key| self.nodes.remove(key)) {
             Some(Node::Module(module, _) | Node::Pending(module, _)) => Some(module),
             _ => None,

@@ -8,8 +8,9 @@ use crate::cx::Cx;
 use crate::errno::Errno;
 use crate::module::Module;
 use crate::mux::Upper;
-use crate::net::{Event, NONE};
+use crate::net::{Event, NONE, Net, QueueNo, queue_no};
 use crate::perimeter::{Node, NodeId, Perimeter, StreamId};
+use crate::queue::{DRAINING, Side};
 use crate::slab::Key;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -54,6 +55,8 @@ pub(crate) enum Answer {
     Opened(Result<(), Errno>),
     /// It says that its close is done.
     Closed,
+    /// A queue that held what a close waits for holds nothing any more.
+    Drained,
     /// It said nothing for the stream's close time.
     Late,
     /// The stream is being closed: nobody waits for an open any more.
@@ -70,6 +73,9 @@ pub(super) enum Doing {
     UpperOpen,
     /// The multiplexor's close of the stream.
     UpperClose,
+    /// What was sent before the close: the device's backlog, or what modules hold at the other
+    /// end of a pipe.
+    Backlog,
 }
 
 /// A module that comes back when its successor does not open.
@@ -118,6 +124,8 @@ struct Work {
     asked: Option<Ticket>,
     /// The stream is being closed.
     closing: Option<Ticket>,
+    /// The close has waited long enough for what was sent before it.
+    hurries: bool,
     waiting: VecDeque<(Ticket, Op)>,
 }
 
@@ -135,10 +143,13 @@ impl Doing {
     /// Is this the answer that is waited for?
     fn awaits(&self, answer: Answer) -> bool {
         match self {
-            Self::Open { .. } | Self::UpperOpen => answer != Answer::Closed,
+            Self::Open { .. } | Self::UpperOpen => {
+                !matches!(answer, Answer::Closed | Answer::Drained)
+            }
             Self::Leave { .. } | Self::UpperClose => {
                 matches!(answer, Answer::Closed | Answer::Late)
             }
+            Self::Backlog => matches!(answer, Answer::Drained | Answer::Late),
         }
     }
 }
@@ -150,8 +161,10 @@ impl Perimeter {
     }
 
     /// Closes a stream: unlinks it if it is linked, takes the modules out from the top (each is
-    /// drained downward first), then lets the multiplexor or driver go. Changes that wait end
-    /// with [`PlumbError::Closed`]; a pending open is abandoned.
+    /// drained downward first), waits at most its close time until what was sent has left (the
+    /// device's backlog, what modules hold at the other end of a pipe), then lets the multiplexor
+    /// or driver go. Changes that wait end with [`PlumbError::Closed`]; a pending open is
+    /// abandoned.
     ///
     /// # Errors
     /// [`PlumbError::NoStream`]; [`PlumbError::Closed`] when it is being closed already.
@@ -207,7 +220,7 @@ impl Perimeter {
         };
         let ticket = self.changes.ticket();
         let (asked, waiting) = (Some(ticket), VecDeque::new());
-        let work = Work { doing: Some(doing), asked, closing: None, waiting };
+        let work = Work { doing: Some(doing), asked, closing: None, hurries: false, waiting };
         self.changes.works.insert(stream, work);
         self.limit(stream);
         Change::Pending(ticket)
@@ -218,10 +231,15 @@ impl Perimeter {
         let Some((pair, answer)) = self.net.answers.pop_front() else { return };
         let Some(stream) = self.net.pairs.get(pair).map(|p| p.stream) else { return };
         let Some(stream) = self.streams.key_at(stream).map(StreamId) else { return };
+        if answer == Answer::Drained {
+            // What the other end of a pipe sent may have been here.
+            self.step_ended(stream, answer);
+            return self.peer(stream).into_iter().for_each(|peer| self.step_ended(peer, answer));
+        }
         let awaited = match self.changes.works.get(&stream).and_then(|w| w.doing.as_ref()) {
             Some(Doing::Open { pair: waits, .. } | Doing::Leave { pair: waits }) => *waits,
             Some(Doing::UpperOpen | Doing::UpperClose) => self.bottom_of(stream),
-            None => NONE,
+            Some(Doing::Backlog) | None => NONE,
         };
         if awaited == pair.index {
             self.step_ended(stream, answer);
@@ -241,6 +259,7 @@ impl Perimeter {
         let Some(work) = self.changes.works.get_mut(&stream) else { return };
         let Some(doing) = work.doing.take_if(|doing| doing.awaits(answer)) else { return };
         let asked = work.asked.take();
+        work.hurries |= matches!(doing, Doing::Backlog) && answer == Answer::Late;
         self.net.timers.cancel(NONE, stream.number());
         let result = self.end_step(stream, doing, answer);
         self.tell(asked, result);
@@ -259,7 +278,7 @@ impl Perimeter {
             Answer::Opened(result) => result.map_err(PlumbError::Refused),
             Answer::Late => Err(PlumbError::Refused(Errno::ETIME)),
             Answer::Abandoned => Err(PlumbError::Closed),
-            Answer::Closed => Ok(()),
+            Answer::Closed | Answer::Drained => Ok(()),
         };
         match doing {
             Doing::Open { pair, before } => self.opened(stream, pair, before, result),
@@ -278,7 +297,33 @@ impl Perimeter {
                 self.dismantle(stream);
                 Ok(())
             }
+            Doing::Backlog => Ok(()),
         }
+    }
+
+    /// Does a close wait until what was sent before has left? Then a [`Answer::Drained`] follows.
+    pub(super) fn waits_for_backlog(&mut self, stream: StreamId) -> bool {
+        if self.changes.works.get(&stream).is_some_and(|work| work.hurries) {
+            return false;
+        }
+        let queue = match self.peer(stream) {
+            Some(peer) => self.holds_for(peer),
+            None => Some(queue_no(self.bottom_of(stream), Side::Write)),
+        };
+        let Some(q) = queue.and_then(|queue| self.net.queue_mut(queue)) else { return false };
+        if !q.held.is_empty() {
+            q.set(DRAINING);
+        }
+        !q.held.is_empty()
+    }
+
+    /// The first queue at an end of a pipe that holds something for its head.
+    fn holds_for(&mut self, end: StreamId) -> Option<QueueNo> {
+        let modules = self.modules(end).unwrap_or_default();
+        modules.into_iter().map(|pair| queue_no(pair, Side::Read)).find(|&queue| {
+            self.run_now(queue);
+            self.net.queue(queue).is_some_and(|q| !q.held.is_empty())
+        })
     }
 
     /// Begins what waits, until a step is pending again or nothing waits.
@@ -347,6 +392,22 @@ impl Perimeter {
     }
 }
 
+impl Net {
+    /// A queue of a pair holds nothing any more: who waits for that is told between two
+    /// dispatches.
+    pub(crate) fn drained(&mut self, pair: u32) {
+        self.answer(pair, Answer::Drained);
+    }
+
+    fn answer(&mut self, pair: u32, answer: Answer) {
+        if let Some(key) = self.pairs.key_at(pair) {
+            self.answers.push_back((key, answer));
+            // Of no pair: the perimeter takes the answer between two dispatches.
+            self.relieved.push_back(NONE);
+        }
+    }
+}
+
 impl<T> Progress<T> {
     fn quietly(self) -> Progress<()> {
         match self {
@@ -361,29 +422,21 @@ impl Cx<'_> {
     /// The pending open of this module is done, or has failed: it is taken out then, without
     /// `close`, and what was held for it goes on.
     pub fn open_done(&mut self, result: Result<(), Errno>) {
-        self.answer(self.pair, Answer::Opened(result));
+        self.net.answer(self.pair, Answer::Opened(result));
     }
 
     /// The pending close of this module is done.
     pub fn close_done(&mut self) {
-        self.answer(self.pair, Answer::Closed);
+        self.net.answer(self.pair, Answer::Closed);
     }
 
     /// The pending open of an upper is done, or has failed: its stream is closed then.
     pub fn upper_opened(&mut self, upper: Upper, result: Result<(), Errno>) {
-        self.answer(upper.pair.index, Answer::Opened(result));
+        self.net.answer(upper.pair.index, Answer::Opened(result));
     }
 
     /// The pending close of an upper is done.
     pub fn upper_closed(&mut self, upper: Upper) {
-        self.answer(upper.pair.index, Answer::Closed);
-    }
-
-    fn answer(&mut self, pair: u32, answer: Answer) {
-        if let Some(key) = self.net.pairs.key_at(pair) {
-            self.net.answers.push_back((key, answer));
-            // Of no pair: the perimeter takes the answer between two dispatches.
-            self.net.relieved.push_back(NONE);
-        }
+        self.net.answer(upper.pair.index, Answer::Closed);
     }
 }

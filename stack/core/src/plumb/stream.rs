@@ -126,6 +126,9 @@ impl Perimeter {
         // What is on its way down leaves before the stream does.
         self.spill_slot();
         self.run_now(queue_no(bottom, Side::Write));
+        if self.waits_for_backlog(stream) {
+            return Ok(Progress::Wait(Doing::Backlog));
+        }
         if self.close_upper(bottom) == Step::Pending {
             return Ok(Progress::Wait(Doing::UpperClose));
         }
