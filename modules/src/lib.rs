@@ -27,6 +27,7 @@ pub mod hash;
 pub mod impair;
 pub mod ip;
 pub mod limit;
+mod locals;
 pub mod nth;
 pub mod null;
 pub mod pcapng;

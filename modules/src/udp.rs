@@ -8,7 +8,6 @@ use crate::actions::reasons;
 
 pub mod build;
 mod engine;
-mod locals;
 mod mux;
 pub mod table;
 pub mod view;

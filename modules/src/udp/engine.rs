@@ -6,7 +6,6 @@ mod request;
 
 pub use options::option;
 
-use super::locals::Locals;
 use super::table::{BindError, EndpointId, Table};
 use super::{UdpDrop, View, build};
 use crate::actions::Actions;
@@ -14,6 +13,7 @@ use crate::ctl::Ctl;
 use crate::hash::Keyed;
 use crate::ip::icmp::{Cause, SoftError};
 use crate::ip::{self, Request};
+use crate::locals::Locals;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use millstream_core::Errno;

@@ -1,28 +1,28 @@
-//! Addresses that a user may bind: those of the host, as `ip` tells them.
+//! Addresses that a user of udp or tcp may bind: those of the host, as `ip` tells them.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
 /// The host's addresses with their prefix lengths.
 #[derive(Debug, Default)]
-pub(super) struct Locals(Vec<(IpAddr, u8)>);
+pub(crate) struct Locals(Vec<(IpAddr, u8)>);
 
 impl Locals {
     /// The host has this address.
-    pub(super) fn add(&mut self, address: IpAddr, prefix_len: u8) {
+    pub(crate) fn add(&mut self, address: IpAddr, prefix_len: u8) {
         if !self.0.contains(&(address, prefix_len)) && self.0.len() < ADDRESSES_MAX {
             self.0.push((address, prefix_len));
         }
     }
 
     /// The host no longer has this address.
-    pub(super) fn remove(&mut self, address: IpAddr) {
+    pub(crate) fn remove(&mut self, address: IpAddr) {
         self.0.retain(|(known, _)| *known != address);
     }
 
     /// May a user bind this address? One of the host, any, a group, or a broadcast address, to
     /// receive what is sent to it (`ip(7)`). All may while no address is known.
-    pub(super) fn may_bind(&self, address: IpAddr) -> bool {
+    pub(crate) fn may_bind(&self, address: IpAddr) -> bool {
         let many = |(known, prefix_len): &(IpAddr, u8)| match (address, known) {
             (IpAddr::V4(asked), IpAddr::V4(own)) => asked == broadcast(*own, *prefix_len),
             _ => false,
