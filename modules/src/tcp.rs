@@ -1,9 +1,13 @@
 //! tcp: TCP (RFC 9293) between users above and `ip` below, as plain functions on plain state.
 
+pub mod congestion;
 pub mod cookie;
 pub mod ends;
+pub mod ends;
+pub mod isn;
 pub mod isn;
 pub mod limits;
+pub mod loss;
 pub mod reasm;
 pub mod sendq;
 pub mod seq;

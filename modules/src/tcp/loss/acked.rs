@@ -1,0 +1,192 @@
+//! An acknowledgment arrives: what it tells, and what follows from that.
+
+use super::{Ack, Acked, Loss, Records, Sending, State, recovery::Undo};
+use crate::tcp::{congestion::Congestion as _, seq::Range};
+
+/// What one ACK did to the flight.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    /// Octets that were in flight before it, without those that were sacked.
+    pub(super) flight: u32,
+    /// Did the first octet that is not acknowledged move?
+    pub(super) advanced: bool,
+    /// Is it a duplicate?
+    pub(super) dup: bool,
+}
+
+/// What one ACK tells about the records.
+#[derive(Default)]
+pub(super) struct News {
+    /// Octets delivered: acknowledged for the first time, in whichever way.
+    pub(super) delivered: u32,
+    /// Octets selectively acknowledged for the first time.
+    pub(super) sacked: u32,
+    /// Round-trip time of the record that was sent first among those sent once, in nanoseconds.
+    rtt: Option<u64>,
+    /// Was something delivered that was sent again? Then `rtt` may be that of the repair.
+    pub(super) again: bool,
+    /// Was something delivered that was sent once, and before the recovery began?
+    pub(super) original: bool,
+    /// Octets acknowledged.
+    pub(super) bytes: u32,
+    /// D-SACK of what this connection sent again.
+    pub(super) dsack: Option<Range>,
+}
+
+impl Loss {
+    /// An ACK arrived; `at.una` is as it was before. The caller has refused what acknowledges more
+    /// than `at.nxt` or is older than `at.una`.
+    pub fn acked(&mut self, records: &mut Records, ack: &Ack<'_>, at: &Sending) -> Acked {
+        self.sack = ack.sack_ok;
+        let undone = self.counters.undone;
+        let sacked_before = records.sacked();
+        let mut news = News { dsack: self.duplicate(ack, at), ..News::default() };
+        self.learn(records, ack, at, &mut news);
+        let advanced = ack.ack.after(at.una);
+        let dup = !advanced && !records.is_empty() && ack.pure;
+        let at = Sending { una: ack.ack.latest(at.una), ..*at };
+        let mut done = Acked {
+            bytes: news.bytes,
+            sacked: news.sacked,
+            all: records.is_empty(),
+            dup,
+            ..Acked::default()
+        };
+        if advanced {
+            self.timeouts = 0;
+            self.timer_from = at.now;
+            self.reordering_round(at.una);
+        }
+        self.measure(ack, &news, at.now);
+        if self.handshake {
+            done.dup = false;
+            return done;
+        }
+        let step =
+            Step { flight: records.outstanding() + news.bytes - sacked_before, advanced, dup };
+        let lost = self.judge(records, ack, &at, &mut news, step);
+        done.cwr = ack.ece && self.marked(records, &at, step.flight);
+        self.resize(records, &at, &news, advanced && lost == 0);
+        done.undone = self.counters.undone != undone;
+        done
+    }
+
+    /// Takes the ACK and the SACK blocks into the records.
+    fn learn(&mut self, records: &mut Records, ack: &Ack<'_>, at: &Sending, news: &mut News) {
+        let least = self.rtt.least();
+        // The clock of timestamps has steps of a millisecond.
+        let echoed = ack.echo.map(|rtt| at.now.saturating_sub(rtt) + TICK_NS);
+        let recover = self.recover;
+        let mut newest = records.newest;
+        let mut reorders = false;
+        let mut delivered = |news: &mut News, record: &super::records::Record| {
+            reorders |= newest.delivered(record, at.now, echoed, least);
+            news.delivered += record.range.len();
+            news.again |= record.again;
+            news.original |= !record.again && !record.range.end.after(recover);
+        };
+        if ack.ack.after(at.una) {
+            news.bytes = ack.ack.since(at.una).min(records.outstanding());
+            records.acknowledge(ack.ack, |record| {
+                if !record.sacked {
+                    delivered(news, record);
+                    if !record.again {
+                        let rtt = at.now.saturating_sub(record.sent);
+                        news.rtt = Some(news.rtt.map_or(rtt, |known| known.max(rtt)));
+                    }
+                }
+            });
+        }
+        let blocks = if ack.sack_ok { ack.sacks } else { &[] };
+        for (number, block) in blocks.iter().enumerate() {
+            if number == 0 && is_duplicate(ack) {
+                continue;
+            }
+            if !plausible(*block, at) {
+                self.counters.bad_sacks = self.counters.bad_sacks.wrapping_add(1);
+                continue;
+            }
+            // What the cumulative ACK passed is nothing new, and no fault.
+            let block = Range::new(block.start.latest(ack.ack.latest(at.una)), block.end);
+            records.sack(block, at.mss, |record| {
+                delivered(news, record);
+                news.sacked += record.range.len();
+            });
+        }
+        self.reordering.seen |= reorders;
+        records.newest = newest;
+    }
+
+    /// The first block, if it tells of octets that the peer had before (RFC 2883).
+    fn duplicate(&mut self, ack: &Ack<'_>, at: &Sending) -> Option<Range> {
+        if !ack.sack_ok || !is_duplicate(ack) {
+            return None;
+        }
+        let block = *ack.sacks.first()?;
+        // Octets that this connection has sent, and not a window of sequence numbers ago.
+        if !plausible(block, at) {
+            self.counters.bad_sacks = self.counters.bad_sacks.wrapping_add(1);
+            return None;
+        }
+        self.counters.dsacks = self.counters.dsacks.wrapping_add(1);
+        Some(block)
+    }
+
+    /// Measures the round trip (RFC 6298 section 3 and 4, Karn): by what was sent once, else by
+    /// the timestamp.
+    fn measure(&mut self, ack: &Ack<'_>, news: &News, now: u64) {
+        let by_record = news.rtt.filter(|_| !news.again);
+        if let Some(rtt) = by_record.or(ack.echo.filter(|_| news.bytes > 0)) {
+            self.rtt.sample(rtt, now);
+        }
+    }
+
+    /// ECN-Echo: one reduction per window of data (RFC 3168 6.1.2).
+    fn marked(&mut self, records: &mut Records, at: &Sending, flight: u32) -> bool {
+        if self.state > State::Disorder {
+            return false;
+        }
+        self.reduce(records, at, flight, State::Cwr);
+        // What the network said is no error, so it is not taken back.
+        self.undo = Undo::default();
+        true
+    }
+
+    /// Sets the window: by PRR while it falls, else as the controller says.
+    fn resize(&mut self, records: &mut Records, at: &Sending, news: &News, safe: bool) {
+        match self.state {
+            State::Cwr | State::Recovery => {
+                let pipe = self.pipe(records, at);
+                let ssthresh = self.window.ssthresh;
+                let prr = &mut records.prr;
+                self.window.cwnd = prr.window(news.delivered, pipe, ssthresh, at.mss, safe);
+            }
+            _ if news.delivered == 0 => {}
+            _ if self.grows() => {
+                let moment = self.moment(at);
+                // After a timeout without SACK an ACK covers what had arrived long before.
+                let most = if self.state == State::Loss && !self.sack { at.mss } else { u32::MAX };
+                let octets = news.delivered.min(most);
+                self.control.grow(&mut self.window, octets, &moment);
+            }
+            _ => self.control.unused(),
+        }
+    }
+}
+
+/// Is the first block a D-SACK: of what is acknowledged, or within the second?
+fn is_duplicate(ack: &Ack<'_>) -> bool {
+    match ack.sacks {
+        [first, ..] if !first.end.after(ack.ack) => true,
+        [first, second, ..] => !first.start.before(second.start) && !first.end.after(second.end),
+        _ => false,
+    }
+}
+
+/// Can `block` be of what was sent in the last window?
+fn plausible(block: Range, at: &Sending) -> bool {
+    block.start.before(block.end) && !block.end.after(at.nxt)
+}
+
+/// A step of the clock that timestamps are taken from.
+pub(super) const TICK_NS: u64 = 1_000_000;

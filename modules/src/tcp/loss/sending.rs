@@ -1,0 +1,124 @@
+//! What may leave, and what left.
+
+use super::{Frto, Loss, Records, Sending, State, initial_window};
+use crate::tcp::{
+    congestion::Congestion as _,
+    seq::{Range, Seq},
+};
+
+/// How much of the window is used: it does not grow while it is not (RFC 7661, as Linux does it).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usage {
+    /// The most that was in flight in this window of data, in octets; 0 before the first.
+    most: u32,
+    /// Where this window of data ends.
+    end: Seq,
+}
+
+impl Loss {
+    /// New data (or SYN, or FIN) `range` left as one segment or super-segment; `at.una` and
+    /// `at.nxt` as they are without it or with it.
+    pub fn sent(&mut self, records: &mut Records, range: Range, at: &Sending) {
+        if range.is_empty() {
+            return;
+        }
+        if records.is_empty() {
+            self.timer_from = at.now;
+        }
+        records.push(range, at.now);
+        records.prr.sent(range.len());
+        self.last_sent = at.now;
+        if self.frto == Frto::New {
+            self.frto = Frto::Judge;
+        }
+        let pipe = self.pipe(records, at);
+        let limited = pipe.saturating_add(at.mss) > self.window.cwnd;
+        let Usage { most, end } = self.usage;
+        if pipe > most || !at.una.before(end) {
+            self.usage = Usage { most: pipe, end: range.end };
+            self.limited = limited;
+        }
+        self.limited |= limited;
+    }
+
+    /// `range`, of what is in flight, left again.
+    pub fn retransmitted(&mut self, records: &mut Records, range: Range, at: &Sending) {
+        let Some(first) = records.first() else { return };
+        let range = Range::new(range.start.latest(first.range.start), range.end);
+        if !range.start.before(range.end) {
+            return;
+        }
+        if range.start == first.range.start {
+            self.timer_from = at.now;
+        }
+        records.resent(range, at.now);
+        records.prr.sent(range.len());
+        self.last_sent = at.now;
+        self.counters.resent = self.counters.resent.wrapping_add(range.len());
+        self.undo.resent(range, at.now);
+    }
+
+    /// What is to be sent again now: whole segments, as far as the window lets them. The caller may
+    /// send less of it, and asks again.
+    pub fn next_lost(&self, records: &Records, at: &Sending) -> Option<Range> {
+        if self.frto == Frto::New {
+            return None;
+        }
+        let lost = records.first_lost()?;
+        let budget = self.window.cwnd.saturating_sub(self.pipe(records, at));
+        let run = records.run(lost, at.mss);
+        if budget >= run.len() {
+            return Some(run);
+        }
+        let whole = budget / at.mss * at.mss;
+        (whole > 0).then(|| Range::new(run.start, run.start.add(whole)))
+    }
+
+    /// Octets of new data that may leave now, as far as the network is concerned: a segment is
+    /// not cut to fit, what is above the quota waits. Zero while lost data wait.
+    pub fn quota(&self, records: &Records, at: &Sending) -> u32 {
+        if records.lost() > 0 && self.frto != Frto::New {
+            return 0;
+        }
+        self.window.cwnd.saturating_sub(self.pipe(records, at))
+    }
+
+    /// Octets that are believed to be in the network. Duplicate ACKs of a peer without SACK each
+    /// stand for a segment that left it.
+    pub(super) fn pipe(&self, records: &Records, at: &Sending) -> u32 {
+        records.pipe().saturating_sub(u32::from(self.duplicates).saturating_mul(at.mss))
+    }
+
+    /// Data are to be sent after a pause: the window is halved for each timeout that passed, down
+    /// to what a new connection has (RFC 5681 4.1, as Linux does it). Call it before [`quota`]
+    /// when nothing is in flight.
+    ///
+    /// [`quota`]: Loss::quota
+    pub fn idle_restart(&mut self, records: &Records, at: &Sending) {
+        let timeout = self.rtt.timeout();
+        if !records.is_empty() || self.handshake || self.last_sent == 0 {
+            return;
+        }
+        let idle = at.now.saturating_sub(self.last_sent);
+        if idle <= timeout {
+            return;
+        }
+        let least = initial_window(at.mss).min(self.window.cwnd);
+        let halvings = (idle / timeout).min(31) as u32;
+        let slow = self.window.cwnd / 4 * 3;
+        self.window.ssthresh = self.window.ssthresh.max(slow);
+        self.window.cwnd = (self.window.cwnd >> halvings).max(least);
+        self.control.unused();
+        self.usage = Usage::default();
+        self.last_sent = at.now;
+        if self.state != State::Open {
+            self.state = State::Open;
+        }
+    }
+
+    /// May the window grow by what was delivered?
+    pub(super) fn grows(&self) -> bool {
+        self.limited
+            || self.window.slow_start() && self.window.cwnd < self.usage.most.saturating_mul(2)
+    }
+}
