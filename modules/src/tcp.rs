@@ -3,8 +3,6 @@
 pub mod congestion;
 pub mod cookie;
 pub mod ends;
-pub mod ends;
-pub mod isn;
 pub mod isn;
 pub mod limits;
 pub mod loss;
