@@ -1,5 +1,6 @@
 //! tcp: TCP (RFC 9293) between users above and `ip` below, as plain functions on plain state.
 
+pub mod autotune;
 pub mod congestion;
 pub mod cookie;
 pub mod ends;
