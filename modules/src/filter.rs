@@ -45,7 +45,8 @@
 //! has. A super-frame is matched by its header, and goes the way of all that it stands for.
 //!
 //! Only M_DATA is looked at (`link=tpi`: datagrams with their addresses); everything else passes.
-//! At `link=ip` a message on its way down begins with the request of its transport, which is
+//! A place where messages are something else than `link` says is refused when the filter is put
+//! in. At `link=ip` a message on its way down begins with the request of its transport, which is
 //! matched like the packet that it will be. `reject` and `reflect` are for Ethernet frames; when
 //! there is no room on the way back, the message is dropped as `filter: no room`.
 
@@ -63,14 +64,20 @@ use crate::state;
 use alloc::boxed::Box;
 use alloc::string::String;
 use millstream_core::{
-    Cx, Drop, Errno, Fields, Invalid, ModInfo, Module, Refused, Side, State, Step,
+    Contract, Cx, Drop, Errno, Fields, Format, Invalid, ModInfo, Module, Refused, Side, State, Step,
 };
 use millstream_msg::{Kind, Msg};
 use tap::Tap;
 
-/// What `filter` says of itself.
-pub const INFO: ModInfo =
-    ModInfo::new("filter", "drops, counts, rejects or diverts messages by rules");
+/// What `filter` says of itself where messages are frames.
+pub const INFO: ModInfo = of(Format::Frames);
+const OF_PACKETS: ModInfo = of(Format::Packets);
+const OF_DATAGRAMS: ModInfo = of(Format::Datagrams);
+
+const fn of(format: Format) -> ModInfo {
+    let info = ModInfo::new("filter", "drops, counts, rejects or diverts messages by rules");
+    ModInfo { contract: Contract::between(format, format), ..info }
+}
 
 /// The module.
 #[derive(Debug, Default)]
@@ -153,7 +160,11 @@ impl Filter {
 
 impl Module for Filter {
     fn info(&self) -> &'static ModInfo {
-        &INFO
+        match self.0.link {
+            Link::Ethernet => &INFO,
+            Link::Ip => &OF_PACKETS,
+            Link::Tpi => &OF_DATAGRAMS,
+        }
     }
 
     fn open(&mut self, _: &mut Cx<'_>) -> Result<Step, Errno> {
@@ -175,7 +186,12 @@ impl Module for Filter {
     }
 
     fn import(&mut self, state: State) -> Result<(), Refused> {
-        self.0 = state::take(state, INFO.name, VERSION)?;
+        let setting: Setting = state::take(state, INFO.name, VERSION)?;
+        if setting.link != self.0.link {
+            let state = State { name: INFO.name, version: VERSION, value: Box::new(setting) };
+            return Err(Refused { why: "its rules are for another link", state });
+        }
+        self.0 = setting;
         Ok(())
     }
 

@@ -6,11 +6,13 @@ mod small_kit;
 use etherparse::err::packet::BuildSliceWriteError;
 use etherparse::{Ipv4HeaderSlice, PacketBuilder, TcpHeaderSlice};
 use millstream_core::tpi::Primitive;
-use millstream_core::{Module, Side};
+use millstream_core::{Caps, Config, Device, Errno, Format, Formats, Module, Perimeter, Side};
+use millstream_modules::arp::Arp;
 use millstream_modules::capture::Sink;
 use millstream_modules::filter::{Facts, Filter, Link, Rules};
 use millstream_modules::ip::{self, Request};
-use millstream_msg::{Gso, Kind, Msg, Offload, Pool, PoolConfig, checksum};
+use millstream_modules::udp::Udp;
+use millstream_msg::{Gso, Kind, Msg, MsgList, Offload, Pool, PoolConfig, checksum};
 use proptest::prelude::*;
 use small_kit::*;
 use std::sync::{Arc, Mutex};
@@ -349,8 +351,11 @@ fn a_successor_takes_rules_counts_and_file_and_refuses_what_is_not_a_filters() {
     s.through(&[udp(A, B, 1, 2)]);
     let mut old = s.p.pop(s.stream).unwrap().done().unwrap();
     let state = old.export().unwrap();
-    let mut new = Filter::new(Link::Ip);
-    new.import(state).unwrap();
+    let mut other = Filter::new(Link::Ip);
+    let refused = other.import(state).unwrap_err();
+    assert_eq!(refused.why, "its rules are for another link");
+    let mut new = Filter::new(Link::Ethernet);
+    new.import(refused.state).unwrap();
     assert_eq!(
         (new.rules().text(), new.rules().iter().next().unwrap().messages),
         ("count udp".into(), 1,)
@@ -360,6 +365,52 @@ fn a_successor_takes_rules_counts_and_file_and_refuses_what_is_not_a_filters() {
     let refused = new.import(state).unwrap_err();
     assert_eq!(refused.state.version, 99);
     s.assert_nothing_leaked();
+}
+
+#[test]
+fn a_filter_is_refused_where_messages_are_something_else_than_its_link_says() {
+    let mut p = Perimeter::new(Config { pool: Pool::new(PoolConfig::TINY), seed: 1, clock: None });
+    let wire = Framed(Wire::default());
+    let (tap, _) = p.open_device("tap", Box::new(wire));
+    p.push(tap, Box::new(Arp::new())).unwrap();
+    let (ip, udp) = (p.add_mux(Box::new(ip::Ip::new(1))), p.add_mux(Box::new(Udp::new(2))));
+    p.link(ip, tap).unwrap();
+    let transport = p.open_mux(ip, "transport").unwrap();
+    p.link(udp, transport).unwrap();
+    let user = p.open_mux(udp, "user").unwrap();
+    let places = [(tap, Link::Ethernet), (transport, Link::Ip), (user, Link::Tpi)];
+    for (stream, right) in places {
+        for link in [Link::Ethernet, Link::Ip, Link::Tpi] {
+            let put = p.insert(stream, 0, Box::new(Filter::new(link)));
+            assert_eq!(put.is_ok(), link == right, "{link:?} at {stream:?}");
+            if let Err(why) = put {
+                assert!(why.to_string().contains("filter takes "), "{why}");
+            }
+        }
+    }
+    let put = p.insert(user, 0, Box::new(Filter::new(Link::Ethernet)));
+    assert_eq!(
+        put.unwrap_err().to_string(),
+        "filter takes Ethernet frames from below, but udp sends datagrams"
+    );
+}
+
+/// A device that says that it has frames.
+struct Framed(Wire);
+
+impl Device for Framed {
+    fn caps(&self) -> Caps {
+        self.0.caps()
+    }
+    fn formats(&self) -> Formats {
+        Formats::of(Format::Frames)
+    }
+    fn recv(&mut self, pool: &mut Pool, out: &mut MsgList, max: usize) -> Result<usize, Errno> {
+        self.0.recv(pool, out, max)
+    }
+    fn send(&mut self, batch: &mut MsgList) -> Result<(), Errno> {
+        self.0.send(batch)
+    }
 }
 
 /// A packet as it is made, and terms as they are meant.
