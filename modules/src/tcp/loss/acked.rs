@@ -1,6 +1,8 @@
 //! An acknowledgment arrives: what it tells, and what follows from that.
 
-use super::{Ack, Acked, Loss, Records, Sending, State, recovery::Undo};
+use super::{
+    Ack, Acked, Loss, Records, Sending, State, rack::Newest, records::Record, recovery::Undo,
+};
 use crate::tcp::{congestion::Congestion as _, seq::Range};
 
 /// What one ACK did to the flight.
@@ -31,6 +33,8 @@ pub(super) struct News {
     pub(super) bytes: u32,
     /// D-SACK of what this connection sent again.
     pub(super) dsack: Option<Range>,
+    /// What RACK knows if only what was sent once counts.
+    pub(super) newest_once: Newest,
 }
 
 impl Loss {
@@ -78,9 +82,13 @@ impl Loss {
         let echoed = ack.echo.map(|rtt| at.now.saturating_sub(rtt) + TICK_NS);
         let recover = self.recover;
         let mut newest = records.newest;
+        news.newest_once = newest;
         let mut reorders = false;
-        let mut delivered = |news: &mut News, record: &super::records::Record| {
+        let mut delivered = |news: &mut News, record: &Record, echoed: Option<u64>| {
             reorders |= newest.delivered(record, at.now, echoed, least);
+            if !record.again {
+                news.newest_once.delivered(record, at.now, echoed, least);
+            }
             news.delivered += record.range.len();
             news.again |= record.again;
             news.original |= !record.again && !record.range.end.after(recover);
@@ -89,7 +97,7 @@ impl Loss {
             news.bytes = ack.ack.since(at.una).min(records.outstanding());
             records.acknowledge(ack.ack, |record| {
                 if !record.sacked {
-                    delivered(news, record);
+                    delivered(news, record, echoed);
                     if !record.again {
                         let rtt = at.now.saturating_sub(record.sent);
                         news.rtt = Some(news.rtt.map_or(rtt, |known| known.max(rtt)));
@@ -109,7 +117,8 @@ impl Loss {
             // What the cumulative ACK passed is nothing new, and no fault.
             let block = Range::new(block.start.latest(ack.ack.latest(at.una)), block.end);
             records.sack(block, at.mss, |record| {
-                delivered(news, record);
+                // The timestamp is that of what came in order (RFC 7323 4.3), not of this one.
+                delivered(news, record, None);
                 news.sacked += record.range.len();
             });
         }

@@ -52,10 +52,11 @@ impl Newest {
             self.highest = Some(end);
         }
         let rtt = now.saturating_sub(record.sent);
-        // This may be the ACK of what was sent first: it says nothing about the second time.
+        // This may be the ACK of what was sent first: it says nothing about the second time. An
+        // eighth is left for a single segment that is faster than those in a queue of its own.
         let earlier = record.again
             && (echoed.is_some_and(|echoed| echoed < record.sent)
-                || least.is_some_and(|least| rtt < least));
+                || least.is_some_and(|least| rtt + rtt / 8 < least));
         if !earlier && self.sent.is_none_or(|newest| after(record, newest)) {
             self.sent = Some((record.sent, end));
             self.rtt = rtt;

@@ -47,11 +47,13 @@ impl Undo {
         }
     }
 
-    /// The peer had `block` twice.
-    fn had_twice(&mut self, block: Range) {
-        if self.is_armed() && !block.start.before(self.from) {
+    /// The peer had `block` twice; is it of what was sent again since the reduction?
+    fn had_twice(&mut self, block: Range) -> bool {
+        let since = self.is_armed() && self.resent > 0 && !block.start.before(self.from);
+        if since {
             self.resent = self.resent.saturating_sub(block.len());
         }
+        since
     }
 
     /// Was all that was sent again there already (RFC 3708)?
@@ -79,7 +81,9 @@ impl Loss {
         step: Step,
     ) -> u32 {
         if let Some(block) = news.dsack.filter(|_| self.counters.resent > 0) {
-            self.undo.had_twice(block);
+            // What a probe repeats is no reordering: its ACK was late.
+            let probe = self.probe.is_some_and(|probe| probe.end == block.end);
+            self.reordering.seen |= self.undo.had_twice(block) && !probe;
             self.reordering_was_underestimated(at);
         }
         self.answer_probe(ack, at, news, step);
@@ -90,6 +94,9 @@ impl Loss {
         if self.in_recovery() && by_time
             || self.state == State::Loss && self.spurious(ack, at, news, step)
         {
+            self.reordering.seen |= self.state == State::Recovery;
+            // What was sent again did not arrive yet, so it says nothing about the others.
+            records.newest = news.newest_once;
             records.unmark();
             self.take_back();
         }
