@@ -84,24 +84,27 @@ const VNET: usize = 10;
 fn answer(bytes: &mut [u8]) -> usize {
     let len = bytes.len();
     let Some(frame) = bytes.get_mut(VNET..) else { return 0 };
-    match frame.get(12..14) {
-        Some([8, 0]) if frame.len() >= 42 && frame[23] == 17 => {
-            swap(frame, 0, 6, 6);
-            swap(frame, 26, 30, 4);
-            swap(frame, 34, 36, 2);
-            len
-        }
-        // Who has this address? Whichever it is: this station.
-        Some([8, 6]) if frame.len() >= 42 && frame[21] == 1 => {
-            frame.copy_within(6..12, 0);
-            frame[6..12].copy_from_slice(&MAC);
-            frame[21] = 2;
-            swap(frame, 22, 32, 10);
-            frame[22..28].copy_from_slice(&MAC);
-            len
-        }
-        _ => 0,
+    if frame.len() >= 42 && frame[12..14] == [8, 0] && frame[23] == 17 {
+        swap(frame, 0, 6, 6);
+        swap(frame, 26, 30, 4);
+        swap(frame, 34, 36, 2);
+        return len;
     }
+    if answers_arp(frame) { len } else { 0 }
+}
+
+/// Makes the answer to the question for an address in place, whichever it is: this station. False
+/// for any other frame.
+pub(crate) fn answers_arp(frame: &mut [u8]) -> bool {
+    let asks = frame.len() >= 42 && frame[12..14] == [8, 6] && frame[21] == 1;
+    if asks {
+        frame.copy_within(6..12, 0);
+        frame[6..12].copy_from_slice(&MAC);
+        frame[21] = 2;
+        swap(frame, 22, 32, 10);
+        frame[22..28].copy_from_slice(&MAC);
+    }
+    asks
 }
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];

@@ -104,6 +104,18 @@ impl Lab {
         })
     }
 
+    /// A TAP without offloads, frame by frame.
+    ///
+    /// # Errors
+    /// As [`Lab::tap`].
+    pub fn plain_tap_fd(&self) -> Result<TapFd, Trouble> {
+        self.inside(|| {
+            let fd = TapFd::open(LINK, TapFlags::NONE)?;
+            set_up_host(LINK, &[self.host()])?;
+            Ok(fd)
+        })
+    }
+
     /// A veth to a second namespace, where the kernel has [`Lab::far`].
     ///
     /// # Errors

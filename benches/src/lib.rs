@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bare;
+pub mod bare_tcp;
 pub mod client;
 pub mod daemon;
 pub mod echo;
@@ -12,7 +13,9 @@ pub mod experiments;
 pub mod kernel;
 pub mod lab;
 pub mod report;
+pub mod smoltcp;
 pub mod stack;
+pub mod tcp;
 
 use report::{Options, Report};
 
@@ -31,4 +34,7 @@ pub const EXPERIMENTS: &[(&str, Experiment)] = &[
     ("flood", experiments::flood::run),
     ("rr", experiments::rr::run),
     ("change", experiments::change::run),
+    ("tcp_bulk", experiments::tcp_bulk::run),
+    ("tcp_rr", experiments::tcp_rr::run),
+    ("tcp_conn", experiments::tcp_conn::run),
 ];

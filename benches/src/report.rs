@@ -152,6 +152,16 @@ impl Report {
         best.map(|line| line.side.clone())
     }
 
+    /// The lines that there are.
+    pub fn sides(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(|line| &*line.side)
+    }
+
+    /// The sentences that there are.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        self.notes.iter().map(|note| &**note)
+    }
+
     /// Adds a sentence.
     pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());

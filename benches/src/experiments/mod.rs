@@ -5,5 +5,8 @@ pub mod flood;
 pub mod forward;
 pub mod rr;
 pub mod structure;
+pub mod tcp_bulk;
+pub mod tcp_conn;
+pub mod tcp_rr;
 pub mod udp_echo;
 pub mod udp_echo_super;

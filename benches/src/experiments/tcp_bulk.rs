@@ -1,0 +1,105 @@
+//! One TCP connection, as many bytes as there is room for, into what is measured and out of it.
+
+use crate::Trouble;
+use crate::bare::Wait;
+use crate::bare_tcp::{self, Does as Bare};
+use crate::lab::{Lab, Mode};
+use crate::report::{Options, Report};
+use crate::smoltcp::{self, Does as Smol};
+use crate::tcp::{Peer, SETTINGS, Serving, Setting, kernel, kernel_peer, measure};
+use millstream_tools::load::bulk::{self, Amount, Bulk, Direction};
+use millstream_tools::load::server::Service;
+use std::time::Duration;
+
+const ABOUT: &str = "TCP bulk, one connection, MTU 1500, writes and reads of 128 KiB, the kernel's \
+    cubic, the client sleeps: Gbit/s into what is measured and out of it";
+
+/// Below so many bytes per second a transfer has not been slow but has stood still; a hundredth
+/// of what the slowest line reaches. A ratio to it would say nothing. A quick run may be too short
+/// to move.
+const STANDSTILL: f64 = 1e7;
+
+const INWARDS: &[Peer] = &[
+    ("inwards, kernel", |lab, at| kernel_peer(lab, at, Service::Discard, false)),
+    ("inwards, ceiling, ACK per frame", |lab, at| bare(lab, at, Bare::Discard { ack_every: 1 })),
+    ("inwards, ceiling, ACK per 8", |lab, at| bare_lazy(lab, at, Bare::Discard { ack_every: 8 })),
+    ("inwards, smoltcp owned", |lab, at| smol(lab, at, Smol::Discard { copy: false }, false)),
+    ("inwards, smoltcp copy", |lab, at| smol(lab, at, Smol::Discard { copy: true }, false)),
+    ("inwards, smoltcp plain TAP", |lab, at| smol(lab, at, Smol::Discard { copy: true }, true)),
+];
+
+const OUTWARDS: &[Peer] = &[
+    ("outwards, kernel", |lab, at| kernel_peer(lab, at, Service::Chargen, false)),
+    ("outwards, ceiling", |lab, at| bare_lazy(lab, at, Bare::Chargen)),
+    ("outwards, smoltcp owned", |lab, at| smol(lab, at, Smol::Chargen { copy: false }, false)),
+    ("outwards, smoltcp copy", |lab, at| smol(lab, at, Smol::Chargen { copy: true }, false)),
+    ("outwards, smoltcp plain TAP", |lab, at| smol(lab, at, Smol::Chargen { copy: true }, true)),
+];
+
+/// Runs the experiment.
+///
+/// # Errors
+/// Without the right to make a namespace.
+pub fn run(options: &Options) -> Result<Report, Trouble> {
+    drop(Lab::new(0)?);
+    let mut report = Report::new("tcp_bulk", ABOUT, options);
+    for setting in SETTINGS {
+        one_way(&mut report, options, setting, Direction::Out, INWARDS);
+        one_way(&mut report, options, setting, Direction::In, OUTWARDS);
+    }
+    Ok(report)
+}
+
+/// The direction is the client's.
+fn one_way(
+    report: &mut Report,
+    options: &Options,
+    setting: Setting,
+    direction: Direction,
+    peers: &[Peer],
+) {
+    let amount = Amount::For(Duration::from_secs_f64(options.seconds));
+    let bulk = Bulk { direction, amount, piece: 128 << 10, connections: 1 };
+    let client = setting.client(Mode::Sleeping);
+    measure(report, options, setting, &[("rate", "Gbit/s")], peers, &|lab| match bulk::run(
+        &kernel(false),
+        lab.echo(),
+        bulk,
+        client,
+    )?
+    .rate()
+    {
+        rate if rate < STANDSTILL => Err("the transfer stood still".into()),
+        rate => Ok(vec![rate * 8.0 / 1e9]),
+    });
+    let name = |what: &str| setting.name(what);
+    let way = if direction == Direction::Out { "inwards" } else { "outwards" };
+    let kernel = name(&format!("{way}, kernel"));
+    let ceilings: Vec<String> = peers.iter().map(|(what, _)| name(what)).collect();
+    let ceilings: Vec<String> =
+        ceilings.into_iter().filter(|name| name.contains("ceiling")).collect();
+    if let Some(ceiling) = report.best("rate", &ceilings) {
+        report.ratio("rate", &ceiling, &kernel, None);
+    }
+    for what in ["smoltcp owned", "smoltcp copy", "smoltcp plain TAP"] {
+        report.ratio("rate", &name(&format!("{way}, {what}")), &kernel, None);
+    }
+}
+
+/// Sleeping in read(2).
+fn bare(lab: &Lab, at: Setting, does: Bare) -> Result<Serving, Trouble> {
+    Ok(Box::new(bare_tcp::serve(lab, at.core(), at.mode.into(), does)?))
+}
+
+/// Sleeping in poll(2), when nothing is left to do.
+fn bare_lazy(lab: &Lab, at: Setting, does: Bare) -> Result<Serving, Trouble> {
+    let wait = match at.mode {
+        Mode::Sleeping => Wait::Epoll,
+        Mode::Polling => Wait::Poll,
+    };
+    Ok(Box::new(bare_tcp::serve(lab, at.core(), wait, does)?))
+}
+
+fn smol(lab: &Lab, at: Setting, does: Smol, plain: bool) -> Result<Serving, Trouble> {
+    Ok(Box::new(smoltcp::serve(lab, at.core(), at.mode, does, 1, plain)?))
+}

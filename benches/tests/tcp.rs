@@ -1,0 +1,41 @@
+//! The TCP experiments work: every line gives figures. How large they are is not asked.
+
+use millstream_benches::Experiment;
+use millstream_benches::experiments::{tcp_bulk, tcp_conn, tcp_rr};
+use millstream_benches::lab::pin;
+use millstream_benches::report::Options;
+use millstream_drivers::netns::Netns;
+use std::collections::BTreeSet;
+
+/// Runs an experiment for an instant; all of its lines are there.
+fn works(experiment: Experiment, lines: usize) {
+    if let Err(why) = Netns::new() {
+        return eprintln!("skipped: a TCP experiment: {why}");
+    }
+    // In a thread of its own: it stays pinned.
+    let two_cores = std::thread::spawn(|| pin(0).and_then(|()| pin(1))).join().unwrap();
+    if let Err(why) = two_cores {
+        return eprintln!("skipped: a TCP experiment: {why}");
+    }
+    let out = std::env::temp_dir();
+    let options = Options { runs: 1, seconds: 0.02, quick: true, only: None, out };
+    let report = experiment(&options).unwrap();
+    let sides: BTreeSet<&str> = report.sides().collect();
+    let notes: Vec<&str> = report.notes().collect();
+    assert_eq!(sides.len(), lines, "{notes:?} {sides:?}");
+}
+
+#[test]
+fn tcp_bulk_measures_all_its_lines() {
+    works(tcp_bulk::run, 33);
+}
+
+#[test]
+fn tcp_rr_measures_all_its_lines() {
+    works(tcp_rr::run, 9);
+}
+
+#[test]
+fn tcp_conn_measures_all_its_lines() {
+    works(tcp_conn::run, 6);
+}
