@@ -3,7 +3,7 @@
 //! | from | to | says |
 //! |---|---|---|
 //! | ip | arp | addresses of the interface, as they come and go |
-//! | ip | transport | addresses of the host, as they come and go |
+//! | ip | transport | addresses of the host, as they come and go, and their interfaces' MTU |
 //! | arp | ip | "which addresses?", when it is pushed on a running stream |
 //! | transport | ip | the protocol or echo identifier it takes; groups it joins and leaves |
 //! | transport | ip | a packet that nobody took, to be told to its sender (the packet follows) |
@@ -21,6 +21,8 @@ pub enum Ctl {
     AddAddress(IpAddr, u8),
     /// The interface, or the host, no longer has this address.
     RemoveAddress(IpAddr),
+    /// The interface with this address of the host takes packets of so many bytes.
+    Mtu(IpAddr, u16),
     /// Tell me the addresses of the interface.
     WhichAddresses,
     /// Packets of this protocol are mine.
@@ -53,6 +55,11 @@ impl Ctl {
             }
             Self::RemoveAddress(addr) => {
                 bytes[0] = 2;
+                put_address(&mut bytes, 4, addr);
+            }
+            Self::Mtu(addr, mtu) => {
+                bytes[0] = 11;
+                bytes[2..4].copy_from_slice(&mtu.to_be_bytes());
                 put_address(&mut bytes, 4, addr);
             }
             Self::WhichAddresses => bytes[0] = 3,
@@ -112,6 +119,7 @@ impl Ctl {
             7 => Self::Leave(address(&bytes, 4)?, interface),
             8 => Self::Undeliverable,
             10 => Self::HostUnreachable,
+            11 => Self::Mtu(address(&bytes, 4)?, word),
             9 => {
                 let word = [bytes[55], bytes[56], bytes[57], bytes[58]];
                 Self::Failed(SoftError {
@@ -174,6 +182,7 @@ mod tests {
         for ctl in [
             Ctl::AddAddress(v4, 24),
             Ctl::RemoveAddress(v6),
+            Ctl::Mtu(v4, 9000),
             Ctl::WhichAddresses,
             Ctl::TakeProtocol(17),
             Ctl::TakeEcho(777),

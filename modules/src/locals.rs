@@ -1,11 +1,11 @@
-//! Addresses that a user of udp or tcp may bind: those of the host, as `ip` tells them.
+//! The host's addresses, as `ip` tells transports: what users may bind, what packets leave with.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
-/// The host's addresses with their prefix lengths.
+/// The host's addresses with their prefix lengths, and the packets that their interfaces take.
 #[derive(Debug, Default)]
-pub(crate) struct Locals(Vec<(IpAddr, u8)>);
+pub(crate) struct Locals(Vec<(IpAddr, u8)>, Vec<(IpAddr, u16)>);
 
 impl Locals {
     /// The host has this address.
@@ -18,6 +18,7 @@ impl Locals {
     /// The host no longer has this address.
     pub(crate) fn remove(&mut self, address: IpAddr) {
         self.0.retain(|(known, _)| *known != address);
+        self.1.retain(|(known, _)| *known != address);
     }
 
     /// May a user bind this address? One of the host, any, a group, or a broadcast address, to
@@ -33,6 +34,42 @@ impl Locals {
             || address == IpAddr::V4(Ipv4Addr::BROADCAST)
             || self.0.iter().any(|known| known.0 == address || many(known))
     }
+
+    /// Is it an address of many: a group, or the broadcast address of a network of ours?
+    pub(crate) fn is_many(&self, address: IpAddr) -> bool {
+        let IpAddr::V4(asked) = address else { return address.is_multicast() };
+        let is_broadcast = |(known, prefix_len): &(IpAddr, u8)| match known {
+            IpAddr::V4(own) => *prefix_len < 31 && asked == broadcast(*own, *prefix_len),
+            IpAddr::V6(_) => false,
+        };
+        asked.is_multicast() || asked.is_broadcast() || self.0.iter().any(is_broadcast)
+    }
+
+    /// Bytes that a packet may have on the interface of one of our addresses.
+    pub(crate) fn mtu(&self, address: IpAddr) -> u16 {
+        self.1.iter().find(|(known, _)| *known == address).map_or(MTU_USUAL, |(_, mtu)| *mtu)
+    }
+
+    /// The interface of an address takes packets of so many bytes.
+    pub(crate) fn set_mtu(&mut self, address: IpAddr, mtu: u16) {
+        self.1.retain(|(known, _)| *known != address);
+        if self.1.len() < ADDRESSES_MAX {
+            self.1.push((address, mtu));
+        }
+    }
+
+    /// The address that packets to `remote` leave with: ours in its network, else our first.
+    pub(crate) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
+        let near = |(known, prefix_len): &&(IpAddr, u8)| match (known, remote) {
+            (IpAddr::V4(own), IpAddr::V4(remote)) => {
+                broadcast(*own, *prefix_len) == broadcast(remote, *prefix_len)
+            }
+            _ => false,
+        };
+        let family = |(known, _): &&(IpAddr, u8)| known.is_ipv4() == remote.is_ipv4();
+        let found = self.0.iter().find(near).or_else(|| self.0.iter().find(family));
+        found.map(|(address, _)| *address)
+    }
 }
 
 fn broadcast(own: Ipv4Addr, prefix_len: u8) -> Ipv4Addr {
@@ -42,6 +79,8 @@ fn broadcast(own: Ipv4Addr, prefix_len: u8) -> Ipv4Addr {
 
 /// More addresses than a host is given by hand; those beyond cannot be bound by name.
 const ADDRESSES_MAX: usize = 256;
+/// Ethernet's.
+const MTU_USUAL: u16 = 1500;
 
 #[cfg(test)]
 mod tests {

@@ -193,8 +193,11 @@ impl Ip {
     fn introduce(&self, cx: &mut Cx<'_>, to: Upper) {
         for (_, interface) in self.engine.net.interfaces() {
             for (address, len) in interface.addresses() {
-                if let Ok(msg) = Ctl::AddAddress(address.into(), len).to_msg(cx.pool()) {
-                    cx.put_upper(to, msg);
+                let address = address.into();
+                for word in [Ctl::AddAddress(address, len), Ctl::Mtu(address, interface.mtu)] {
+                    if let Ok(msg) = word.to_msg(cx.pool()) {
+                        cx.put_upper(to, msg);
+                    }
                 }
             }
         }
@@ -238,6 +241,9 @@ impl Ip {
             cx.put_lower(*lower, msg);
         }
         self.announce(cx, Ctl::AddAddress(address, len));
+        if let Some(interface) = self.engine.net.interface(index) {
+            self.announce(cx, Ctl::Mtu(address, interface.mtu));
+        }
         Ok(())
     }
 

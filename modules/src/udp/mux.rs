@@ -159,6 +159,8 @@ impl Mux for Udp {
                     self.engine.remove_address(address);
                     cx.free(msg);
                 }
+                // Datagrams are cut to fit by ip.
+                (_, Some(Ctl::Mtu(..))) => cx.free(msg),
                 _ => cx.discard(msg, Drop::UNEXPECTED_TYPE),
             }
         }

@@ -52,10 +52,13 @@ errnos! {
     EMSGSIZE = 90, "message too long";
     EPROTONOSUPPORT = 93, "protocol not supported";
     EOPNOTSUPP = 95, "operation not supported";
+    EAFNOSUPPORT = 97, "address family not supported";
     EADDRINUSE = 98, "address in use";
     EADDRNOTAVAIL = 99, "address not available";
     ENETDOWN = 100, "network is down";
     ENETUNREACH = 101, "network is unreachable";
+    ECONNABORTED = 103, "connection aborted";
+    ECONNRESET = 104, "connection reset by the peer";
     ENOBUFS = 105, "no buffer space";
     EISCONN = 106, "already connected";
     ENOTCONN = 107, "not connected";

@@ -171,6 +171,19 @@ impl Net {
         self.marks[q.marks as usize].room(q.bytes.wrapping_add(bytes), q.msgs + msgs)
     }
 
+    /// What is charged to a target in band 0; its writers are called back when that has fallen
+    /// below the low-water mark.
+    pub(crate) fn watch(&mut self, target: QueueNo) -> u32 {
+        let Some(q) = self.queue(target) else { return 0 };
+        let (bytes, msgs, marks) = (q.bytes, q.msgs, self.marks[q.marks as usize]);
+        if !marks.low(bytes, msgs)
+            && let Some(q) = self.queue_mut(target)
+        {
+            q.set(WANT_WRITE);
+        }
+        marks.weight(bytes, msgs)
+    }
+
     #[cold]
     fn refuse(&mut self, target: QueueNo, flag: u16) {
         let now = self.now;

@@ -49,6 +49,14 @@ impl Cx<'_> {
         self.canput_at(next, band)
     }
 
+    /// What waits above an upper, up to where its flow control looks, in band 0: bytes, and for
+    /// each message what its marks charge. When that is above the low-water mark,
+    /// `upper_relieved` is called once it is not.
+    pub fn upper_held(&mut self, upper: Upper) -> u32 {
+        let next = self.beyond(upper.pair, Side::Read);
+        self.net.queue(next).map(|q| q.target).map_or(0, |target| self.net.watch(target))
+    }
+
     /// Sets the number that comes with an upper from now on.
     pub fn set_upper_cookie(&mut self, upper: Upper, cookie: u64) {
         self.set_cookie(upper.pair, cookie);

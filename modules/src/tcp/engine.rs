@@ -1,0 +1,351 @@
+//! The state of `tcp`: its sockets and users, and what a segment, a message of a user, or a
+//! deadline does to them. What a request does is in `request`.
+
+mod cookies;
+mod icmp;
+mod listen;
+mod option;
+mod request;
+mod up;
+
+pub use option::names;
+pub(super) use request::Asked;
+pub(super) use up::URGENT;
+
+use super::env::{Env, Event, Shared};
+use super::isn::Secret;
+use super::listener::Listener;
+use super::tcb::{Marks, NEVER, NOBODY, Settings, Tcb};
+use super::{Cookies, Ends, Limits, Segment, Table, TcpDrop, input, output, table, timers, user};
+use crate::ctl::Ctl;
+use crate::ip;
+use crate::locals::Locals;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use millstream_msg::{Msg, MsgFlags, Pool};
+
+/// TCP of a stack.
+///
+/// A socket is what [`Table`] knows: bound, listening or connected. A user is a stream above. A
+/// user may have a socket; a connection may be without a user, before it is accepted and after its
+/// user has left.
+#[derive(Debug)]
+pub struct Engine {
+    table: Table,
+    secret: Secret,
+    /// By number of the table.
+    sockets: Vec<Option<Socket>>,
+    free: Vec<u32>,
+    users: Vec<Option<User>>,
+    free_users: Vec<u32>,
+    pub(super) locals: Locals,
+    cookies: Cookies,
+    /// When a SYN was answered with a cookie last, ns.
+    cookie_sent: Option<u64>,
+    shared: Shared,
+    /// Connections that have something to hand up or to send.
+    dirty: Vec<u32>,
+    pub(super) out: Out,
+}
+
+/// What the last calls want done, beside segments. The face empties it.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    /// Acknowledgements and indications for users, in order.
+    pub(super) up: Vec<(u32, Msg)>,
+    /// Sockets, and when they want to be called; [`NEVER`]: not any more.
+    pub(super) timers: Vec<(u32, u64)>,
+    /// Users who have room to send again.
+    pub(super) room: Vec<u32>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    /// It has an address.
+    Bound,
+    /// It takes connections.
+    Listening(Box<Listener>),
+    /// It is one.
+    Connection(Box<Tcb>),
+}
+
+/// A stream above.
+#[derive(Debug, Default)]
+struct User {
+    socket: Option<u32>,
+    /// Its connection is over, and its address went with it: TS_IDLE all the same.
+    idle: bool,
+    settings: Settings,
+}
+
+impl Engine {
+    /// Without users. `key` is from the stack's random source.
+    pub fn new(key: u64) -> Self {
+        Self {
+            table: Table::new(key),
+            secret: Secret::new(key),
+            sockets: Vec::new(),
+            free: Vec::new(),
+            users: Vec::new(),
+            free_users: Vec::new(),
+            locals: Locals::default(),
+            cookies: Cookies::new(key),
+            cookie_sent: None,
+            shared: Shared::new(Limits::new(key)),
+            dirty: Vec::with_capacity(64),
+            out: Out::default(),
+        }
+    }
+
+    /// A stream above; its number.
+    pub fn open(&mut self) -> u32 {
+        let number = self.free_users.pop().unwrap_or_else(|| {
+            self.users.push(None);
+            (self.users.len() - 1) as u32
+        });
+        self.users[number as usize] = Some(User::default());
+        number
+    }
+
+    /// A stream above is gone; `unread` octets that it was given were never read.
+    pub fn close(&mut self, user: u32, unread: u32, now: u64, pool: &mut Pool) {
+        let Some(gone) = self.users.get_mut(user as usize).and_then(Option::take) else { return };
+        self.free_users.push(user);
+        let Some(number) = gone.socket else { return };
+        match self.sockets.get_mut(number as usize) {
+            Some(Some(Socket::Connection(tcb))) if tcb.marks.has(Marks::DEAD) => {
+                self.forget(number);
+            }
+            Some(Some(Socket::Connection(_))) => {
+                self.with(number, now, pool, |tcb, env| user::leave(tcb, unread, env));
+            }
+            Some(Some(Socket::Listening(_))) => self.stop_listening(number, now, pool),
+            _ => self.forget(number),
+        }
+    }
+
+    /// A packet from `ip`.
+    pub fn input(&mut self, mut msg: Msg, now: u64, pool: &mut Pool) {
+        let Some(packet) = ip::View::parse(msg.first()) else {
+            return self.shared.act.discard(msg, TcpDrop::Short);
+        };
+        let seg = match Segment::parse(&msg, &packet, pool.sum()) {
+            Ok(seg) => seg,
+            Err(reason) => return self.shared.act.discard(msg, reason),
+        };
+        let to_stations = MsgFlags::LINK_BROADCAST.with(MsgFlags::LINK_MULTICAST);
+        let many = msg.flags().intersects(to_stations) || self.locals.is_many(seg.local.ip());
+        if many || self.locals.is_many(seg.remote.ip()) || !seg.is_between_hosts() {
+            return self.shared.act.discard(msg, TcpDrop::NoHost);
+        }
+        seg.into_payload(&mut msg);
+        let ends = ends_of(seg.local, seg.remote);
+        match self.table.lookup(&ends) {
+            Some(table::Found::Connection(number)) => self.arrives(number, &seg, msg, now, pool),
+            Some(table::Found::Listener(number)) => self.asked(number, &seg, msg, now, pool),
+            None => {
+                self.shared.refuse(&seg, now, pool);
+                self.shared.act.discard(msg, TcpDrop::NoListener);
+            }
+        }
+    }
+
+    /// Data of a user: M_DATA, or what came behind T_DATA_REQ. `urgent`: its last octet is.
+    ///
+    /// # Errors
+    /// The data, when there is no connection that takes them.
+    pub(super) fn send(
+        &mut self,
+        user: u32,
+        data: Msg,
+        urgent: bool,
+        now: u64,
+        pool: &mut Pool,
+    ) -> Result<(), Msg> {
+        let Some((number, _)) = self.connection_of(user) else { return Err(data) };
+        let mut data = Some(data);
+        self.with(number, now, pool, |tcb, env| {
+            if let Some(msg) = data.take() {
+                data = user::send(tcb, msg, urgent, env).err();
+            }
+        });
+        data.map_or(Ok(()), Err)
+    }
+
+    /// May a user send more? If not, its number is in [`Out::room`] when it may.
+    pub fn has_room(&mut self, user: u32) -> bool {
+        self.connection_of(user).is_none_or(|(_, tcb)| user::has_room(tcb))
+    }
+
+    /// The next connection that has something to hand up or to send, with its user.
+    pub(super) fn next_dirty(&mut self) -> Option<(u32, Option<u32>)> {
+        loop {
+            let number = self.dirty.pop()?;
+            let Some(tcb) = self.tcb(number) else { continue };
+            tcb.marks.clear(Marks::DIRTY);
+            return Some((number, Some(tcb.user).filter(|user| *user != NOBODY)));
+        }
+    }
+
+    /// Sends what a connection may send now. `unread`: octets that wait above it.
+    pub(super) fn output(&mut self, number: u32, unread: u32, now: u64, pool: &mut Pool) {
+        let Some(Some(Socket::Connection(tcb))) = self.sockets.get_mut(number as usize) else {
+            return;
+        };
+        user::has_read(tcb, unread);
+        output::output(tcb, &mut Env { now, pool, shared: &mut self.shared });
+        if tcb.marks.has(Marks::WRITER_WAITS) && tcb.queued() < tcb.settings.snd_buf / 3 * 2 {
+            tcb.marks.clear(Marks::WRITER_WAITS);
+            self.out.room.push(tcb.user);
+        }
+        self.settle(number, now, pool);
+    }
+
+    /// A deadline of a socket has passed, or the wheel still had one of its predecessor.
+    pub fn expired(&mut self, number: u32, now: u64, pool: &mut Pool) {
+        let Some(tcb) = self.tcb(number) else { return };
+        tcb.armed = NEVER;
+        if timers::next(tcb) <= now {
+            self.with(number, now, pool, timers::expired);
+        } else {
+            self.arm(number);
+        }
+    }
+
+    /// The stream above has been read from.
+    pub fn relieved(&mut self, user: u32) {
+        if let Some((number, _)) = self.connection_of(user) {
+            self.touch(number);
+        }
+    }
+
+    /// Octets that wait to be sent or acknowledged, for somebody who looks.
+    pub fn connections(&self) -> usize {
+        self.table.len()
+    }
+
+    /// What is to be sent, dropped and counted.
+    pub(super) fn shared(&mut self) -> &mut Shared {
+        &mut self.shared
+    }
+
+    /// A word of `ip`.
+    pub fn told(&mut self, ctl: &Ctl, now: u64, pool: &mut Pool) {
+        match ctl {
+            Ctl::AddAddress(address, prefix_len) => self.locals.add(*address, *prefix_len),
+            Ctl::RemoveAddress(address) => self.locals.remove(*address),
+            Ctl::Mtu(address, mtu) => self.locals.set_mtu(*address, *mtu),
+            Ctl::Failed(error) => self.failed(error, now, pool),
+            _ => {}
+        }
+    }
+
+    /// Runs a function on a connection, and sees to what it has changed.
+    fn with(
+        &mut self,
+        number: u32,
+        now: u64,
+        pool: &mut Pool,
+        run: impl FnOnce(&mut Tcb, &mut Env<'_>),
+    ) {
+        let Some(Some(Socket::Connection(tcb))) = self.sockets.get_mut(number as usize) else {
+            return;
+        };
+        run(tcb, &mut Env { now, pool, shared: &mut self.shared });
+        self.settle(number, now, pool);
+        self.touch(number);
+    }
+
+    fn arrives(&mut self, number: u32, seg: &Segment, msg: Msg, now: u64, pool: &mut Pool) {
+        let reused = self.tcb(number).is_some_and(|tcb| input::may_reuse(tcb, seg));
+        if reused && let Some(listener) = self.table.listener((seg.local.ip(), seg.local.port())) {
+            self.with(number, now, pool, |tcb, env| user::over(tcb, None, env));
+            self.forget(number);
+            return self.asked(listener, seg, msg, now, pool);
+        }
+        if self.accept_queue_is_full(number) {
+            // The handshake is completed when there is room: the peer sends its ACK again.
+            return self.shared.act.discard(msg, TcpDrop::AcceptQueueFull);
+        }
+        self.with(number, now, pool, |tcb, env| input::arrives(tcb, seg, msg, env));
+    }
+
+    /// Tells users, listeners and the wheel what a connection has become.
+    fn settle(&mut self, number: u32, now: u64, pool: &mut Pool) {
+        for at in 0..self.shared.events.len() {
+            match self.shared.events[at] {
+                Event::Connected => self.connected(number, now, pool),
+                Event::Urgent => self.urgent(number, pool),
+                Event::Over(errno) => self.over(number, errno, pool),
+            }
+        }
+        self.shared.events.clear();
+        self.arm(number);
+    }
+
+    fn arm(&mut self, number: u32) {
+        let Some(tcb) = self.tcb(number) else { return };
+        let at = timers::next(tcb);
+        if at < tcb.armed {
+            tcb.armed = at;
+            self.out.timers.push((number, at));
+        }
+    }
+
+    fn touch(&mut self, number: u32) {
+        if let Some(tcb) = self.tcb(number)
+            && !tcb.marks.has(Marks::DIRTY)
+        {
+            tcb.marks.set(Marks::DIRTY);
+            self.dirty.push(number);
+        }
+    }
+
+    fn tcb(&mut self, number: u32) -> Option<&mut Tcb> {
+        match self.sockets.get_mut(number as usize) {
+            Some(Some(Socket::Connection(tcb))) => Some(tcb),
+            _ => None,
+        }
+    }
+
+    fn user(&self, user: u32) -> Option<&User> {
+        self.users.get(user as usize)?.as_ref()
+    }
+
+    fn user_mut(&mut self, user: u32) -> Option<&mut User> {
+        self.users.get_mut(user as usize)?.as_mut()
+    }
+
+    fn connection_of(&mut self, user: u32) -> Option<(u32, &mut Tcb)> {
+        let number = self.user(user)?.socket?;
+        self.tcb(number).map(|tcb| (number, tcb))
+    }
+
+    /// A number for a socket.
+    fn fresh(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.sockets.push(None);
+            (self.sockets.len() - 1) as u32
+        })
+    }
+
+    /// The socket is nobody's any more.
+    fn forget(&mut self, number: u32) {
+        let Some(slot) = self.sockets.get_mut(number as usize) else { return };
+        if slot.take().is_some() {
+            self.table.remove(number);
+            self.free.push(number);
+            self.out.timers.push((number, NEVER));
+        }
+    }
+
+    /// The address that packets to this peer leave with: one of its network, else our first.
+    fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
+        self.locals.source_for(remote)
+    }
+}
+
+fn ends_of(local: SocketAddr, remote: SocketAddr) -> Ends {
+    Ends::new((local.ip(), local.port()), (remote.ip(), remote.port()))
+}

@@ -1,0 +1,97 @@
+//! What a user asks of a connection (RFC 9293 section 3.10.1 to 3.10.6).
+
+use super::TcpDrop;
+use super::env::{Env, Event};
+use super::output::{self, output};
+use super::tcb::{Marks, NEVER, NOBODY, State, Tcb};
+use millstream_core::Errno;
+use millstream_msg::Msg;
+
+/// OPEN: the first SYN.
+pub(super) fn open(tcb: &mut Tcb, env: &mut Env<'_>) {
+    tcb.marks.set(Marks::ACTIVE);
+    output::send_syn(tcb, env);
+}
+
+/// SEND: the data wait to be sent. With `urgent` the last octet is urgent.
+///
+/// # Errors
+/// The data, when the user or the connection has ended that direction.
+pub(super) fn send(tcb: &mut Tcb, data: Msg, urgent: bool, env: &mut Env<'_>) -> Result<(), Msg> {
+    if !tcb.state.sends_data() || tcb.marks.has(Marks::CLOSING) {
+        return Err(data);
+    }
+    let first = tcb.nxt;
+    let flight = env.flight(tcb, first);
+    flight.queue.append(data, env.pool);
+    if urgent {
+        tcb.snd_up = tcb.queued_to();
+        tcb.marks.set(Marks::URGENT_OUT);
+    }
+    Ok(())
+}
+
+/// Is there room in the send buffer? If not, the user is called back when there is.
+pub(super) fn has_room(tcb: &mut Tcb) -> bool {
+    let room = tcb.queued() < tcb.settings.snd_buf;
+    if !room {
+        tcb.marks.set(Marks::WRITER_WAITS);
+    }
+    room
+}
+
+/// CLOSE: the user's direction ends behind what it has sent.
+pub(super) fn close(tcb: &mut Tcb) {
+    tcb.marks.set(Marks::CLOSING);
+}
+
+/// The user has read: the window may open.
+pub(super) fn has_read(tcb: &mut Tcb, unread: u32) {
+    tcb.unread = unread;
+    if tcb.state.takes_data() && output::window_has_grown(tcb) {
+        tcb.marks.set(Marks::ACK_NOW);
+    }
+}
+
+/// ABORT: RST, and it is over.
+pub(super) fn abort(tcb: &mut Tcb, env: &mut Env<'_>) {
+    if !matches!(tcb.state, State::SynSent | State::TimeWait) {
+        output::reset(tcb, env);
+    }
+    over(tcb, None, env);
+}
+
+/// The stream above is gone: the connection ends by itself, or at once when the user has left data
+/// unread (RFC 1122 section 4.2.2.13) or asked for it (SO_LINGER of 0).
+pub(super) fn leave(tcb: &mut Tcb, unread: u32, env: &mut Env<'_>) {
+    let lost = unread > 0 || !tcb.ready.is_empty();
+    if tcb.state == State::SynSent || lost || tcb.settings.linger_s == Some(0) {
+        return abort(tcb, env);
+    }
+    tcb.user = NOBODY;
+    tcb.parent = NOBODY;
+    close(tcb);
+    if tcb.state == State::FinWait2 {
+        tcb.life_at = env.now + u64::from(tcb.settings.fin_wait_s) * 1_000_000_000;
+    }
+    output(tcb, env);
+}
+
+/// The connection is over: nothing more is sent or received.
+pub(super) fn over(tcb: &mut Tcb, errno: Option<Errno>, env: &mut Env<'_>) {
+    if tcb.marks.has(Marks::DEAD) {
+        return;
+    }
+    tcb.marks.set(Marks::DEAD);
+    (tcb.resend_at, tcb.ack_at, tcb.life_at) = (NEVER, NEVER, NEVER);
+    env.retire_flight(tcb);
+    if let Some(mut reassembly) = tcb.reassembly.take() {
+        reassembly.clear(env.pool);
+    }
+    if errno.is_some() {
+        while let Some(msg) = tcb.ready.pop() {
+            env.discard(msg, TcpDrop::Gone);
+        }
+    }
+    env.shared.events.push(Event::Over(errno));
+}
