@@ -49,7 +49,7 @@ impl<R: Copy> Actions<R> {
     /// Ends a message that has served.
     pub fn consume(&mut self, msg: Msg, pool: &mut Pool) {
         self.consumed += 1;
-        pool.free(msg);
+        pool.spend(msg);
     }
 
     /// Sends down a message that was made here.

@@ -225,7 +225,7 @@ pub fn reply_in_place(mut msg: Msg, pool: &mut Pool) -> Result<Msg, Msg> {
 fn reply_with(msg: Msg, data: &[u8], pool: &mut Pool) -> Result<Msg, Msg> {
     let (control, asked) = msg.unlink();
     if let Some(asked) = asked {
-        pool.free(asked);
+        pool.spend(asked);
     }
     let mut reply = reply_in_place(control, pool)?;
     reply.set_offload(Offload::NONE);

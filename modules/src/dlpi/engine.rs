@@ -213,7 +213,7 @@ impl Engine {
             return Err(control);
         };
         if header.prepend(&mut data, pool).is_err() {
-            pool.free(data);
+            pool.spend(data);
             return Err(control);
         }
         data.set_kind_all(Kind::Data);

@@ -137,7 +137,7 @@ fn cut(msg: Msg, mtu: u16, pool: &mut Pool, out: &mut MsgList) -> Result<(), (Ms
             Ok(fragment) => out.push(fragment),
             Err(rest) => {
                 if let Some(next) = next {
-                    pool.free(next);
+                    pool.spend(next);
                 }
                 return Err((rest, IpDrop::NoMem));
             }
@@ -165,7 +165,7 @@ fn with_header(payload: Msg, fields: &Fields<'_>, pool: &mut Pool) -> Result<Msg
 
 fn free_all(list: MsgList, pool: &mut Pool) {
     for msg in list {
-        pool.free(msg);
+        pool.spend(msg);
     }
 }
 

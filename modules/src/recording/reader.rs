@@ -212,7 +212,7 @@ impl<'a> Parts<'a> {
                 Ok(part) => part,
                 Err(none) => {
                     if let Some(whole) = whole {
-                        pool.free(whole);
+                        pool.spend(whole);
                     }
                     return Err(none);
                 }

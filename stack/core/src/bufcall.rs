@@ -102,6 +102,7 @@ impl Perimeter {
                 }
                 _ => {}
             }
+            self.net.attribute(None);
         }
     }
 

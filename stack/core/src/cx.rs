@@ -45,6 +45,7 @@ impl<'a> Cx<'a> {
     /// A context that posts at once.
     #[inline]
     pub(crate) fn new(net: &'a mut Net, node: u32, pair: u32, side: Side) -> Self {
+        net.attribute(Some(node));
         let next = net.next_of(queue_no(pair, side));
         Self { net, node, pair, side, gather: false, next, charge: Charge::Nothing }
     }

@@ -204,7 +204,7 @@ pub(crate) fn turn_flush(net: &mut Net, node: u32, pair: u32, mut msg: Msg) {
         }
     }
     if bits & flush::READ == 0 || msg.make_writable(&mut net.pool, 1).is_err() {
-        return net.pool.free(msg);
+        return net.pool.spend(msg);
     }
     if let Some(bytes) = msg.first_mut() {
         bytes[0] &= !flush::WRITE;

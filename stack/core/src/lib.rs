@@ -16,6 +16,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod audit;
 mod bits;
 mod bufcall;
 mod contract;
@@ -53,6 +54,7 @@ pub mod tpi;
 pub mod trace;
 pub mod watch;
 
+pub use audit::{Audit, AuditError, NodeAudit};
 pub use contract::{Broken, Contract, Format, Formats, Joint};
 pub use cx::Cx;
 pub use device::{Caps, Device, LinkInfo};

@@ -1,6 +1,7 @@
 //! The net: everything of a perimeter that is not a node. Queues, run lists, timers, counters,
 //! the pool. A dispatch borrows it through a `Cx`.
 
+use crate::audit::Ledger;
 use crate::bufcall::Bufcalls;
 use crate::device::Caps;
 use crate::flow::{Bands, Due};
@@ -141,6 +142,10 @@ pub(crate) struct Net {
     pub(crate) stale: u64,
     /// What is looked at from outside, if anything.
     pub(crate) watch: Option<Box<crate::watch::Watch>>,
+    /// The books, while they are kept.
+    pub(crate) ledger: Option<Box<Ledger>>,
+    /// Blocks dropped with a reason.
+    pub(crate) discarded: u64,
 }
 
 impl Net {
@@ -215,9 +220,7 @@ impl Net {
     }
 
     fn deliver_to_inbox(&mut self, queue: QueueNo, msg: Msg) {
-        if let Some((first_queue, first)) = self.slot.take() {
-            self.enter_inbox(first_queue, first);
-        }
+        self.spill_slot();
         self.enter_inbox(queue, msg);
     }
 
@@ -243,9 +246,8 @@ impl Net {
         if batch.is_empty() {
             return;
         }
-        if let Some((first_queue, first)) = self.slot.take() {
-            self.enter_inbox(first_queue, first);
-        }
+        self.spill_slot();
+        self.ledger_posts(queue, &batch);
         if let Some(to) = self.queue_mut(queue) {
             let was_empty = to.inbox.is_empty();
             to.inbox.append(&mut batch);
@@ -263,8 +265,20 @@ impl Net {
         }
     }
 
+    /// Puts a message that waits in the slot into its inbox, in front of all that comes later.
+    #[inline]
+    pub(crate) fn spill_slot(&mut self) {
+        if let Some((queue, msg)) = self.slot.take() {
+            self.ledger_spills(queue, &msg);
+            self.enter_inbox(queue, msg);
+        }
+    }
+
     #[inline]
     pub(crate) fn enter_inbox(&mut self, queue: QueueNo, msg: Msg) {
+        if self.ledger.is_some() {
+            self.ledger_posts_one(queue, &msg);
+        }
         let Some(to) = self.queue_mut(queue) else { return self.lose(msg) };
         let was_empty = to.inbox.is_empty();
         to.inbox.push(msg);
@@ -279,14 +293,20 @@ impl Net {
     pub(crate) fn lose(&mut self, msg: Msg) {
         self.stale += 1;
         self.note_end(&msg, End::Dropped(Drop::GONE));
-        self.pool.free(msg);
+        self.drop_blocks(msg);
     }
 
     /// Counts a dropped message for a node and frees it.
     pub(crate) fn discard(&mut self, node: u32, msg: Msg, reason: Drop) {
         self.stats.of(node).drop(reason, 1);
         self.note_end(&msg, End::Dropped(reason));
-        self.pool.free(msg);
+        self.drop_blocks(msg);
+    }
+
+    fn drop_blocks(&mut self, msg: Msg) {
+        let before = self.pool.flow().freed;
+        self.pool.spend(msg);
+        self.discarded += self.pool.flow().freed - before;
     }
 
     /// Counters of a node, to add to.

@@ -125,6 +125,8 @@ impl Perimeter {
                 answers: VecDeque::new(),
                 stale: 0,
                 watch: None,
+                ledger: None,
+                discarded: 0,
             },
             links: Links::default(),
             clock: config.clock,

@@ -23,6 +23,7 @@ impl Perimeter {
     /// `Pool::free` stay visible. The test kit finds messages that fell out of scope by them.
     pub fn run(&mut self, now: u64, budget: usize) -> Turn {
         self.net.now = self.net.now.max(now);
+        self.net.attribute(None);
         if let Some(now) = self.watch_clock() {
             self.watch_settled(now);
         }
@@ -33,6 +34,7 @@ impl Perimeter {
         {
             left -= 1;
             self.fire(node, token);
+            self.net.attribute(None);
             if let Some(now) = self.watch_clock() {
                 self.watch_settled(now);
             }
@@ -90,6 +92,7 @@ impl Perimeter {
         } else if let Some(queue) = self.net.relieved.pop_front() {
             self.spill_slot();
             self.relieve_end(queue);
+            self.net.attribute(None);
             if let Some(now) = self.watch_clock() {
                 self.watch_settled(now);
             }
@@ -317,9 +320,7 @@ impl Perimeter {
 
     /// Puts a message that waits in the slot into its inbox, in front of all that comes later.
     pub(crate) fn spill_slot(&mut self) {
-        if let Some((queue, msg)) = self.net.slot.take() {
-            self.net.enter_inbox(queue, msg);
-        }
+        self.net.spill_slot();
     }
 
     /// One dispatch in [`SAMPLE_EVERY`](crate::stat::SAMPLE_EVERY) is timed, when there is a

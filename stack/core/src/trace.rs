@@ -80,6 +80,15 @@ pub struct Place {
     pub pos: Option<usize>,
 }
 
+impl core::fmt::Display for Place {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.pos {
+            Some(pos) => write!(f, "{} at {pos} of {}", self.node, self.stream),
+            None => write!(f, "{} of {}", self.node, self.stream),
+        }
+    }
+}
+
 /// What became of a message in a put procedure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

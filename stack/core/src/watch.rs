@@ -68,6 +68,8 @@ pub(crate) struct Watch {
     queues: Vec<Timed>,
     /// Rules of queues are looked after.
     pub(crate) monitor: bool,
+    /// The books are kept.
+    pub(crate) audit: bool,
     /// How the queue of the running dispatch was, when it is bound by the rules.
     before: Option<Before>,
     /// Messages that the running node had consumed before the dispatch.
@@ -238,6 +240,7 @@ impl Perimeter {
                 && watch.spy.is_none()
                 && watch.queues.is_empty()
                 && !watch.monitor
+                && !watch.audit
         };
         self.net.watch.take_if(idle);
     }
@@ -263,7 +266,7 @@ impl Perimeter {
         Ok(alloc::vec![pairs[pairs.len() - 2 - pos]])
     }
 
-    fn place(&self, pair: u32) -> Place {
+    pub(crate) fn place(&self, pair: u32) -> Place {
         let p = self.net.pairs.at(pair);
         let stream = p.and_then(|p| self.streams.at(p.stream));
         let node = p.and_then(|p| self.nodes.at(p.node));
@@ -316,7 +319,10 @@ impl Perimeter {
         let due = self.net.queue(queue).is_some_and(|q| q.has(ENABLED));
         let rules = if monitored && due { self.before_dispatch(queue) } else { None };
         let before = self.watch_service(queue);
+        let node = self.ledger_node(queue);
+        self.net.attribute(node);
         self.run_service(queue);
+        self.net.attribute(None);
         self.watch_served(queue, &before);
         if let Some(rules) = rules {
             self.check_service(queue, rules);
@@ -339,6 +345,7 @@ impl Perimeter {
         });
         let mut seen = MsgList::new();
         batch.for_each(|msg| seen.push(msg));
+        self.ledger_takes(queue, &seen);
         if let Some(pair) = self.net.pairs.at(queue >> 1) {
             watch.consumed = self.net.stats.of(pair.node).consumed;
         }
@@ -348,6 +355,7 @@ impl Perimeter {
 
     /// The put procedure of a queue has returned, for so many messages.
     fn watch_done(&mut self, queue: QueueNo, began: u64, count: u64) {
+        self.net.attribute(None);
         self.watch_ran(queue, began, count, Marks::default());
         if let Some(rules) = self.net.watch.as_mut().and_then(|watch| watch.before.take()) {
             self.check_put(queue, rules);

@@ -38,6 +38,7 @@ struct Line {
 impl World {
     fn new(seed: u64) -> Self {
         let mut p = perimeter();
+        p.set_audit(true);
         let mux = p.add_mux(Box::new(Cross::default()));
         let mut lines = Vec::new();
         for i in 0..2 {
@@ -206,6 +207,15 @@ impl World {
             _ => self.change(at),
         }
         self.events();
+        self.audit();
+    }
+
+    /// Every block is where the books say, and those that are not in the perimeter are in the
+    /// probes.
+    fn audit(&mut self) {
+        let audit = self.p.audit().unwrap_or_else(|why| panic!("{why}"));
+        let probes: usize = self.lines.iter().map(|line| line.probe.holds()).sum();
+        assert_eq!(audit.outside, probes as i64, "what is outside is with the probes");
     }
 
     /// Everything under way arrives, and all cells come back.

@@ -19,6 +19,7 @@ struct Line {
 impl Line {
     fn new(module: Box<dyn Module>) -> Self {
         let (mut p, probe) = (perimeter(), Probe::new());
+        p.set_audit(true);
         let (stream, driver) = p.open_device("line", Box::new(probe.clone()));
         p.push(stream, module).unwrap();
         Self { p, stream, driver, probe, now: 0 }
@@ -37,6 +38,8 @@ impl Line {
 
     fn settle(&mut self) {
         settle(&mut self.p, self.now);
+        let audit = self.p.audit().unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(audit.outside, self.probe.holds() as i64, "what is outside is in the device");
     }
 
     fn advance(&mut self, ns: u64) {

@@ -19,18 +19,22 @@ use millstream_msg::{Band, Kind, Msg};
 use millstream_rig::{Probe, secs};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Bytes: how rough (0 loses nothing, 1 flushes and closes, 2 breaks lines too), then operations
-/// with what they need.
+/// Bytes: how rough (modulo 3: 0 loses nothing, 1 flushes and closes, 2 breaks lines too) and
+/// whether the books are kept (below 128), then operations with what they need.
 pub fn run(data: &[u8]) {
     let mut script = Script(data);
-    let rough = script.byte() % 3;
-    let mut world = World::new();
+    let first = script.byte();
+    let (rough, audited) = (first % 3, first & 0x80 == 0);
+    let mut world = World::new(audited);
     for _ in 0..OPERATIONS_MAX {
         if script.is_over() {
             break;
         }
         world.step(&mut script, rough);
         world.events();
+        if audited && let Err(why) = world.p.audit() {
+            panic!("{why}");
+        }
     }
     world.finish();
 }
@@ -122,8 +126,9 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(audited: bool) -> Self {
         let mut p = perimeter();
+        p.set_audit(audited);
         let mux = p.add_mux(Box::new(Cross::default()));
         let slow = p.add_mux(Box::new(SlowMux::default()));
         let lines = (0..2).map(|_| {

@@ -68,7 +68,7 @@ impl Msg {
         }
         let Ok(copy) = self.copy_tight(pool) else { return self };
         pool.note_compacted(copy.len());
-        pool.free(self);
+        pool.spend(self);
         copy
     }
 
@@ -197,7 +197,7 @@ fn next_block(
 ) -> Result<Msg, NoMem> {
     pool.alloc(headroom, len).inspect_err(|_| {
         if let Some(built) = built.take() {
-            pool.free(built);
+            pool.spend(built);
         }
     })
 }

@@ -54,5 +54,5 @@ pub use kind::{Band, Kind, MsgFlags};
 pub use list::MsgList;
 pub use msg::{Block, Blocks, Msg};
 pub use offload::{Gso, Offload};
-pub use pool::{Counts, Level, NoMem, Pool, PoolConfig, PoolStats};
+pub use pool::{Counts, Flow, Level, NoMem, Pool, PoolConfig, PoolStats};
 pub use pullup::PullupError;

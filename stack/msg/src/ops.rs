@@ -8,7 +8,7 @@ use crate::kind::MsgFlags;
 use crate::msg::Msg;
 use crate::offload::Offload;
 use crate::pool::{NoMem, Pool};
-use crate::shared::free_block;
+use crate::shared::trim_block;
 use core::ptr;
 
 impl Msg {
@@ -78,7 +78,7 @@ impl Msg {
             let (mut end, mut block) = (dup.head(), (*head).cont);
             while !block.is_null() {
                 let Ok(window) = pool.window(block, 0, (*block).len as usize) else {
-                    pool.free(dup);
+                    pool.spend(dup);
                     return Err(NoMem);
                 };
                 (*end).cont = window;
@@ -192,7 +192,7 @@ impl Msg {
             let mut rest = core::mem::replace(&mut (*block).cont, ptr::null_mut());
             while !rest.is_null() {
                 let next = (*rest).cont;
-                free_block(rest);
+                trim_block(rest);
                 rest = next;
             }
         }
@@ -219,7 +219,7 @@ impl Msg {
                 let taken = left.min((*next).len as usize);
                 if taken == (*next).len as usize {
                     (*head).cont = (*next).cont;
-                    free_block(next);
+                    trim_block(next);
                 } else {
                     advance(next, taken);
                 }
@@ -280,7 +280,7 @@ impl Msg {
         }
         let mut front = pool.alloc(n.saturating_add(MORE), 0)?;
         if front.headroom() < n {
-            pool.free(front);
+            pool.spend(front);
             return Err(NoMem);
         }
         front.set_kind(self.kind());
@@ -309,7 +309,7 @@ impl Msg {
                         Ok(window) => *end = window,
                         Err(NoMem) => {
                             if !head.is_null() {
-                                pool.free(Self::from_raw(head));
+                                pool.spend(Self::from_raw(head));
                             }
                             return Err(NoMem);
                         }

@@ -2,7 +2,7 @@
 
 mod config;
 
-pub use config::{Counts, Level, NoMem, PoolConfig, PoolStats};
+pub use config::{Counts, Flow, Level, NoMem, PoolConfig, PoolStats};
 
 use crate::block::{CLASSES, Class, Dblk, Free, HEADER, Mblk};
 use crate::checksum::{self, Sum};
@@ -26,6 +26,8 @@ pub struct Pool {
     deferred: *mut Mblk,
     sum: Sum,
     refused: u64,
+    /// Blocks that came and went.
+    flow: Flow,
     fault: Option<Fault>,
 }
 
@@ -73,6 +75,7 @@ impl Pool {
             deferred: ptr::null_mut(),
             sum: checksum::sum_portable,
             refused: 0,
+            flow: Flow::default(),
         }
     }
 
@@ -110,7 +113,7 @@ impl Pool {
         match msg.append(self, bytes) {
             Ok(()) => Ok(msg),
             Err(NoMem) => {
-                self.free(msg);
+                self.spend(msg);
                 Err(NoMem)
             }
         }
@@ -153,8 +156,20 @@ impl Pool {
     }
 
     /// Frees a message. Cheaper than dropping it; free routines run in [`Pool::run_deferred`].
+    ///
+    /// A module gives its messages to `Cx::free` or `Cx::discard`, so that it is known what became
+    /// of them, and parts of a message that goes on to [`Pool::spend`].
     #[inline]
     pub fn free(&mut self, msg: Msg) {
+        let before = self.flow.freed;
+        self.spend(msg);
+        self.flow.unsaid += self.flow.freed - before;
+    }
+
+    /// As [`Pool::free`], of what has served: a part of a message that goes on, or a message whose
+    /// end is counted.
+    #[inline]
+    pub fn spend(&mut self, msg: Msg) {
         let mut block = msg.into_raw();
         while !block.is_null() {
             // SAFETY: the chain was owned by the message that was just taken apart.
@@ -231,6 +246,13 @@ impl Pool {
             }
         };
         self.lists[..=Class::Large as usize].iter().map(of).max().unwrap_or(Level::Low)
+    }
+
+    /// Blocks that came and went since the pool was made. What was dropped elsewhere counts when
+    /// it was collected.
+    pub fn flow(&self) -> Flow {
+        let trimmed = self.shared().trimmed.load(Ordering::Relaxed);
+        Flow { trimmed, ..self.flow }
     }
 
     /// Counters. Takes cells freed by others home first.
@@ -361,6 +383,7 @@ impl Pool {
         // SAFETY: cells on the list are free and linked by `next`.
         list.head = unsafe { (*cell).next };
         list.out += 1;
+        self.flow.made += 1;
         Ok(cell)
     }
 
@@ -388,6 +411,7 @@ impl Pool {
         // SAFETY: cells on the list are free and linked by `next`.
         list.head = unsafe { (*cell).next };
         list.out += 1;
+        self.flow.made += 1;
         Ok(cell)
     }
 
@@ -397,6 +421,7 @@ impl Pool {
     /// The block is owned by the caller, who does not use it afterwards.
     #[inline]
     pub(crate) unsafe fn free_block(&mut self, mblk: *mut Mblk) {
+        self.flow.freed += 1;
         // SAFETY: the block is live; its data block lives at least as long. A primary block goes
         // with the data block's cell, so it is not touched afterwards.
         unsafe {
@@ -450,6 +475,7 @@ impl Pool {
     /// that watches [`Pool::level`] does it once a turn. One load when there is nothing.
     pub fn collect(&mut self) {
         let mut cell = self.shared().take_remote();
+        let before = self.flow.freed;
         while !cell.is_null() {
             // SAFETY: what is on the remote list is ours since it was taken, linked by `next`.
             unsafe {
@@ -462,6 +488,8 @@ impl Pool {
                 cell = next;
             }
         }
+        self.flow.dropped += self.flow.freed - before;
+        self.flow.freed = before;
     }
 
     /// Makes a chunk of cells of one kind; false when the system has no memory.

@@ -4,7 +4,7 @@
 use crate::block::{Class, Mblk};
 use crate::msg::{Block, Msg};
 use crate::pool::Pool;
-use crate::shared::free_block;
+use crate::shared::trim_block;
 use core::ptr;
 
 impl Msg {
@@ -71,7 +71,7 @@ impl Msg {
         match copy.pullup(pool, n) {
             Ok(()) => Ok(copy),
             Err(error) => {
-                pool.free(copy);
+                pool.spend(copy);
                 Err(error)
             }
         }
@@ -99,7 +99,7 @@ impl Msg {
         let headroom = in_front.max(64).min(Class::Large.data().saturating_sub(n));
         let mut front = pool.alloc(headroom, n).map_err(|_| PullupError::NoMem)?;
         if front.tailroom() < n {
-            pool.free(front);
+            pool.spend(front);
             return Err(PullupError::NoMem);
         }
         self.copy_out(0, &mut front.spare_mut()[..n]);
@@ -112,7 +112,7 @@ impl Msg {
         let mut rest = Some(core::mem::replace(self, front));
         if let Some(msg) = rest.take_if(|rest| rest.mblk().len == 0) {
             let (empty, behind) = msg.unlink();
-            pool.free(empty);
+            pool.spend(empty);
             rest = behind;
         }
         if let Some(rest) = rest {
@@ -137,7 +137,7 @@ impl Msg {
                 (*block).len = n as u32;
                 if emptied && !prev.is_null() {
                     (*prev).cont = next;
-                    free_block(block);
+                    trim_block(block);
                 } else {
                     prev = block;
                 }

@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     outstanding: Count,
     /// Chunks of memory. Touched by the owner while it lives, by the last freer afterwards.
     chunks: UnsafeCell<Vec<(*mut u8, Layout)>>,
+    /// Blocks cut off from messages that were shortened.
+    pub(crate) trimmed: AtomicU64,
     /// Bytes of payload copied.
     pub(crate) copied: AtomicU64,
     /// Bytes copied into smaller cells.
@@ -53,6 +55,7 @@ impl Shared {
             remote: AtomicPtr::new(ptr::null_mut()),
             outstanding: Count::new(0),
             chunks: UnsafeCell::new(Vec::new()),
+            trimmed: AtomicU64::new(0),
             copied: AtomicU64::new(0),
             compacted: AtomicU64::new(0),
             pulled: AtomicU64::new(0),
@@ -211,5 +214,17 @@ pub(crate) unsafe fn free_block(mblk: *mut Mblk) {
             Dblk::take_free(dblk).run();
         }
         Shared::push_remote((*dblk).shared, mblk);
+    }
+}
+
+/// As [`free_block`], of a block that a message was shortened by: its pool counts it apart.
+///
+/// # Safety
+/// As for [`free_block`].
+pub(crate) unsafe fn trim_block(mblk: *mut Mblk) {
+    // SAFETY: passed on from the caller; the block's pool lives as long as the block.
+    unsafe {
+        (*(*(*mblk).dblk).shared).trimmed.fetch_add(1, Ordering::Relaxed);
+        free_block(mblk);
     }
 }

@@ -77,6 +77,12 @@ impl Probe {
         self.wire().arrived.len()
     }
 
+    /// Blocks of the frames that arrived and were not read, and of those sent and not taken.
+    pub fn holds(&self) -> usize {
+        let wire = self.wire();
+        wire.arrived.iter().chain(wire.sent.iter()).map(|msg| msg.blocks().count()).sum()
+    }
+
     /// Takes the frames that were sent, in order.
     pub fn sent(&self) -> MsgList {
         std::mem::take(&mut self.wire().sent)

@@ -144,7 +144,7 @@ impl Engine {
             self.table.leave(endpoint, interface, group)
         };
         if let Err(refused) = done {
-            pool.free(word);
+            pool.spend(word);
             return Err(refused.into());
         }
         self.out.down.push(word);

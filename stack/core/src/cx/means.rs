@@ -54,7 +54,7 @@ impl Cx<'_> {
     pub fn free(&mut self, msg: Msg) {
         self.net.stat(self.node).consumed += 1;
         self.net.note_end(&msg, End::Consumed);
-        self.net.pool.free(msg);
+        self.net.pool.spend(msg);
     }
 
     /// Counts messages that have done their work and were freed elsewhere.

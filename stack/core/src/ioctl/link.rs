@@ -239,6 +239,7 @@ impl Cx<'_> {
     /// commands of the link family are obeyed before the next dispatch, everything else is
     /// refused (B1).
     pub fn unknown_ioctl(&mut self, upper: Upper, msg: Msg) {
+        self.net.ledger_gives(self.node, &msg);
         self.net.unknown.push_back(Unknown { upper: upper.key(), msg });
     }
 }

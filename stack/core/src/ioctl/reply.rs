@@ -67,7 +67,7 @@ impl Cx<'_> {
             }
             Err(NoMem) => {
                 if let Some(data) = data {
-                    self.pool().free(data);
+                    self.pool().spend(data);
                 }
                 Err(NoMem)
             }
@@ -78,7 +78,7 @@ impl Cx<'_> {
     fn strip(&mut self, msg: Msg, data: Option<Msg>) -> Msg {
         let (mut first, rest) = msg.unlink();
         if let Some(rest) = rest {
-            self.pool().free(rest);
+            self.pool().spend(rest);
         }
         if let Some(data) = data {
             first.link(data);
@@ -89,7 +89,7 @@ impl Cx<'_> {
     fn malformed(&mut self, msg: Msg, data: Option<Msg>) {
         self.discard(msg, MALFORMED);
         if let Some(data) = data {
-            self.pool().free(data);
+            self.pool().spend(data);
         }
     }
 }

@@ -127,6 +127,7 @@ impl Perimeter {
             *at = pair;
             opened = module.open(&mut Self::cx_for(&mut self.net, node.0.index, pair));
         }
+        self.net.attribute(None);
         match opened {
             Ok(Step::Done) => {
                 self.wake_before(pair);
@@ -162,9 +163,14 @@ impl Perimeter {
     ) -> Result<Progress<Box<dyn Module>>, PlumbError> {
         self.drain_module(pair);
         let node = self.node_of(pair);
-        if let Some(Node::Module(module, _)) = self.nodes.at_mut(node)
-            && module.close(&mut Self::cx_for(&mut self.net, node, pair)) == Step::Pending
-        {
+        let closed = match self.nodes.at_mut(node) {
+            Some(Node::Module(module, _)) => {
+                module.close(&mut Self::cx_for(&mut self.net, node, pair))
+            }
+            _ => Step::Done,
+        };
+        self.net.attribute(None);
+        if closed == Step::Pending {
             self.shut(stream, pair);
             return Ok(Progress::Wait(Doing::Leave { pair }));
         }
@@ -187,6 +193,7 @@ impl Perimeter {
                 if let Some(mut old) = before {
                     // Its close can wait for nothing any more: the place is taken.
                     old.module.close(&mut Self::cx_for(&mut self.net, node, pair));
+                    self.net.attribute(None);
                 }
                 let module = self.take_module(node);
                 self.admit(stream, pair, module);
@@ -256,6 +263,7 @@ impl Perimeter {
         if let Some(Node::Module(module, _)) = self.nodes.at_mut(node) {
             module.drain(&mut Self::cx_for(&mut self.net, node, pair));
         }
+        self.net.attribute(None);
         self.emit_held(pair);
     }
 
@@ -270,7 +278,9 @@ impl Perimeter {
             }
             self.net.stat(node).msgs_out[(queue & 1) as usize] += held.len() as u64;
             let next = self.net.next_of(queue);
+            self.net.attribute(Some(node));
             self.net.post_batch(next, held);
+            self.net.attribute(None);
         }
     }
 
@@ -289,6 +299,8 @@ impl Perimeter {
         }
         self.forward_inboxes(pair);
         self.relink(down, up, up, down);
+        self.ledger_leaves(node);
+        self.ledger_closes(pair);
         let removed = self.net.pairs.remove(key)?;
         self.net.drop_bands(removed.bands);
         self.settle(stream);

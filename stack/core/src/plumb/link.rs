@@ -65,9 +65,12 @@ impl Perimeter {
         pair.queues[0].clear(SERVICE | NO_ENABLE);
         pair.queues[0].set(if info.lrsrv { SERVICE } else { 0 });
         let mut cx = Self::cx_for(&mut self.net, mux.0.index, top);
-        if let Some(Node::Mux(m)) = self.nodes.get_mut(mux.0)
-            && let Err(errno) = m.link(&mut cx, lower, LinkInfo { caps, headroom })
-        {
+        let linked = match self.nodes.get_mut(mux.0) {
+            Some(Node::Mux(m)) => m.link(&mut cx, lower, LinkInfo { caps, headroom }),
+            _ => Ok(()),
+        };
+        self.net.attribute(None);
+        if let Err(errno) = linked {
             if let Some(pair) = self.net.pairs.at_mut(top) {
                 (pair.node, pair.role, pair.cookie) = (head, Role::Sole, 0);
                 pair.stat = NONE;
@@ -102,6 +105,8 @@ impl Perimeter {
         if let Some(Node::Mux(m)) = self.nodes.at_mut(mux) {
             m.unlink(&mut cx, Lower { pair: key, cookie });
         }
+        self.net.attribute(None);
+        self.ledger_yields(top);
         let marks = self.net.intern(Marks::RESTING);
         if let Some(pair) = self.net.pairs.at_mut(top) {
             (pair.node, pair.role, pair.cookie) = (head.0.index, Role::Sole, 0);

@@ -147,6 +147,7 @@ impl Perimeter {
         // It is counted again when it comes.
         let (node, side) = (self.node_of(queue >> 1), (queue & 1) as usize);
         self.net.stats.uncount(node, side, &held);
+        self.ledger_returns(queue, &held);
         self.put_ahead(queue, held);
     }
 
@@ -159,6 +160,7 @@ impl Perimeter {
                 continue;
             }
             let target = q.target;
+            self.net.ledger_unposts(queue, &inbox);
             self.net.discharge_batch(target, &inbox);
             let next = self.net.next_of(queue);
             self.net.post_batch(next, inbox);
@@ -176,6 +178,7 @@ impl Perimeter {
         if !later.is_empty() {
             let target = self.net.queue(queue).map_or(NONE, |q| q.target);
             self.net.discharge_batch(target, &later);
+            self.net.ledger_unposts(queue, &later);
         }
         self.net.post_batch(queue, messages);
         self.net.post_batch(queue, later);

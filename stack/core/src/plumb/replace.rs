@@ -107,6 +107,7 @@ impl Perimeter {
         let node = self.node_of(pair);
         let timers = self.net.timers.take_all(node);
         let opened = new.open(&mut Self::cx_for(&mut self.net, node, pair));
+        self.net.attribute(None);
         let new_timers = self.net.timers.take_all(node);
         self.net.timers.give_all(node, timers);
         let step = opened.map_err(PlumbError::Refused)?;
@@ -124,6 +125,7 @@ impl Perimeter {
         }
         // Its close can wait for nothing: the place is taken.
         old.close(&mut Self::cx_for(&mut self.net, node, pair));
+        self.net.attribute(None);
         self.equip(stream, pair);
         Ok(Progress::Done(old))
     }

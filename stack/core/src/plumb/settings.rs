@@ -24,12 +24,14 @@ impl Perimeter {
             return Err(PlumbError::NoPosition { pos, modules: modules.len() });
         };
         let node = self.net.pairs.at(pair).map_or(NONE, |p| p.node);
-        match self.nodes.at_mut(node) {
+        let set = match self.nodes.at_mut(node) {
             Some(Node::Module(module, _) | Node::Pending(module, _)) => module
                 .set(&mut Self::cx_for(&mut self.net, node, pair), key, value)
                 .map_err(PlumbError::Invalid),
             _ => Err(PlumbError::NoStream),
-        }
+        };
+        self.net.attribute(None);
+        set
     }
 
     /// Sets a parameter of a multiplexor.
@@ -39,10 +41,12 @@ impl Perimeter {
     pub fn set_mux(&mut self, mux: NodeId, key: &str, value: &str) -> Result<(), PlumbError> {
         self.spill_slot();
         let mut cx = Self::cx_for(&mut self.net, mux.0.index, NONE);
-        match self.nodes.get_mut(mux.0) {
+        let set = match self.nodes.get_mut(mux.0) {
             Some(Node::Mux(m)) => m.set(&mut cx, key, value).map_err(PlumbError::Invalid),
             _ => Err(PlumbError::NotAMux),
-        }
+        };
+        self.net.attribute(None);
+        set
     }
 
     /// Sets the water marks of what arrives at the top of a stream (SO_HIWAT, SO_LOWAT).

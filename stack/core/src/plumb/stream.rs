@@ -39,6 +39,7 @@ impl Perimeter {
         if used || !matches!(self.nodes.get(mux.0), Some(Node::Mux(_))) {
             return false;
         }
+        self.ledger_leaves(mux.0.index);
         self.net.forget_node(mux.0.index);
         self.nodes.remove(mux.0).is_some()
     }
@@ -62,6 +63,7 @@ impl Perimeter {
             Some(Node::Mux(m)) => m.uopen(&mut cx, upper),
             _ => Ok(Step::Done),
         };
+        self.net.attribute(None);
         match opened {
             Ok(Step::Done) => Ok(stream),
             Ok(Step::Pending) => {
@@ -144,7 +146,9 @@ impl Perimeter {
         };
         let Some(Node::Mux(m)) = self.nodes.at_mut(node) else { return Step::Done };
         let mut cx = Self::cx_for(&mut self.net, node, bottom);
-        m.uclose(&mut cx, Upper { pair: key, cookie })
+        let step = m.uclose(&mut cx, Upper { pair: key, cookie });
+        self.net.attribute(None);
+        step
     }
 
     /// A stream of a head directly above `bottom`.
@@ -175,6 +179,7 @@ impl Perimeter {
         let Some(s) = self.streams.remove(stream.0) else { return };
         for pair in [s.top, s.bottom] {
             let Some(key) = self.net.pairs.key_at(pair) else { continue };
+            self.ledger_closes(pair);
             let Some(removed) = self.net.pairs.remove(key) else { continue };
             self.net.drop_bands(removed.bands);
             let node = removed.node;

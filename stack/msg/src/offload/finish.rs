@@ -246,7 +246,7 @@ fn segment(
     match cut(&msg, &headers, can, pool) {
         Ok(mut packets) => {
             out.append(&mut packets);
-            pool.free(msg);
+            pool.spend(msg);
             Ok(())
         }
         Err(NoMem) => Err(Refusal::NoMem(msg)),
@@ -276,7 +276,7 @@ fn cut(msg: &Msg, headers: &Headers, can: Can, pool: &mut Pool) -> Result<MsgLis
         match msg.slice(pool, headers.len + at, payload) {
             Ok(slice) => packet.link(slice),
             Err(NoMem) => {
-                pool.free(packet);
+                pool.spend(packet);
                 return Err(free_all(packets, pool));
             }
         }
@@ -319,7 +319,7 @@ fn inherit(packet: &mut Msg, from: &Msg) {
 
 fn free_all(list: MsgList, pool: &mut Pool) -> NoMem {
     for msg in list {
-        pool.free(msg);
+        pool.spend(msg);
     }
     NoMem
 }

@@ -90,6 +90,22 @@ pub struct Counts {
     pub limit: usize,
 }
 
+/// Blocks that came and went. A message may join another or part in two; a block is made and freed
+/// once, and belongs to one message at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Taken from the pool.
+    pub made: u64,
+    /// Freed by the owner.
+    pub freed: u64,
+    /// Of those, freed by [`Pool::free`](super::Pool::free): nobody said why.
+    pub unsaid: u64,
+    /// Dropped, here or on another thread, instead of freed; those cut off included.
+    pub dropped: u64,
+    /// Cut off from a message that was shortened.
+    pub trimmed: u64,
+}
+
 /// What a pool holds and has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStats {
