@@ -491,6 +491,9 @@ fn h7_a_blocked_lower_stops_all_uppers_and_wakes_all() {
     for upper in others {
         b.p.write(upper, &[0; 8]).unwrap();
     }
+    // A close would wait for what multiplexors hold.
+    b.run();
+    assert_eq!(below.probe.sent_bytes().len(), 4);
     b.finish();
 }
 
