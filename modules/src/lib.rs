@@ -39,6 +39,7 @@ pub mod siphash;
 mod state;
 pub mod table;
 pub mod tcp;
+pub mod tcp2;
 pub mod testmod;
 pub mod udp;
 pub mod users;

@@ -36,6 +36,8 @@ const MUXES: &[(&str, MakeMux)] = &[
     ("ip", |key| Box::new(crate::ip::Ip::new(key))),
     ("udp", |key| Box::new(crate::udp::Udp::new(key))),
     ("dlpi", |_| Box::new(crate::dlpi::Dlpi::new())),
+    ("tcp", |key| Box::new(crate::tcp::Tcp::new(key))),
+    ("tcp2", |key| Box::new(crate::tcp2::Tcp2::new(key))),
 ];
 
 /// Makes a multiplexor without streams from a random key that peers must not know.

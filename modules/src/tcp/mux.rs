@@ -4,9 +4,12 @@ use super::TcpDrop;
 use super::engine::{Asked, Engine};
 use crate::ctl::Ctl;
 use crate::ip::protocol;
+use crate::state;
 use crate::users::Users;
+use alloc::boxed::Box;
 use millstream_core::{
-    Contract, Cx, Drop, Errno, Fields, Format, LinkInfo, Lower, Marks, Mux, MuxInfo, Step, Upper,
+    Contract, Cx, Drop, Errno, Fields, Format, LinkInfo, Lower, Marks, Mux, MuxInfo, Refused,
+    State, Step, Upper,
 };
 use millstream_msg::{Band, Kind, Msg, MsgList};
 
@@ -19,7 +22,8 @@ pub struct Tcp {
     held_up: bool,
 }
 
-const INFO: MuxInfo = MuxInfo {
+/// What `tcp` says of itself.
+pub const INFO: MuxInfo = MuxInfo {
     name: "tcp",
     about: "streams of octets between ports (RFC 9293)",
     marks: Marks::RESTING,
@@ -29,6 +33,9 @@ const INFO: MuxInfo = MuxInfo {
     headroom: 0,
     contract: Contract::between(Format::Bytes, Format::Packets),
 };
+
+/// The layout of the state that it hands over: all of it, connections, listeners and keys.
+pub(crate) const VERSION: u32 = 1;
 
 impl From<TcpDrop> for Drop {
     fn from(reason: TcpDrop) -> Self {
@@ -224,6 +231,16 @@ impl Mux for Tcp {
         let now = cx.now();
         self.engine.expired(token as u32, now, cx.pool());
         self.settle(cx);
+    }
+
+    fn export(&mut self) -> Option<State> {
+        let value = Box::new(core::mem::replace(self, Self::new(0)));
+        Some(State { name: INFO.name, version: VERSION, value })
+    }
+
+    fn import(&mut self, state: State) -> Result<(), Refused> {
+        *self = state::take(state, INFO.name, VERSION)?;
+        Ok(())
     }
 
     fn show(&self, fields: &mut Fields) {

@@ -57,6 +57,14 @@ pub struct MuxInfo {
     pub contract: Contract,
 }
 
+impl MuxInfo {
+    /// Does it ask the same of its streams and their queues?
+    pub(crate) fn asks_as(&self, other: &Self) -> bool {
+        let of = |info: &Self| (info.marks, info.uwsrv, info.lrsrv, info.headroom, info.contract);
+        of(self) == of(other)
+    }
+}
+
 /// A multiplexor. The upper sides of its uppers and the lower sides of its lowers are ordinary
 /// streams; flow control does not cross it by itself.
 pub trait Mux: Send + 'static {

@@ -37,7 +37,8 @@ impl Perimeter {
     }
 
     /// Puts a multiplexor in the place of another, with its state, and gives that one back. Its
-    /// streams, their cookies and timers stay.
+    /// streams, their cookies and timers stay. One that asks for the same marks, services and
+    /// contract costs the same whatever the number of streams.
     ///
     /// # Errors
     /// [`PlumbError::NoState`] when it has streams and no state; see there for the others. The
@@ -48,15 +49,23 @@ impl Perimeter {
         mut new: Box<dyn Mux>,
     ) -> Result<Box<dyn Mux>, PlumbError> {
         self.spill_slot();
-        if !matches!(self.nodes.get(mux.0), Some(Node::Mux(_))) {
+        let Some(Node::Mux(old)) = self.nodes.get(mux.0) else {
             return Err(PlumbError::NotAMux);
+        };
+        // What asks for the same fits the same streams, and their queues are as it wants them.
+        let same = old.info().asks_as(new.info());
+        if !same {
+            self.may_stand_in(mux, new.info())?;
         }
-        self.may_stand_in(mux, new.info())?;
-        let pairs = self.mux_pairs(mux.0.index);
         let Some(Node::Mux(old)) = self.nodes.get_mut(mux.0) else {
             return Err(PlumbError::NotAMux);
         };
-        match old.export() {
+        let state = old.export();
+        let pairs = if same && state.is_some() { Vec::new() } else { self.mux_pairs(mux.0.index) };
+        let Some(Node::Mux(old)) = self.nodes.get_mut(mux.0) else {
+            return Err(PlumbError::NotAMux);
+        };
+        match state {
             Some(state) => {
                 if let Err(Refused { why, state }) = new.import(state) {
                     return Err(given_back(why, old.import(state)));
