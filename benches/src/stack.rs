@@ -57,7 +57,7 @@ fn interface(lab: &Lab) -> Result<Interface, Trouble> {
 }
 
 fn run(stack: Stack, core: Option<usize>) -> Result<Running, Trouble> {
-    let Stack { mut shard, udp, interfaces, .. } = stack;
+    let Stack { shard, udp, interfaces, .. } = stack;
     let handle = shard.handle();
     let stop = shard.handle();
     let serve = move || Ok(shard.run(|notice| eprintln!("the stack says: {notice:?}"))?);

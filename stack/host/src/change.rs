@@ -1,6 +1,7 @@
 //! change: a running stack is replumbed from another thread, which waits until the change is done.
 
-use crate::inlet::{Gone, Handle};
+use crate::inlet::Handle;
+use crate::seat::Gone;
 use crate::shard::Shard;
 use millstream_core::{Change, Perimeter, PlumbError, StreamId, Ticket};
 use std::collections::HashMap;
@@ -39,7 +40,7 @@ impl Handle {
     /// [`Gone`] when the shard has stopped; inside, the error of the change.
     pub fn change<T, E>(
         &self,
-        work: impl FnOnce(&mut Perimeter) -> Result<Change<T>, E> + Send + 'static,
+        work: impl FnOnce(&mut Perimeter) -> Result<Change<T>, E>,
         why: fn(PlumbError) -> E,
     ) -> Result<Result<Option<T>, E>, Gone>
     where
@@ -47,7 +48,7 @@ impl Handle {
         E: Send + 'static,
     {
         let (tell, told) = crossbeam_channel::bounded(1);
-        self.call(move |shard: &mut Shard| {
+        self.call(|shard: &mut Shard| {
             // Whoever asked may have gone away; then nobody wants the result.
             let _unwanted = match work(shard.core()) {
                 Ok(Change::Done(value)) => tell.send(Ok(Some(value))),
@@ -61,7 +62,7 @@ impl Handle {
                 Err(error) => tell.send(Err(error)),
             };
         })?;
-        told.recv().map_err(|_| Gone)
+        told.recv().map_err(|_| self.0.seat.open().err().unwrap_or(Gone::Stopped))
     }
 
     /// Waits until no change of a stream is pending.
@@ -71,7 +72,7 @@ impl Handle {
     pub fn settled(&self, stream: StreamId) -> Result<(), Gone> {
         loop {
             let waited = self.change(
-                move |core| Ok(core.pending(stream).map_or(Change::Done(()), Change::Pending)),
+                |core| Ok(core.pending(stream).map_or(Change::Done(()), Change::Pending)),
                 |why| why,
             )?;
             // How the change ended is the business of who asked for it.

@@ -1,15 +1,15 @@
 //! end: one stream as another thread sees it. Messages come and go through bounded rings.
 
-use crate::inlet::{Gone, Handle, Post};
-use crate::shard::Shard;
+use crate::inlet::{Handle, Post};
+use crate::poller::Bell;
+use crate::seat::{EnterError, Gone, Inside};
+use crate::told::Told;
 use crossbeam_queue::ArrayQueue;
 use millstream_core::{Errno, Got, Signals, StreamId, Want};
 use millstream_msg::{Msg, MsgList};
-use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicUsize, Ordering, fence,
-};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicUsize, Ordering};
+use std::time::Instant;
 
 /// The owner's side of a stream of a shard in another thread. Dropping it closes the stream.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub enum EndError {
     Failed(Errno),
     /// The shard has stopped.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    Gone(Gone),
 }
 
 /// What both sides see.
@@ -48,14 +48,12 @@ pub(crate) struct EndShared {
     pub(crate) linked: AtomicBool,
     /// Messages stay at the head: nothing goes through the rings.
     at_head: bool,
-    /// Events of the head, counted, wrapping.
-    events: AtomicU32,
+    pub(crate) told: Told,
+    /// Wakes the leader.
+    bell: Arc<Bell>,
     /// Signals that nobody has taken.
     signals: AtomicU16,
     error: AtomicI32,
-    sleepers: AtomicU32,
-    lock: Mutex<()>,
-    changed: Condvar,
 }
 
 /// The shard's side.
@@ -96,12 +94,10 @@ impl End {
             passed: AtomicBool::new(false),
             linked: AtomicBool::new(false),
             at_head,
-            events: AtomicU32::new(0),
+            told: Told::new(),
+            bell: handle.0.poller.bell.clone(),
             signals: AtomicU16::new(0),
             error: AtomicI32::new(0),
-            sleepers: AtomicU32::new(0),
-            lock: Mutex::new(()),
-            changed: Condvar::new(),
         });
         let theirs = shared.clone();
         handle.call(move |shard| shard.attach_end(theirs))?;
@@ -139,14 +135,14 @@ impl End {
         }
         match self.handle.0.ring.push(Post::Put(self.shared.clone(), msg)) {
             Ok(()) => {
-                self.handle.0.wake();
+                self.handle.0.post();
                 Ok(())
             }
             Err(Post::Put(_, msg)) => {
                 self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
                 Err((EndError::WouldBlock, msg))
             }
-            Err(Post::Resume(_)) => Ok(()),
+            Err(Post::Resume(_) | Post::Close(_)) => Ok(()),
         }
     }
 
@@ -230,33 +226,29 @@ impl End {
             if self.is_over() {
                 return;
             }
-            self.handle.0.wake();
+            self.handle.0.post();
             std::thread::yield_now();
         }
-        self.handle.0.wake();
+        self.handle.0.post();
     }
 
     pub(crate) fn failure(&self) -> Option<EndError> {
         match self.shared.error.load(Ordering::Acquire) {
             0 => None,
-            _ if self.handle.0.stop.load(Ordering::Relaxed) => Some(EndError::Gone(Gone)),
-            number => Some(EndError::Failed(Errno(number))),
+            number => Some(match self.handle.0.seat.open() {
+                Err(gone) => gone.into(),
+                Ok(()) => EndError::Failed(Errno(number)),
+            }),
         }
+    }
+
+    pub(crate) fn shared(&self) -> &EndShared {
+        &self.shared
     }
 
     /// Messages stay at the head: it was taken over by [`End::attach_head`].
     pub fn is_at_head(&self) -> bool {
         self.shared.at_head
-    }
-
-    /// Events of the head so far.
-    pub(crate) fn events_seen(&self) -> u32 {
-        self.shared.events.load(Ordering::Acquire)
-    }
-
-    /// Waits until the head has told of something since `seen`; false at the deadline.
-    pub(crate) fn wait_for_event(&self, seen: u32, deadline: Option<Instant>) -> bool {
-        self.wait(deadline, || self.events_seen() != seen || self.failure().is_some())
     }
 
     /// Takes the signals that nobody has taken.
@@ -289,62 +281,65 @@ impl End {
         self.shared.hangup.load(Ordering::Acquire) || self.failure().is_some()
     }
 
-    /// Waits until `ready` or the deadline; false at the deadline.
+    /// Waits until `ready` or the deadline; false at the deadline, and for who must not wait.
     fn wait(&self, deadline: Option<Instant>, ready: impl Fn() -> bool) -> bool {
-        self.shared.sleepers.fetch_add(1, Ordering::Relaxed);
-        // Pairs with the fence in `notify`: either it sees the sleeper, or the sleeper sees what
-        // it has done.
-        fence(Ordering::SeqCst);
-        let mut guard = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut met = ready();
-        while !met {
-            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                break;
-            }
-            guard = match left {
-                Some(left) => {
-                    let waited = self.shared.changed.wait_timeout(guard, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.shared.changed.wait(guard).unwrap_or_else(PoisonError::into_inner),
-            };
-            met = ready();
-        }
-        drop(guard);
-        self.shared.sleepers.fetch_sub(1, Ordering::Relaxed);
-        met
+        let Some(_inside) = Inside::begin() else { return false };
+        self.shared.told.park(deadline, ready)
     }
 }
 
 impl Drop for End {
     fn drop(&mut self) {
         let stream = self.shared.stream;
-        let call = move |shard: &mut Shard| shard.detach_end(stream);
-        // A shard that has stopped has closed all its streams.
-        let _stopped = self.handle.call(call);
+        match self.handle.enter(|shard| shard.detach_end(stream)) {
+            // A shard that has stopped has closed all its streams.
+            Ok(()) | Err(EnterError::Gone(_)) => {}
+            Err(EnterError::Again) => {
+                let handle = self.handle.clone();
+                if handle.0.ring.push(Post::Close(stream)).is_err() {
+                    // This thread must not wait until there is room.
+                    std::thread::spawn(move || {
+                        let _stopped = handle.enter(|shard| shard.detach_end(stream));
+                    });
+                } else {
+                    handle.0.post();
+                }
+            }
+        }
+    }
+}
+
+impl From<Gone> for EndError {
+    /// A shard that failed has sent M_ERROR up to every head.
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Panicked => Self::Failed(Errno::EIO),
+            gone => Self::Gone(gone),
+        }
+    }
+}
+
+impl From<EnterError> for EndError {
+    fn from(error: EnterError) -> Self {
+        match error {
+            EnterError::Again => Self::WouldBlock,
+            EnterError::Gone(gone) => gone.into(),
+        }
     }
 }
 
 impl EndShared {
-    fn notify(&self) {
-        fence(Ordering::SeqCst);
-        if self.sleepers.load(Ordering::Relaxed) > 0 {
-            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
-            self.changed.notify_all();
-        }
-    }
-
     /// Something has happened at the head.
     fn tell(&self) {
-        self.events.fetch_add(1, Ordering::AcqRel);
-        self.notify();
+        if self.told.tell() {
+            self.bell.ring();
+        }
     }
 
     /// The shard has stopped or the stream has failed.
     pub(crate) fn fail(&self, errno: Errno) {
         self.error.store(errno.0, Ordering::Release);
-        self.notify();
+        self.tell();
     }
 }
 
@@ -419,7 +414,7 @@ impl EndSlot {
             }
         }
         if delivered {
-            shared.notify();
+            shared.told.notify();
         }
     }
 
@@ -440,7 +435,7 @@ impl EndSlot {
         }
         let before = self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
         if before > IN_FLIGHT_MAX / 2 {
-            self.shared.notify();
+            self.shared.told.notify();
         }
         true
     }

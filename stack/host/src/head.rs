@@ -1,8 +1,9 @@
-//! head: ends whose messages stay at the head of the stream. Each operation is done there, between
-//! two turns, and sees all that waits; who has to wait sleeps until the head tells of something.
+//! head: what is done at the head of a stream by the thread that wants it. It comes into the shard;
+//! who has to wait leads, or sleeps until the head tells of something.
 
 use crate::end::{End, EndError};
-use crate::inlet::{Gone, Handle};
+use crate::inlet::Handle;
+use crate::seat::Gone;
 use millstream_core::{Errno, Got, Perimeter, Signals, StreamId, Want};
 use millstream_msg::Msg;
 use std::time::Instant;
@@ -17,42 +18,36 @@ impl End {
         Self::take_over(handle, stream, true)
     }
 
-    /// Does something at the stream, between two turns, and waits for its result.
+    /// Does something at the stream that does not wait, and runs a turn, as [`Handle::enter`].
+    /// `work` may use what the caller has: buffers are copied to and from once.
     ///
     /// # Errors
-    /// [`Gone`] when the shard has stopped.
-    pub fn at_head<T: Send + 'static>(
+    /// [`EndError::WouldBlock`] when this thread is inside a stack already, [`EndError::Gone`] when
+    /// the shard has stopped, EIO when it has failed.
+    pub fn at_head<T>(
         &self,
-        work: impl FnOnce(&mut Perimeter, StreamId) -> T + Send + 'static,
-    ) -> Result<T, Gone> {
+        work: impl FnOnce(&mut Perimeter, StreamId) -> T,
+    ) -> Result<T, EndError> {
         let stream = self.stream();
-        self.handle().call(move |shard| work(shard.core(), stream))
+        Ok(self.handle().enter(|shard| work(shard.core(), stream))?)
     }
 
-    /// Tries until it is not refused with EAGAIN any more, after each event of the head, until
-    /// `deadline` (`None`: for ever).
+    /// Tries something at the stream until it is not refused with EAGAIN any more, after each event
+    /// of the head, until `deadline` (`None`: for ever; one that has passed: tried once). What an
+    /// attempt has sent goes down to the devices before this returns.
+    ///
+    /// While it waits, the thread runs the shard for all, unless another application's thread does
+    /// so: it reads from the devices itself, and what comes for this head wakes nobody else.
     ///
     /// # Errors
-    /// [`EndError::WouldBlock`] at the deadline, or what was tried failed with.
-    pub fn until_done<T>(
+    /// [`EndError::WouldBlock`] at the deadline, and at once when this thread is inside a stack
+    /// already; what was tried failed with; [`EndError::Gone`] when the shard has stopped.
+    pub fn until<T>(
         &self,
         deadline: Option<Instant>,
-        mut attempt: impl FnMut() -> Result<Result<T, Errno>, Gone>,
+        attempt: impl FnMut(&mut Perimeter, StreamId) -> Result<T, Errno>,
     ) -> Result<T, EndError> {
-        loop {
-            // Read before it is tried: what comes in between ends the wait at once.
-            let seen = self.events_seen();
-            match attempt()? {
-                Err(Errno::EAGAIN) => {}
-                other => return other.map_err(EndError::Failed),
-            }
-            if !self.wait_for_event(seen, deadline) {
-                return Err(EndError::WouldBlock);
-            }
-            if let Some(error) = self.failure() {
-                return Err(error);
-            }
-        }
+        self.handle().0.until(self, deadline, attempt)
     }
 
     /// Sends a message, waiting until flow control lets it, until `deadline` (`None`: for ever).
@@ -61,13 +56,12 @@ impl End {
     /// As [`End::put`]. The message is lost with the error.
     pub fn put_at_head(&self, msg: Msg, deadline: Option<Instant>) -> Result<(), EndError> {
         let mut unsent = Some(msg);
-        self.until_done(deadline, || {
-            let Some(msg) = unsent.take() else { return Ok(Ok(())) };
-            let sent = self.at_head(move |core, stream| core.putmsg(stream, msg))?;
-            Ok(sent.map_err(|(errno, msg)| {
+        self.until(deadline, |core, stream| {
+            let Some(msg) = unsent.take() else { return Ok(()) };
+            core.putmsg(stream, msg).map_err(|(errno, msg)| {
                 unsent = Some(msg);
                 errno
-            }))
+            })
         })
     }
 
@@ -81,8 +75,7 @@ impl End {
         want: Want,
         deadline: Option<Instant>,
     ) -> Result<Option<Got>, EndError> {
-        let take = || self.at_head(move |core, stream| core.getpmsg(stream, want));
-        self.until_done(deadline, take)
+        self.until(deadline, |core, stream| core.getpmsg(stream, want))
     }
 
     /// What the stream told of that was asked for with `Perimeter::set_signals`, waiting for
@@ -91,9 +84,9 @@ impl End {
     /// # Errors
     /// [`EndError::WouldBlock`] when nothing happened, [`EndError::Gone`] when the shard stopped.
     pub fn take_signals(&self, deadline: Option<Instant>) -> Result<Signals, EndError> {
-        self.until_done(deadline, || {
+        self.until(deadline, |_, _| {
             let signals = self.signals();
-            Ok(if signals.is_empty() { Err(Errno::EAGAIN) } else { Ok(signals) })
+            if signals.is_empty() { Err(Errno::EAGAIN) } else { Ok(signals) }
         })
     }
 }

@@ -1,40 +1,34 @@
-//! inlet: how other threads reach a shard. Calls for control, a bounded ring for messages.
+//! inlet: how other threads reach a shard: they come in, or post to it through a bounded ring.
 
 use crate::end::EndShared;
-use crate::poller::Bell;
+use crate::poller::{Alarm, Poller};
+use crate::seat::{EnterError, Gone, Inside, Seat};
 use crate::shard::Shard;
+use crate::token::{Ring, Token};
 use crossbeam_queue::ArrayQueue;
+use millstream_core::StreamId;
 use millstream_msg::Msg;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Reaches a shard from any thread.
 #[derive(Clone, Debug)]
 pub struct Handle(pub(crate) Arc<Inlet>);
 
-/// The shard's thread has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the stack has stopped")]
-pub struct Gone;
-
-/// A call: runs on the shard's thread between two turns.
-pub(crate) type Call = Box<dyn FnOnce(&mut Shard) + Send>;
-
+/// What the threads of a shard share.
 #[derive(Debug)]
 pub(crate) struct Inlet {
-    calls: crossbeam_channel::Sender<Call>,
-    /// The shard's end of it, kept here so that calls which come too late can be taken out.
-    taken: crossbeam_channel::Receiver<Call>,
-    /// Nobody takes calls and posts any more.
-    closed: AtomicBool,
+    pub(crate) seat: Seat,
+    pub(crate) token: Token,
+    /// What the leader sleeps in.
+    pub(crate) poller: Poller,
+    /// What the shard's thread sleeps in.
+    pub(crate) alarm: Alarm,
     /// Messages and resumptions of ends.
     pub(crate) ring: ArrayQueue<Post>,
-    /// A device without descriptor may have frames: ask it before sleeping.
-    nudged: AtomicBool,
-    /// The shard is about to sleep or sleeps: ring the bell.
-    sleeping: AtomicBool,
-    pub(crate) bell: Bell,
     pub(crate) stop: AtomicBool,
+    /// The leader asks the devices again and again instead of sleeping.
+    pub(crate) polling: bool,
 }
 
 /// What an end sends through the ring.
@@ -44,126 +38,113 @@ pub(crate) enum Post {
     Put(Arc<EndShared>, Msg),
     /// The end has room for messages again.
     Resume(Arc<EndShared>),
+    /// The end was dropped by a thread that could not come in.
+    Close(StreamId),
 }
 
 /// Messages of all ends on their way to the shard. One end may have
 /// [`crate::end::IN_FLIGHT_MAX`] there, so a full ring means many busy threads.
 const RING: usize = 4096;
 
-/// Calls that wait; more block their caller.
-const CALLS: usize = 64;
-
 impl Inlet {
-    pub(crate) fn new() -> std::io::Result<Arc<Self>> {
-        let (calls, taken) = crossbeam_channel::bounded(CALLS);
+    pub(crate) fn new(polling: bool) -> std::io::Result<Arc<Self>> {
+        let poller = Poller::new()?;
         let inlet = Self {
-            calls,
-            taken,
-            closed: AtomicBool::new(false),
+            seat: Seat::new(),
+            token: Token::new(),
+            alarm: Alarm::new(&poller)?,
+            poller,
             ring: ArrayQueue::new(RING),
-            nudged: AtomicBool::new(false),
-            sleeping: AtomicBool::new(false),
-            bell: Bell::new()?,
             stop: AtomicBool::new(false),
+            polling,
         };
         Ok(Arc::new(inlet))
     }
 
-    /// Wakes the shard if it sleeps. Called after something was put in.
-    pub(crate) fn wake(&self) {
-        // Pairs with the fence in `before_sleep`: either the shard sees what was put in, or this
-        // sees that it is going to sleep.
-        fence(Ordering::SeqCst);
-        if self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::Relaxed) {
-            self.bell.ring();
+    /// Wakes whoever is to look at what was put in.
+    pub(crate) fn post(&self) {
+        match self.token.post() {
+            Some(Ring::Bell) => self.poller.bell.ring(),
+            Some(Ring::Alarm) => self.alarm.ring(),
+            None => {}
         }
     }
 
-    /// Announces sleep; true when there is nothing to do and the shard may sleep.
-    pub(crate) fn before_sleep(&self) -> bool {
-        self.sleeping.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        let idle = self.ring.is_empty()
-            && self.taken.is_empty()
-            && !self.nudged.swap(false, Ordering::Relaxed)
-            && !self.stop.load(Ordering::Relaxed);
-        if !idle {
-            self.sleeping.store(false, Ordering::Relaxed);
-        }
-        idle
-    }
-
-    /// The next call.
-    pub(crate) fn take_call(&self) -> Option<Call> {
-        self.taken.try_recv().ok()
-    }
-
-    /// The shard is gone: callers are told, now and from now on.
+    /// The shard is gone: its thread ends, and what was posted is dropped, now and from now on.
     pub(crate) fn close(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.closed.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::SeqCst);
+        self.alarm.ring();
+        self.poller.bell.ring();
         self.drop_late();
     }
 
-    /// Drops what came too late, which tells those who wait for it. Called after `closed` was set,
-    /// and after each call that was put in since: one of the two sees the other.
-    fn drop_late(&self) {
-        fence(Ordering::SeqCst);
-        if self.closed.load(Ordering::Relaxed) {
-            while self.take_call().is_some() {}
-            while self.ring.pop().is_some() {}
-        }
-    }
-
-    pub(crate) fn after_sleep(&self) {
-        self.sleeping.store(false, Ordering::Relaxed);
+    /// Drops what was posted too late. Called after `stop` was set, and after each post since: one
+    /// of the two sees the other.
+    pub(crate) fn drop_late(&self) {
+        while self.ring.pop().is_some() {}
     }
 }
 
 impl Handle {
-    /// Runs `work` on the shard's thread, between two turns, and waits for its result.
+    /// Comes into the shard, between two turns, does `work` there and runs a turn, down to the
+    /// devices, as a system call would. Waits while another thread is inside: no longer than a
+    /// turn, and before the shard runs, until it does. Nothing is copied and no other thread is
+    /// woken.
     ///
     /// # Errors
-    /// [`Gone`] when the shard has stopped.
-    pub fn call<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Shard) -> T + Send + 'static,
-    ) -> Result<T, Gone> {
-        let (tell, told) = crossbeam_channel::bounded(1);
-        let call: Call = Box::new(move |shard| {
-            // The caller may have gone away; then nobody wants the result.
-            let _unwanted = tell.send(work(shard));
+    /// [`EnterError::Again`] at once when this thread is inside a stack already, as in a signal
+    /// handler that has interrupted it there; [`EnterError::Gone`] when the shard has stopped or
+    /// failed, or when this process was forked from the shard's.
+    ///
+    /// # Panics
+    /// When `work` does; the shard has failed then, and so have all its streams.
+    pub fn enter<T>(&self, work: impl FnOnce(&mut Shard) -> T) -> Result<T, EnterError> {
+        let Some(inside) = Inside::begin() else {
+            // Whoever is inside looks again before it leaves.
+            self.0.post();
+            return Err(EnterError::Again);
+        };
+        let done = self.0.seat.with(&inside, |shard| {
+            let done = work(shard);
+            (done, shard.settle())
         });
-        self.0.calls.send(call).map_err(|_| Gone)?;
-        self.0.wake();
-        self.0.drop_late();
-        told.recv().map_err(|_| Gone)
+        let (done, left) = done?;
+        if left {
+            self.0.post();
+        }
+        Ok(done)
+    }
+
+    /// As [`Handle::enter`], for who is never inside already: those who control the stack.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    ///
+    /// # Panics
+    /// When this thread is inside a stack: it would wait for itself.
+    pub fn call<T>(&self, work: impl FnOnce(&mut Shard) -> T) -> Result<T, Gone> {
+        self.enter(work).map_err(|error| match error {
+            EnterError::Gone(gone) => gone,
+            EnterError::Again => panic!("a call of the stack from inside"),
+        })
     }
 
     /// Tells the shard to stop; its thread ends after the current turn.
     pub fn stop(&self) {
-        self.0.stop.store(true, Ordering::Relaxed);
-        self.0.bell.ring();
+        // A child has the descriptors of its parent, whose stack runs on.
+        if !self.is_forked() {
+            self.0.stop.store(true, Ordering::SeqCst);
+            self.0.alarm.ring();
+        }
     }
 
-    /// Wakes the shard if it sleeps, so that it polls devices without descriptors.
+    /// Has devices without descriptors asked, at once when nobody runs the shard.
     pub fn wake(&self) {
-        // Devices were asked before the shard says that it sleeps: a frame in between must not be
-        // slept over.
-        self.0.nudged.store(true, Ordering::Relaxed);
-        self.0.wake();
+        self.0.post();
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wake_before_sleep_is_announced_keeps_the_shard_awake_once() {
-        let inlet = Inlet::new().unwrap();
-        Handle(inlet.clone()).wake();
-        assert!(!inlet.before_sleep(), "a frame that came meanwhile would be slept over");
-        assert!(inlet.before_sleep());
+    /// This process was forked from the shard's: its threads are not here, nothing can be reached.
+    pub fn is_forked(&self) -> bool {
+        self.0.seat.is_forked()
     }
 }

@@ -2,7 +2,7 @@
 //! the thread that asked, in its own memory.
 
 use crate::end::{End, EndError};
-use crate::inlet::Gone;
+use crate::seat::Gone;
 use crate::shard::Shard;
 use crossbeam_channel::Sender;
 use millstream_core::ioctl::{Area, Arg, Cred, IocId, LinkCommand, Progress, Reply, Request};
@@ -20,9 +20,9 @@ impl End {
     /// # Errors
     /// As `Perimeter::ioctl` and `Perimeter::ioctl_progress`.
     pub fn ioctl(&self, cmd: u32, data: &[u8], timeout: i32) -> Result<Reply, EndError> {
-        let (stream, cred, data) = (self.stream(), own_cred(), data.to_vec());
-        let begin = move |core: &mut Perimeter| {
-            core.ioctl(stream, Request { cmd, timeout, cred, arg: Arg::Data(&data) })
+        let (stream, cred) = (self.stream(), own_cred());
+        let begin = |core: &mut Perimeter| {
+            core.ioctl(stream, Request { cmd, timeout, cred, arg: Arg::Data(data) })
         };
         // Who sent data has no memory to copy from; the head does not ask for it.
         self.ask(begin, &mut |_| Err(Errno::EFAULT))
@@ -41,7 +41,7 @@ impl End {
         timeout: i32,
     ) -> Result<Reply, EndError> {
         let (stream, cred) = (self.stream(), own_cred());
-        let begin = move |core: &mut Perimeter| {
+        let begin = |core: &mut Perimeter| {
             core.ioctl(stream, Request { cmd, timeout, cred, arg: Arg::Transparent(arg) })
         };
         self.ask(begin, &mut |wanted| match wanted {
@@ -58,21 +58,21 @@ impl End {
     /// As `Perimeter::link_command`.
     pub fn link(&self, command: LinkCommand, timeout: i32) -> Result<i32, EndError> {
         let (stream, cred) = (self.stream(), own_cred());
-        let begin = move |core: &mut Perimeter| core.link_command(stream, command, timeout, cred);
+        let begin = |core: &mut Perimeter| core.link_command(stream, command, timeout, cred);
         let reply = self.ask(begin, &mut |_| Err(Errno::EFAULT))?;
-        self.handle().call(Shard::mark_linked)?;
+        self.handle().enter(Shard::mark_linked)?;
         Ok(reply.rval)
     }
 
     /// Begins an ioctl and does what it wants until it is over.
     fn ask(
         &self,
-        begin: impl FnOnce(&mut Perimeter) -> Result<IocId, Errno> + Send + 'static,
+        begin: impl FnOnce(&mut Perimeter) -> Result<IocId, Errno>,
         copy: &mut dyn FnMut(&Progress) -> Result<Vec<u8>, Errno>,
     ) -> Result<Reply, EndError> {
         let stream = self.stream();
         let (tell, told) = crossbeam_channel::unbounded();
-        let begun = self.handle().call(move |shard| {
+        let begun = self.handle().enter(|shard| {
             let id = begin(shard.core())?;
             shard.askers().0.insert((stream, id), tell);
             Ok(id)
@@ -83,14 +83,14 @@ impl End {
                 Ok(Progress::Done(result)) => return result.map_err(EndError::Failed),
                 Ok(wanted) => {
                     let copied = copy(&wanted);
-                    self.handle().call(move |shard| {
+                    self.handle().enter(|shard| {
                         let copied = copied.as_deref().map_err(|&errno| errno);
                         // It may be over by now; then that is told.
                         let _over = shard.core().ioctl_copied(stream, id, copied);
                     })?;
                 }
                 // Nobody is left who could tell.
-                Err(_) => return Err(Gone.into()),
+                Err(_) => return Err(self.failure().unwrap_or(Gone::Stopped.into())),
             }
         }
     }

@@ -1,9 +1,12 @@
 //! Threads, clocks and descriptors around the core.
 //!
-//! A [`Shard`] is a perimeter with a thread's event loop: devices, timers, calls and messages of
-//! other threads. A [`Handle`] reaches it from any thread; an [`End`] is one stream as another
-//! thread sees it.
+//! A [`Shard`] is a perimeter with its devices and timers. A [`Handle`] reaches it from any thread:
+//! [`Handle::enter`] comes in between two turns and works there, as a system call would. An
+//! [`End`] is one stream as such a thread sees it: [`End::at_head`] does what does not wait,
+//! [`End::until`] what does. Who waits reads from the devices itself, if nobody else does; the
+//! shard's own thread does so while no other one waits.
 #![deny(unsafe_code)]
+#![allow(unexpected_cfgs, reason = "loom is set by hand")]
 
 mod change;
 mod checksum;
@@ -12,13 +15,21 @@ mod end;
 mod head;
 mod inlet;
 mod ioctl;
+mod lead;
+#[cfg(all(loom, test))]
+mod model;
 pub mod offline;
 mod pass;
 pub mod plan;
 mod poller;
+mod seat;
 mod shard;
+mod sync;
+mod token;
+mod told;
 
 pub use end::{End, EndError};
-pub use inlet::{Gone, Handle};
+pub use inlet::Handle;
 pub use pass::Unsent;
+pub use seat::{EnterError, Gone};
 pub use shard::{DeviceFd, Notice, Shard, ShardConfig};

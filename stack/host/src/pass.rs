@@ -14,16 +14,18 @@ impl End {
     /// Hands a thing to the other end of the pipe. Does not wait.
     ///
     /// # Errors
-    /// As `Perimeter::send_fd`; the thing comes back unless the shard has stopped.
+    /// As `Perimeter::send_fd`; the thing comes back.
     pub fn send_fd(&self, handle: Box<dyn Any + Send>) -> Result<(), Unsent> {
         let (stream, cred) = (self.stream(), own_cred());
-        let sent = self.handle().call(move |shard| {
+        let mut unsent = Some(handle);
+        let sent = self.handle().enter(|shard| {
+            let Some(handle) = unsent.take() else { return Ok(()) };
             shard.flush_end(stream);
             shard.core().send_fd(stream, handle, cred)
         });
         match sent {
             Ok(sent) => sent.map_err(|(errno, handle)| (EndError::Failed(errno), Some(handle))),
-            Err(gone) => Err((gone.into(), None)),
+            Err(refused) => Err((refused.into(), unsent)),
         }
     }
 
@@ -38,10 +40,9 @@ impl End {
         priority: Priority,
         (other, offset): (StreamId, usize),
     ) -> Result<(), EndError> {
-        let (stream, control, data) = (self.stream(), control.to_vec(), data.map(<[u8]>::to_vec));
-        let sent = self.handle().call(move |shard| {
+        let stream = self.stream();
+        let sent = self.handle().enter(|shard| {
             shard.flush_end(stream);
-            let (control, data) = (&control[..], data.as_deref());
             shard.core().fd_insert(stream, FdInsert { control, data, priority, other, offset })
         })?;
         sent.map_err(|errno| match errno {
@@ -57,14 +58,14 @@ impl End {
     /// [`EndError::WouldBlock`] at the deadline.
     pub fn recv_fd(&self, deadline: Option<Instant>) -> Result<Passed, EndError> {
         if self.is_at_head() {
-            return self.until_done(deadline, || self.at_head(|core, at| core.recv_fd(at)));
+            return self.until(deadline, |core, at| core.recv_fd(at));
         }
         let stream = self.stream();
         loop {
             if self.has_received() {
                 return Err(EndError::Failed(Errno::EBADMSG));
             }
-            let taken = self.handle().call(move |shard| shard.take_passed(stream))?;
+            let taken = self.handle().enter(|shard| shard.take_passed(stream))?;
             match taken {
                 Err(Errno::EAGAIN) => {}
                 // It came since.

@@ -5,9 +5,9 @@ use crate::checksum;
 use crate::end::{EndShared, EndSlot};
 use crate::inlet::{Handle, Inlet, Post};
 use crate::ioctl::Askers;
-use crate::poller::{Poller, ReadyFd};
+use crate::poller::{BELL, Ready, TIMER};
 use millstream_core::{
-    Config, Device, Errno, Event, HeadEvent, NodeId, Passed, Perimeter, PlumbError, StreamId,
+    Config, Device, Errno, Event, HeadEvent, NodeId, Passed, Perimeter, PlumbError, StreamId, Turn,
 };
 use millstream_msg::{Pool, PoolConfig};
 use std::collections::HashMap;
@@ -15,25 +15,51 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The one owner of a stack: pool, nodes, devices, timers. Made and run on one thread, or moved
 /// there before it runs; reached from others by its [`Handle`].
 #[derive(Debug)]
 pub struct Shard {
     core: Perimeter,
-    poller: Poller,
     devices: Vec<DeviceSlot>,
     inlet: Arc<Inlet>,
     ends: HashMap<StreamId, EndSlot>,
     waiters: Waiters,
     askers: Askers,
     start: Instant,
-    polling: bool,
     notices: Vec<Notice>,
-    ready: Vec<ReadyFd>,
-    /// Turns since the poller was asked.
+    /// Rounds since the poller was asked.
     unasked: u32,
+    /// What the timer in the wait set is set to, in nanoseconds of this shard.
+    alarm_at: Earliest,
+}
+
+/// What a leader does after a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// There is work at hand.
+    Again,
+    /// Other devices may have frames.
+    Look,
+    /// Nothing is to be done until the wait set says so.
+    Sleep,
+}
+
+/// The time that a timer is set to. It is not moved later: a timer that is ready too early is set
+/// again then.
+#[derive(Debug, Default)]
+pub(crate) struct Earliest(Option<u64>);
+
+impl Earliest {
+    /// True when the timer has to be set to `at`.
+    pub(crate) fn moves_to(&mut self, at: u64) -> bool {
+        let moves = self.0.is_none_or(|set| at < set);
+        if moves {
+            self.0 = Some(at);
+        }
+        moves
+    }
 }
 
 /// How a shard is made.
@@ -115,11 +141,11 @@ const DISPATCHES_PER_TURN: usize = 4096;
 /// Posts of ends taken before a turn.
 const POSTS_PER_TURN: usize = 256;
 
-/// Turns with work at hand without asking the poller; then the other devices are looked at.
+/// Rounds with work at hand without asking the poller; then the other devices are looked at.
 const HOT_TURNS: u32 = 8;
 
-/// Mark of the bell in the wait set.
-const BELL: u64 = u64::MAX;
+/// Turns until what heads have told of is settled; what then remains is done by the leader.
+const SETTLING_TURNS: usize = 8;
 
 impl Shard {
     /// A shard without devices.
@@ -127,9 +153,7 @@ impl Shard {
     /// # Errors
     /// The kernel's, when descriptors are used up.
     pub fn new(config: ShardConfig) -> io::Result<Self> {
-        let inlet = Inlet::new()?;
-        let poller = Poller::new()?;
-        poller.add(inlet.bell.as_fd(), BELL)?;
+        let inlet = Inlet::new(config.polling)?;
         let mut pool = Pool::new(config.pool);
         pool.set_sum(checksum::fastest());
         let mut core = Perimeter::new(Config { pool, seed: config.seed, clock: Some(clock_ns) });
@@ -137,17 +161,15 @@ impl Shard {
         core.set_wall_offset(since_epoch.as_nanos() as u64);
         Ok(Self {
             core,
-            poller,
             devices: Vec::new(),
             inlet,
             ends: HashMap::new(),
             waiters: Waiters::default(),
             askers: Askers::default(),
             start: Instant::now(),
-            polling: config.polling,
             notices: Vec::new(),
-            ready: Vec::with_capacity(64),
             unasked: 0,
+            alarm_at: Earliest::default(),
         })
     }
 
@@ -177,7 +199,7 @@ impl Shard {
     ) -> io::Result<StreamId> {
         let token = self.devices.len() as u64;
         for fd in fd.io().into_iter().chain(fd.watch()) {
-            self.poller.add(fd, token)?;
+            self.inlet.poller.add(fd, token)?;
         }
         let (stream, driver) = self.core.open_device(name, device);
         let name = name.to_owned();
@@ -197,47 +219,83 @@ impl Shard {
         std::mem::take(&mut self.notices)
     }
 
-    /// Sleeps or polls, and works, until [`Handle::stop`]; calls `notify` with what happened.
+    /// Sleeps or polls, and works, until [`Handle::stop`]; calls `notify` with what happened. Other
+    /// threads come in meanwhile, and lead while they wait.
     ///
     /// # Errors
-    /// The kernel's, from the wait set.
-    pub fn run(&mut self, mut notify: impl FnMut(Notice)) -> io::Result<()> {
-        while !self.inlet.stop.load(Ordering::Relaxed) {
-            self.turn(true)?;
-            for notice in self.take_notices() {
-                notify(notice);
-            }
-        }
-        self.shut();
-        Ok(())
+    /// The kernel's, from the wait set, and when another thread has panicked inside.
+    pub fn run(self, notify: impl FnMut(Notice)) -> io::Result<()> {
+        let inlet = self.inlet.clone();
+        inlet.seat.place(Box::new(self));
+        let _over = Over(&inlet);
+        inlet.serve(notify)
     }
 
-    /// One round: waits if `sleep` and nothing is to be done, then devices, calls, posts, a turn
-    /// of the perimeter, and what came of it.
+    /// One round of a shard that does not run on a thread of its own: posts, devices, a turn of
+    /// the perimeter, and what came of it; then looks what devices are ready, waiting for one if
+    /// `sleep` and nothing is to be done.
     ///
     /// # Errors
     /// The kernel's, from the wait set.
     pub fn turn(&mut self, sleep: bool) -> io::Result<()> {
-        let worked = self.take_calls() | self.take_posts() | self.poll_hot();
-        let turn = self.core.turn(self.now(), DISPATCHES_PER_TURN);
-        self.take_events();
-        let told = self.notices.is_empty();
-        let busy = worked || turn.more || !told || self.core_has_work();
-        let timeout = if busy || self.polling || !sleep {
-            Some(0)
-        } else {
-            turn.next.map(|at| at.saturating_sub(self.now()))
+        let inlet = self.inlet.clone();
+        inlet.token.shard_wakes();
+        let wait = match self.round() {
+            Rest::Again => return Ok(()),
+            Rest::Sleep if sleep && inlet.token.shard_sleeps() => None,
+            Rest::Sleep | Rest::Look => Some(Duration::ZERO),
         };
-        if timeout == Some(0) {
-            self.unasked += 1;
-            let asked_lately = self.unasked < HOT_TURNS;
-            return if worked && asked_lately { Ok(()) } else { self.look(Some(0)) };
-        }
-        if self.inlet.before_sleep() {
-            self.look(timeout)?;
-            self.inlet.after_sleep();
-        }
+        let ready = inlet.poller.wait(wait)?;
+        self.take_ready(&ready);
         Ok(())
+    }
+
+    /// What a leader does between two looks at the wait set.
+    pub(crate) fn round(&mut self) -> Rest {
+        let worked = self.take_posts() | self.poll_hot();
+        let turn = self.turn_core();
+        let busy = worked || turn.more || self.core_has_work();
+        if busy || self.inlet.polling || turn.next.is_some_and(|at| at <= self.core.now()) {
+            self.unasked += 1;
+            if worked && self.unasked < HOT_TURNS {
+                return Rest::Again;
+            }
+            self.unasked = 0;
+            return Rest::Look;
+        }
+        self.unasked = 0;
+        self.set_timer(turn.next);
+        Rest::Sleep
+    }
+
+    /// What was done from outside goes on its way, down to the devices and up to the heads. True
+    /// when something is left for the leader.
+    pub(crate) fn settle(&mut self) -> bool {
+        let turn = self.turn_core();
+        self.set_timer(turn.next);
+        let asked = |slot: &DeviceSlot| matches!(slot.fd, DeviceFd::Asked) && slot.hot;
+        turn.more || self.devices.iter().any(asked)
+    }
+
+    /// Turns until heads tell of nothing more.
+    fn turn_core(&mut self) -> Turn {
+        let mut turn = self.core.turn(self.now(), DISPATCHES_PER_TURN);
+        for _ in 0..SETTLING_TURNS {
+            if !self.take_events() {
+                return turn;
+            }
+            turn = self.core.turn(self.core.now(), DISPATCHES_PER_TURN);
+        }
+        Turn { more: true, ..turn }
+    }
+
+    /// The wait set is ready by `next`.
+    fn set_timer(&mut self, next: Option<u64>) {
+        if let Some(at) = next
+            && self.alarm_at.moves_to(at)
+        {
+            self.inlet.poller.set_timer(at.saturating_sub(self.now()).max(1));
+        }
     }
 
     /// Ends that other threads hold, for `End::attach`.
@@ -251,6 +309,10 @@ impl Shard {
     /// The end is gone: its stream is closed after what it sent has been accepted.
     pub(crate) fn detach_end(&mut self, stream: StreamId) {
         while self.take_posts() {}
+        self.close_end(stream);
+    }
+
+    fn close_end(&mut self, stream: StreamId) {
         if let Some(mut slot) = self.ends.remove(&stream) {
             slot.flush(&mut self.core);
         }
@@ -304,31 +366,29 @@ impl Shard {
         self.devices.iter().any(|slot| slot.hot && slot.read && !slot.gone)
     }
 
-    /// Asks the poller and reads from what is ready.
-    fn look(&mut self, timeout_ns: Option<u64>) -> io::Result<()> {
-        self.unasked = 0;
-        self.ready.clear();
-        self.poller.wait(timeout_ns, &mut self.ready)?;
-        for at in 0..self.ready.len() {
-            let ready = self.ready[at];
-            if ready.token == BELL {
-                self.inlet.bell.hush();
-                for slot in &mut self.devices {
-                    slot.hot |= matches!(slot.fd, DeviceFd::Asked);
+    /// Reads from what is ready.
+    pub(crate) fn take_ready(&mut self, ready: &Ready) {
+        for ready in ready.iter() {
+            match ready.token {
+                BELL => self.inlet.poller.bell.hush(),
+                TIMER => {
+                    self.alarm_at = Earliest::default();
+                    self.inlet.poller.clear_timer();
                 }
-                continue;
-            }
-            let at = ready.token as usize;
-            if ready.writable && self.devices[at].write {
-                self.devices[at].write = false;
-                self.update_interest(at);
-                self.core.writable(self.devices[at].driver);
-            }
-            if ready.readable {
-                self.poll_device(at);
+                at => self.device_ready(at as usize, ready.readable, ready.writable),
             }
         }
-        Ok(())
+    }
+
+    fn device_ready(&mut self, at: usize, readable: bool, writable: bool) {
+        if writable && self.devices[at].write {
+            self.devices[at].write = false;
+            self.update_interest(at);
+            self.core.writable(self.devices[at].driver);
+        }
+        if readable {
+            self.poll_device(at);
+        }
     }
 
     fn poll_device(&mut self, at: usize) {
@@ -361,15 +421,6 @@ impl Shard {
         any
     }
 
-    fn take_calls(&mut self) -> bool {
-        let mut any = false;
-        while let Some(call) = self.inlet.take_call() {
-            call(self);
-            any = true;
-        }
-        any
-    }
-
     fn take_posts(&mut self) -> bool {
         for taken in 0..POSTS_PER_TURN {
             let Some(post) = self.inlet.ring.pop() else { return taken > 0 };
@@ -383,13 +434,17 @@ impl Shard {
                         slot.deliver(&mut self.core);
                     }
                 }
+                Post::Close(stream) => self.close_end(stream),
             }
         }
         true
     }
 
-    fn take_events(&mut self) {
+    /// What the core has told of; whether there was anything.
+    fn take_events(&mut self) -> bool {
+        let mut any = false;
         while let Some(event) = self.core.event() {
+            any = true;
             match event {
                 Event::Head(stream, what) => self.head_event(stream, what),
                 Event::WantWrite(driver) => self.set_interest(driver, |slot| slot.write = true),
@@ -403,6 +458,7 @@ impl Shard {
                 _ => {}
             }
         }
+        any
     }
 
     fn head_event(&mut self, stream: StreamId, what: HeadEvent) {
@@ -430,8 +486,8 @@ impl Shard {
             return;
         }
         let token = at as u64;
-        let io = slot.fd.io().map(|fd| self.poller.set(fd, token, slot.read, slot.write));
-        let watch = slot.fd.watch().map(|fd| self.poller.set(fd, token, slot.read, false));
+        let io = slot.fd.io().map(|fd| self.inlet.poller.set(fd, token, slot.read, slot.write));
+        let watch = slot.fd.watch().map(|fd| self.inlet.poller.set(fd, token, slot.read, false));
         if let Some(Err(e)) = io.into_iter().chain(watch).find(io::Result::is_err) {
             let errno = Errno(e.raw_os_error().unwrap_or(Errno::EIO.0));
             self.device_gone(self.devices[at].driver, errno);
@@ -443,26 +499,38 @@ impl Shard {
         slot.gone = true;
         for fd in slot.fd.io().into_iter().chain(slot.fd.watch()) {
             // A descriptor that the kernel no longer knows is not in the set any more.
-            let _unknown = self.poller.remove(fd);
+            let _unknown = self.inlet.poller.remove(fd);
         }
         self.notices.push(Notice::DeviceGone { name: slot.name.clone(), errno });
+        // Its thread passes the notice on, and may be asleep while another one leads.
+        self.inlet.alarm.ring();
     }
 
-    /// Tells ends and callers that nothing will come any more.
-    fn shut(&mut self) {
+    /// Tells ends and callers that nothing will come any more, and why.
+    pub(crate) fn shut(&mut self, errno: Errno) {
         self.inlet.close();
         self.waiters.clear();
         self.askers = Askers::default();
         for (_, slot) in self.ends.drain() {
-            slot.shared.fail(Errno::ENXIO);
+            slot.shared.fail(errno);
         }
     }
 }
 
-/// Also after an error or a panic.
+/// Also when it never ran.
 impl Drop for Shard {
     fn drop(&mut self) {
-        self.shut();
+        drop(self.inlet.seat.clear());
+        self.shut(Errno::ENXIO);
+    }
+}
+
+/// The end of a shard's run, also after an error or a panic.
+struct Over<'a>(&'a Inlet);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        drop(self.0.seat.clear());
     }
 }
 

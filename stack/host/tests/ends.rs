@@ -47,7 +47,7 @@ fn two_stacks() -> (Running, Running) {
         let line = Line::Pair("pair0".into(), end);
         let interface = Interface { line, addresses: vec![address.parse().unwrap()] };
         let plan = Plan { interfaces: vec![interface], ..Plan::default() };
-        let mut stack = plan.build().unwrap();
+        let stack = plan.build().unwrap();
         let (handle, udp) = (stack.shard.handle(), stack.udp);
         let thread = std::thread::spawn(move || stack.shard.run(|_| {}).unwrap());
         Running { handle, udp, thread: Some(thread) }

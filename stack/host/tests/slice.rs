@@ -20,7 +20,7 @@ fn the_kernel_pings_the_stack_with_packets_of_all_sizes() {
             let line = Line::Tap { name: "tap0".into(), host, plain: false };
             let tap = Interface { line, addresses: vec!["10.9.0.2/24".parse().unwrap()] };
             let plan = Plan { interfaces: vec![tap], ..Plan::default() };
-            let mut stack = match plan.build() {
+            let stack = match plan.build() {
                 Ok(stack) => stack,
                 Err(why) => return eprintln!("skipped: the_kernel_pings_the_stack: {why}"),
             };

@@ -34,7 +34,7 @@ impl Stream {
     /// The stream comes back, unless the stack has stopped: EINVAL when this is no pipe; ENXIO
     /// when the other end is closed; EAGAIN when it is full; ENOSR without memory.
     pub fn send_fd(&self, stream: Self) -> Result<(), (io::Error, Option<Self>)> {
-        self.end().send_fd(Box::new(Parcel(Some(stream)))).map_err(|(error, parcel)| {
+        self.end().send_fd(Box::new(stream)).map_err(|(error, parcel)| {
             let stream = parcel.and_then(opened);
             (failure(error), stream)
         })
@@ -54,18 +54,6 @@ impl Stream {
     }
 }
 
-/// A stream on its way. One that nobody receives is dropped by the stack's own thread, which must
-/// not wait for itself: another thread closes it.
-struct Parcel(Option<Stream>);
-
 fn opened(parcel: Box<dyn Any + Send>) -> Option<Stream> {
-    parcel.downcast::<Parcel>().ok()?.0.take()
-}
-
-impl Drop for Parcel {
-    fn drop(&mut self) {
-        if let Some(stream) = self.0.take() {
-            std::thread::spawn(move || drop(stream));
-        }
-    }
+    Some(*parcel.downcast::<Stream>().ok()?)
 }

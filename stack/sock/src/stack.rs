@@ -66,7 +66,7 @@ impl Stack {
         plan: Plan,
         notify: impl FnMut(Notice) + Send + 'static,
     ) -> Result<Self, PlanError> {
-        let plan::Stack { mut shard, ip, udp, data_links, .. } = plan.build()?;
+        let plan::Stack { shard, ip, udp, data_links, .. } = plan.build()?;
         let mut devices = vec![("udp".to_owned(), udp), ("ip".to_owned(), ip)];
         devices.extend(data_links);
         let handle = shard.handle();

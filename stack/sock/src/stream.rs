@@ -141,52 +141,13 @@ impl Stream {
     pub fn getmsg_into(
         &self,
         want: Want,
-        control: Option<&mut [u8]>,
-        data: Option<&mut [u8]>,
+        mut control: Option<&mut [u8]>,
+        mut data: Option<&mut [u8]>,
     ) -> io::Result<Option<Partial>> {
-        self.copy_parts(control, data, self.read_deadline(), move |core, at, control, data| {
-            core.getpmsg_into(at, want, control, data)
-        })
-    }
-
-    /// Has parts copied on the stack's thread, and from there to the caller's buffers.
-    fn copy_parts(
-        &self,
-        control: Option<&mut [u8]>,
-        data: Option<&mut [u8]>,
-        deadline: Option<Instant>,
-        copy: impl Fn(
-            &mut Perimeter,
-            StreamId,
-            Option<&mut [u8]>,
-            Option<&mut [u8]>,
-        ) -> Result<Option<Partial>, Errno>
-        + Copy
-        + Send
-        + 'static,
-    ) -> io::Result<Option<Partial>> {
-        // A head makes no message that is longer, and a longer buffer is not filled twice.
-        let room = |part: &Option<&mut [u8]>| part.as_ref().map(|part| part.len().min(PART_MAX));
-        let (control_room, data_room) = (room(&control), room(&data));
-        let copied = self.end.until_done(deadline, || {
-            self.end.at_head(move |core, at| {
-                let mut control = control_room.map(|len| vec![0; len]);
-                let mut data = data_room.map(|len| vec![0; len]);
-                let partial = copy(core, at, control.as_deref_mut(), data.as_deref_mut())?;
-                Ok(partial.map(|partial| (partial, control, data)))
-            })
+        let copied = self.end.until(self.read_deadline(), |core, at| {
+            core.getpmsg_into(at, want, control.as_deref_mut(), data.as_deref_mut())
         });
-        let Some((partial, from_control, from_data)) = copied.map_err(failure)? else {
-            return Ok(None);
-        };
-        let fill = |to: Option<&mut [u8]>, from: Option<Vec<u8>>, len: Option<usize>| {
-            if let (Some(to), Some(from), Some(len)) = (to, from, len) {
-                to[..len].copy_from_slice(&from[..len]);
-            }
-        };
-        fill(control, from_control, partial.control);
-        fill(data, from_data, partial.data);
-        Ok(Some(partial))
+        copied.map_err(failure)
     }
 
     /// Takes the first message, waiting until the deadline (`None`: for ever).
@@ -276,12 +237,11 @@ impl Stream {
     }
 
     /// Does something at the head that does not wait.
-    fn at_head<T: Send + 'static>(
+    fn at_head<T>(
         &self,
-        work: impl FnOnce(&mut Perimeter, StreamId) -> Result<T, Errno> + Send + 'static,
+        work: impl FnOnce(&mut Perimeter, StreamId) -> Result<T, Errno>,
     ) -> io::Result<T> {
-        let done = self.end.at_head(work).map_err(|gone| failure(gone.into()))?;
-        done.map_err(errno)
+        self.end.at_head(work).map_err(failure)?.map_err(errno)
     }
 
     fn waits(&self) -> Waits {
@@ -295,23 +255,20 @@ impl Stream {
     /// A change of the stream, waited for to its end.
     fn replumb<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Perimeter) -> Result<Change<T>, PlumbError> + Send + 'static,
+        work: impl FnOnce(&mut Perimeter) -> Result<Change<T>, PlumbError>,
     ) -> io::Result<()> {
         let ended = self.end.handle().change(work, |why| why);
         ended.map_err(io::Error::other)?.map(drop).map_err(io::Error::other)
     }
 
-    fn plumb<T: Send + 'static>(
+    fn plumb<T>(
         &self,
-        work: impl FnOnce(&mut Perimeter) -> Result<T, PlumbError> + Send + 'static,
+        work: impl FnOnce(&mut Perimeter) -> Result<T, PlumbError>,
     ) -> io::Result<T> {
-        let done = self.end.handle().call(move |shard| work(shard.core()));
-        done.map_err(io::Error::other)?.map_err(io::Error::other)
+        let done = self.end.handle().enter(|shard| work(shard.core()));
+        done.map_err(|refused| failure(refused.into()))?.map_err(io::Error::other)
     }
 }
-
-/// Bytes of a part that one call copies, at most: what a head holds before it is full.
-const PART_MAX: usize = 1 << 20;
 
 pub(crate) fn errno(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno.0)

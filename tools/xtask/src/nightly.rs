@@ -83,6 +83,12 @@ fn steps(seconds: u64) -> Result<Vec<(&'static str, Step)>, String> {
                 .env("CARGO_TARGET_DIR", target("loom")),
         ),
         (
+            "loom",
+            Step::new("stack/host, loom", "cargo test -p millstream-host --lib --release model_")
+                .env("RUSTFLAGS", "--cfg loom")
+                .env("CARGO_TARGET_DIR", target("loom")),
+        ),
+        (
             "corpus",
             Step::new(
                 "modules, random changes of the corpora",

@@ -32,7 +32,7 @@ impl Lab {
         for (end, name, addr) in [(a, "left", "10.0.0.1/24"), (b, "right", "10.0.0.2/24")] {
             let line = Line::Pair(name.to_owned(), end);
             let interfaces = vec![Interface { line, addresses: vec![addr.parse().unwrap()] }];
-            let mut stack = Plan { interfaces, ..Plan::default() }.build().unwrap();
+            let stack = Plan { interfaces, ..Plan::default() }.build().unwrap();
             lab.handles.push(stack.shard.handle());
             lab.threads.push(std::thread::spawn(move || stack.shard.run(|_| ()).unwrap()));
         }

@@ -15,11 +15,9 @@ impl Stream {
     /// When the stack has stopped.
     pub fn poll(&self, asked: PollEvents, wait: Option<Duration>) -> io::Result<PollEvents> {
         let deadline = wait.map(|wait| Instant::now() + wait);
-        let ready = self.end.until_done(deadline, || {
-            self.end.at_head(move |core, at| {
-                let ready = core.poll_head(at, asked)?;
-                if ready.is_empty() { Err(Errno::EAGAIN) } else { Ok(ready) }
-            })
+        let ready = self.end.until(deadline, |core, at| {
+            let ready = core.poll_head(at, asked)?;
+            if ready.is_empty() { Err(Errno::EAGAIN) } else { Ok(ready) }
         });
         match ready {
             Err(EndError::WouldBlock) => Ok(PollEvents::empty()),
@@ -39,9 +37,7 @@ impl Stream {
         control: Option<&mut [u8]>,
         data: Option<&mut [u8]>,
     ) -> io::Result<Option<Partial>> {
-        self.copy_parts(control, data, None, move |core, at, control, data| {
-            core.peek(at, want, control, data)
-        })
+        self.at_head(|core, at| core.peek(at, want, control, data))
     }
 
     /// How many messages wait, and data bytes of the first (I_NREAD).

@@ -1,7 +1,6 @@
 //! Bytes of a stream: read and write.
 
-use super::{PART_MAX, Stream, failure};
-use millstream_core::Errno;
+use super::{Stream, failure};
 use std::io;
 
 impl Stream {
@@ -13,18 +12,7 @@ impl Stream {
     /// EBADMSG when a control part is first and the mode refuses it; the recorded error of a
     /// failed stream.
     pub fn read(&self, out: &mut [u8]) -> io::Result<usize> {
-        let room = out.len().min(PART_MAX);
-        let read = self.end.until_done(self.read_deadline(), || {
-            self.end.at_head(move |core, at| {
-                let mut bytes = vec![0; room];
-                let n = core.read(at, &mut bytes)?;
-                bytes.truncate(n);
-                Ok(bytes)
-            })
-        });
-        let bytes = read.map_err(failure)?;
-        out[..bytes.len()].copy_from_slice(&bytes);
-        Ok(bytes.len())
+        self.end.until(self.read_deadline(), |core, at| core.read(at, out)).map_err(failure)
     }
 
     /// Sends bytes in messages of at most the topmost module's packet size (`write(2)`), waiting
@@ -43,22 +31,20 @@ impl Stream {
     /// # Errors
     /// As [`Stream::write`].
     pub fn write_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
-        let (bytes, mut done) = (std::sync::Arc::<[u8]>::from(bytes), 0);
-        let deadline = self.write_deadline();
+        let mut left: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
+        let (deadline, mut done) = (self.write_deadline(), 0);
         loop {
-            let written = self.end.until_done(deadline, || {
-                let bytes = bytes.clone();
-                self.end.at_head(move |core, at| core.write(at, &bytes[done..]))
-            });
-            match written {
+            match self.end.until(deadline, |core, at| core.writev(at, &left)) {
                 // The topmost module takes nothing, or there was nothing.
                 Ok(0) => return Ok(done),
-                Ok(n) => done += n,
+                Ok(n) => {
+                    done += n;
+                    advance(&mut left, n);
+                }
                 Err(_) if done > 0 => return Ok(done),
                 Err(error) => return Err(failure(error)),
             }
-            if done == bytes.len() {
+            if left.is_empty() {
                 return Ok(done);
             }
         }
@@ -70,7 +56,7 @@ impl Stream {
     /// # Errors
     /// EINVAL for no or other bits; ENXIO after a hangup; the recorded error of a failed stream.
     pub fn flush_queues(&self, bits: u8) -> io::Result<()> {
-        self.flush_with(move |core, at| core.flush(at, bits))
+        self.at_head(|core, at| core.flush(at, bits))
     }
 
     /// As [`Stream::flush_queues`], of one band (I_FLUSHBAND).
@@ -78,29 +64,20 @@ impl Stream {
     /// # Errors
     /// As [`Stream::flush_queues`].
     pub fn flush_band(&self, bits: u8, band: u8) -> io::Result<()> {
-        self.flush_with(move |core, at| core.flush_band(at, bits, millstream_msg::Band(band)))
-    }
-
-    fn flush_with(
-        &self,
-        flush: impl FnOnce(
-            &mut millstream_core::Perimeter,
-            millstream_core::StreamId,
-        ) -> Result<(), Errno>
-        + Send
-        + 'static,
-    ) -> io::Result<()> {
-        self.at_head(move |core, at| {
-            flush(core, at)?;
-            let now = core.now();
-            core.turn(now, FLUSH_DISPATCHES);
-            Ok(())
-        })
+        self.at_head(|core, at| core.flush_band(at, bits, millstream_msg::Band(band)))
     }
 }
 
-/// Dispatches while a flush travels: it is behind what was sent before, and nothing else.
-const FLUSH_DISPATCHES: usize = 4096;
+/// Takes the first `n` bytes away.
+fn advance(pieces: &mut Vec<&[u8]>, n: usize) {
+    let mut gone = n;
+    pieces.retain_mut(|piece| {
+        let here = gone.min(piece.len());
+        gone -= here;
+        *piece = &piece[here..];
+        !piece.is_empty()
+    });
+}
 
 impl io::Read for &Stream {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {

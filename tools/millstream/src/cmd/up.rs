@@ -153,7 +153,7 @@ fn thread(cause: &std::io::Error) -> Failure {
 }
 
 /// Runs until it is stopped or its last interface is gone; then that is the error.
-fn run_stack(mut stack: Stack, mut live: Vec<String>) -> Result<(), String> {
+fn run_stack(stack: Stack, mut live: Vec<String>) -> Result<(), String> {
     let handle = stack.shard.handle();
     let mut alone = false;
     let notify = |notice| {
@@ -163,7 +163,6 @@ fn run_stack(mut stack: Stack, mut live: Vec<String>) -> Result<(), String> {
         device_gone(&name, errno, &live, &handle);
     };
     let outcome = stack.shard.run(notify);
-    drop(stack);
     match outcome {
         Err(e) => Err(format!("the stack cannot wait for its interfaces: {e}")),
         Ok(()) if alone => Err("no interface is left, so the stack has stopped: start it again \
