@@ -7,7 +7,7 @@
 
 mod segment;
 
-use self::segment::{Flags, HEADERS, Reply, Segment, VNET};
+use self::segment::{Flags, HEADERS, Reply, Segment, VNET, WINDOW};
 use crate::Trouble;
 use crate::bare::{Wait, answers_arp};
 use crate::lab::{Lab, Service, Stop, TICK_MS};
@@ -216,7 +216,7 @@ impl Bare {
     fn blast(&mut self) -> Result<bool, Trouble> {
         let Some(mut peer) = self.peer.filter(|peer| peer.established) else { return Ok(false) };
         let under_way = peer.snd_nxt.wrapping_sub(peer.snd_una);
-        let room = peer.window.saturating_sub(under_way) as usize;
+        let room = peer.window.min(WINDOW).saturating_sub(under_way) as usize;
         let len = match room {
             PAYLOAD.. => PAYLOAD,
             // A window that is small for good still moves.

@@ -35,6 +35,7 @@ pub const EXPERIMENTS: &[(&str, Experiment)] = &[
     ("rr", experiments::rr::run),
     ("change", experiments::change::run),
     ("tcp_bulk", experiments::tcp_bulk::run),
+    ("tcp_pair", experiments::tcp_pair::run),
     ("tcp_rr", experiments::tcp_rr::run),
     ("tcp_conn", experiments::tcp_conn::run),
 ];

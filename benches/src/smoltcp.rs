@@ -2,9 +2,11 @@
 //! does; their buffers are a megabyte each way.
 
 mod device;
+mod pair;
 mod tap;
 
 pub use device::OverDevice;
+pub use pair::Two;
 pub use tap::OverTap;
 
 use crate::Trouble;

@@ -1,7 +1,7 @@
 //! The TCP experiments work: every line gives figures. How large they are is not asked.
 
 use millstream_benches::Experiment;
-use millstream_benches::experiments::{tcp_bulk, tcp_conn, tcp_rr};
+use millstream_benches::experiments::{tcp_bulk, tcp_conn, tcp_pair, tcp_rr};
 use millstream_benches::lab::pin;
 use millstream_benches::report::Options;
 use millstream_drivers::netns::Netns;
@@ -38,4 +38,9 @@ fn tcp_rr_measures_all_its_lines() {
 #[test]
 fn tcp_conn_measures_all_its_lines() {
     works(tcp_conn::run, 6);
+}
+
+#[test]
+fn tcp_pair_measures_all_its_lines() {
+    works(tcp_pair::run, 1);
 }

@@ -16,9 +16,10 @@ const TCP: usize = 20;
 /// Payload of a packet.
 const MSS: u16 = 1460;
 
-/// What we say that we take: 16 MiB.
-const WINDOW: u16 = 1 << 14;
-const SCALE: u8 = 10;
+/// Bytes under way, either way. With more of them a cache no longer holds what is written until
+/// it is read, and every line is slower.
+pub(super) const WINDOW: u32 = 1 << 20;
+const SCALE: u8 = 5;
 
 /// Of the TCP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +152,7 @@ impl Reply {
         segment[12] = (tcp as u8 / 4) << 4;
         segment[13] = flags.0;
         // The window of a SYN is not scaled.
-        let window = if syn { u16::MAX } else { WINDOW };
+        let window = if syn { u16::MAX } else { (WINDOW >> SCALE) as u16 };
         segment[14..16].copy_from_slice(&window.to_be_bytes());
         // The pseudo-header's sum; the device adds the rest.
         let length = ((tcp + len) as u16).to_be_bytes();

@@ -7,6 +7,7 @@ pub mod rr;
 pub mod structure;
 pub mod tcp_bulk;
 pub mod tcp_conn;
+pub mod tcp_pair;
 pub mod tcp_rr;
 pub mod udp_echo;
 pub mod udp_echo_super;
