@@ -1,7 +1,7 @@
 //! The fake neighbours: modules that record what reaches them and emit what the test injects.
 
-use millstream_core::{Cx, Invalid, Marks, ModInfo, Module, Side};
-use millstream_msg::{Band, Msg, MsgList};
+use millstream_core::{Cx, Invalid, Marks, ModInfo, Module, SetOptions, Side};
+use millstream_msg::{Band, Kind, Msg, MsgList};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The test's handle of a neighbour.
@@ -39,20 +39,25 @@ impl Handle {
 pub(crate) struct Neighbour {
     handle: Handle,
     sink: Side,
+    /// Of the sink, while it is not made full. M_SETOPTS changes them, as those of a head.
+    marks: Marks,
 }
 
 impl Neighbour {
     pub(crate) fn above(handle: &Handle) -> Box<Self> {
-        Box::new(Self { handle: handle.clone(), sink: Side::Read })
+        Box::new(Self { handle: handle.clone(), sink: Side::Read, marks: WIDE })
     }
 
     pub(crate) fn below(handle: &Handle) -> Box<Self> {
-        Box::new(Self { handle: handle.clone(), sink: Side::Write })
+        Box::new(Self { handle: handle.clone(), sink: Side::Write, marks: WIDE })
     }
 
     fn take(&mut self, cx: &mut Cx<'_>, side: Side, msg: Msg) {
         if side != self.sink {
             return cx.putnext(msg);
+        }
+        if msg.kind() == Kind::SetOpts {
+            self.set_options(cx, &msg);
         }
         let mut desk = self.handle.desk();
         let ordinary = !msg.kind().is_high_priority();
@@ -60,6 +65,17 @@ impl Neighbour {
             desk.overruns += 1;
         }
         desk.got.push(msg);
+    }
+
+    /// As a stream head does, of what it can: its water marks.
+    fn set_options(&mut self, cx: &mut Cx<'_>, msg: &Msg) {
+        let Ok(options) = SetOptions::parse(msg.first()) else { return };
+        let hiwat = options.hiwat.unwrap_or(self.marks.hiwat);
+        let lowat = options.lowat.unwrap_or(self.marks.lowat);
+        self.marks = Marks { hiwat, lowat, ..self.marks };
+        if self.handle.desk().full.is_empty() {
+            cx.set_marks(self.sink, self.marks);
+        }
     }
 
     fn served(&mut self, side: Side) {
@@ -84,7 +100,7 @@ impl Neighbour {
         while let Some(plug) = cx.getq_on(self.sink) {
             cx.free(plug);
         }
-        cx.set_marks(self.sink, WIDE);
+        cx.set_marks(self.sink, self.marks);
     }
 }
 
