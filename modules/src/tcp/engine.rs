@@ -3,6 +3,7 @@
 
 mod cookies;
 mod icmp;
+mod info;
 mod listen;
 mod option;
 mod request;

@@ -26,7 +26,7 @@ impl Engine {
         }
         let cause = error.cause;
         self.with(number, now, pool, |tcb, env| match cause {
-            Cause::PacketTooBig(mtu) => shrink(tcb, mtu),
+            Cause::PacketTooBig(mtu) => shrink(tcb, mtu, env.now),
             cause => {
                 let errno = errno_of(cause);
                 tcb.soft_error = errno.0;
@@ -40,7 +40,7 @@ impl Engine {
 }
 
 /// Path MTU discovery (RFC 1191): smaller segments from now on, beginning with what is lost now.
-fn shrink(tcb: &mut Tcb, mtu: Option<u16>) {
+fn shrink(tcb: &mut Tcb, mtu: Option<u16>, now: u64) {
     let fixed = if tcb.remote.ip.is_ipv4() { 40 } else { 60 };
     // A router that does not say: half of what it was.
     let mtu = mtu.unwrap_or(tcb.path_mtu / 2).max(PATH_MTU_MIN.max(MSS_MIN + fixed));
@@ -49,6 +49,10 @@ fn shrink(tcb: &mut Tcb, mtu: Option<u16>) {
     }
     tcb.path_mtu = mtu;
     tcb.set_mss();
+    let at = tcb.sending(now);
+    if let Some(flight) = &mut tcb.flight {
+        tcb.loss.too_large(&mut flight.records, &at);
+    }
 }
 
 /// Nobody will answer, whatever we do.

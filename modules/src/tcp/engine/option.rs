@@ -3,7 +3,7 @@
 use super::request::{Asked, Refusal};
 use super::{Engine, Socket};
 use crate::tcp::congestion::Algorithm;
-use crate::tcp::tcb::Settings;
+use crate::tcp::tcb::{Marks, QUICK_ACKS, Settings, Tcb};
 use crate::tcp::timers;
 use millstream_core::tpi::option::{Record, Records};
 use millstream_core::tpi::{self, OptmgmtReq, Primitive};
@@ -51,6 +51,10 @@ pub mod names {
     pub const SYNCNT: i32 = 7;
     /// TCP_LINGER2, s.
     pub const LINGER2: i32 = 8;
+    /// TCP_INFO: the figures of a connection, of [`INFO_LEN`] bytes. Only read, and alone.
+    pub use super::super::info::{INFO, LEN as INFO_LEN};
+    /// TCP_QUICKACK: whether the next segments are acknowledged at once.
+    pub const QUICKACK: i32 = 12;
     /// TCP_CONGESTION: the name of an algorithm.
     pub const CONGESTION: i32 = 13;
     /// TCP_USER_TIMEOUT, ms.
@@ -108,6 +112,9 @@ impl Engine {
                 if (record.level, record.name) == (names::TCP, names::MAXSEG) {
                     tcb.set_mss();
                 }
+                if (record.level, record.name) == (names::TCP, names::QUICKACK) {
+                    quick_acks(tcb, record.word() != Some(0));
+                }
                 tcb.loss.set_algorithm(tcb.settings.algorithm);
                 timers::arm_keepalive(tcb, now);
             });
@@ -146,7 +153,20 @@ impl Engine {
             out[..4].copy_from_slice(&i32::from(tcb.mss).to_ne_bytes());
             return Ok(4);
         }
+        if (record.level, record.name) == (names::TCP, names::QUICKACK) {
+            let quick = self.connection_of(at.user).is_some_and(|(_, tcb)| tcb.quick > 0);
+            out[..4].copy_from_slice(&i32::from(quick).to_ne_bytes());
+            return Ok(4);
+        }
         read(self.settings(at.user)?, record, out)
+    }
+}
+
+/// From now on acknowledgements go at once for a while, and the one that waits, or none does.
+fn quick_acks(tcb: &mut Tcb, on: bool) {
+    tcb.quick = if on { QUICK_ACKS } else { 0 };
+    if on && tcb.unacked > 0 {
+        tcb.marks.set(Marks::ACK_NOW);
     }
 }
 
@@ -182,6 +202,8 @@ fn change(s: &mut Settings, record: &Record<'_>) -> Result<(), Refusal> {
         (names::TCP, names::KEEPINTVL) => s.keep_interval_s = within(1, 32_767)? as u16,
         (names::TCP, names::KEEPCNT) => s.keep_count = within(1, 127)? as u8,
         (names::TCP, names::SYNCNT) => s.syn_count = within(1, 127)? as u8,
+        // Of the moment, not of a user: see quick_acks.
+        (names::TCP, names::QUICKACK) => {}
         (names::TCP, names::LINGER2) => s.fin_wait_s = within(0, 120)? as u16,
         (names::TCP, names::USER_TIMEOUT) => {
             s.user_timeout_ms = u32::try_from(value).map_err(|_| Refusal::BadOption)?;

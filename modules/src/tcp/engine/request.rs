@@ -99,6 +99,12 @@ impl Engine {
 
     /// A request with an acknowledgement.
     fn acknowledged(&mut self, primitive: i32, msg: Msg, at: &mut Asked<'_>) {
+        if primitive == tpi::T_OPTMGMT_REQ
+            && let Some(ack) = self.info_ack(msg.first(), at.user, at.now, at.pool)
+        {
+            self.shared.act.consume(msg, at.pool);
+            return self.out.up.push((at.user, ack));
+        }
         let done = match state::request(self.state(at.user), primitive) {
             Verdict::To(_) => self.request(primitive, msg.first(), at),
             Verdict::Unknown => Err(Refusal::Unsupported),

@@ -79,6 +79,8 @@ impl Engine {
 
     /// A connection is over.
     pub(super) fn over(&mut self, number: u32, errno: Option<Errno>, pool: &mut Pool) {
+        // Its ends are free, though the user may not have heard of it yet.
+        self.table.remove(number);
         let Some(tcb) = self.tcb(number) else { return };
         tcb.error = errno.map_or(0, |errno| errno.0);
         if tcb.parent != NOBODY {
