@@ -37,31 +37,39 @@ pub(super) fn send_syn(tcb: &mut Tcb, env: &mut Env<'_>) {
 
 /// An acknowledgement without data.
 pub(super) fn acknowledge(tcb: &mut Tcb, env: &mut Env<'_>) {
-    let header = header(tcb, tcb.nxt, tcb.flags(), env.now);
+    let header = header(tcb, tcb.nxt, tcb.flags(), u32::from(tcb.mss), env.now);
     emit(tcb, &header, None, 0, env);
     tcb.quick = tcb.quick.saturating_sub(1);
 }
 
 /// A segment that a peer must answer and that carries nothing: its number was acknowledged long
-/// ago (RFC 9293 section 3.8.4).
+/// ago (RFC 9293 section 3.8.4). Word of urgent data goes in front, at a number that is taken
+/// though the window is closed (MUST-66).
 pub(super) fn probe(tcb: &mut Tcb, env: &mut Env<'_>) {
-    let header = header(tcb, tcb.una.sub(1), tcb.flags(), env.now);
+    if tcb.marks.has(Marks::URGENT_OUT) && tcb.snd_up.after(tcb.una) {
+        let mut header = header(tcb, tcb.una, tcb.flags().with(Flags::URG), 0, env.now);
+        header.urgent = tcb.snd_up.since(tcb.una).min(0xffff) as u16;
+        emit(tcb, &header, None, 0, env);
+    }
+    let header = header(tcb, tcb.una.sub(1), tcb.flags(), u32::from(tcb.mss), env.now);
     emit(tcb, &header, None, 0, env);
 }
 
 /// RST for a connection that the peer believes in.
 pub(super) fn reset(tcb: &mut Tcb, env: &mut Env<'_>) {
     let flags = Flags::RST.with(Flags::ACK);
-    let mut header = header(tcb, tcb.nxt, flags, env.now);
-    header.options = Options::stamped(header.options.timestamps);
+    let header = header(tcb, tcb.nxt, flags, 0, env.now);
     emit(tcb, &header, None, 0, env);
 }
 
-/// Would an acknowledgement give the peer a window that is worth it? (RFC 9293 section 3.8.6.2.2)
+/// Would an acknowledgement give the peer a window that is worth it (RFC 9293 section
+/// 3.8.6.2.2)? Not while it has half of what it could have: what it sends next is answered.
 pub(super) fn window_has_grown(tcb: &Tcb) -> bool {
-    let edge = tcb.rcv_nxt.add(free(tcb));
+    let free = free(tcb);
+    let edge = tcb.rcv_nxt.add(free);
     let step = (tcb.rcv_buf / 2).min(2 * u32::from(tcb.rcv_mss));
-    edge.after(tcb.rcv_adv) && edge.since(tcb.rcv_adv) >= step
+    let needs_it = tcb.rcv_wnd() <= tcb.rcv_buf.min(window_max(tcb)) / 2;
+    needs_it && tcb.count.received > 0 && edge.after(tcb.rcv_adv.add(step.saturating_sub(1)))
 }
 
 /// What congestion control holds lost goes first.
@@ -198,10 +206,11 @@ fn may_be_small(tcb: &Tcb) -> bool {
     tcb.settings.nodelay || !tcb.small.after(tcb.una)
 }
 
-/// Octets of the largest super-segment: full segments only.
+/// Octets of the largest super-segment: full segments only. The urgent pointer counts from its
+/// segment, so that what is cut would point elsewhere.
 fn largest(tcb: &Tcb) -> u32 {
     let mss = u32::from(tcb.mss);
-    SUPER_MAX - SUPER_MAX % mss
+    if tcb.marks.has(Marks::URGENT_OUT) { mss } else { SUPER_MAX - SUPER_MAX % mss }
 }
 
 /// Builds and sends the segment of a range; false without memory: what calls for it stays.
@@ -228,7 +237,8 @@ pub(super) fn transmit(tcb: &mut Tcb, range: Range, fresh: bool, env: &mut Env<'
         ecn = ECT_0;
         flags = flags.with_if(tcb.marks.take(Marks::TELL_REDUCED), Flags::CWR);
     }
-    let mut header = header(tcb, range.start, flags, env.now);
+    let room = u32::from(tcb.mss).saturating_sub(len);
+    let mut header = header(tcb, range.start, flags, room, env.now);
     if tcb.marks.has(Marks::URGENT_OUT) && tcb.snd_up.after(range.start) {
         header.flags = header.flags.with(Flags::URG);
         header.urgent = tcb.snd_up.since(range.start).min(0xffff) as u16;
@@ -271,12 +281,13 @@ fn transmit_syn(tcb: &mut Tcb, env: &mut Env<'_>) -> bool {
     emit(tcb, &header, None, 0, env)
 }
 
-/// The header of a segment now. The window goes with it.
-fn header(tcb: &mut Tcb, seq: Seq, flags: Flags, now: u64) -> Header {
+/// The header of a segment now. The window goes with it, and SACK blocks as far as there is room
+/// beside the data: octets of the peer's maximum that they leave (RFC 6691).
+fn header(tcb: &mut Tcb, seq: Seq, flags: Flags, room: u32, now: u64) -> Header {
     let stamps = tcb.marks.has(Marks::TIMESTAMPS);
     let mut options = Options::stamped(stamps.then(|| (tcb.timestamp(now), tcb.ts_recent)));
     if tcb.marks.has(Marks::SACK) && (tcb.duplicate.is_some() || tcb.reassembly.is_some()) {
-        tell_blocks(tcb, &mut options);
+        tell_blocks(tcb, room, &mut options);
     }
     Header {
         local: tcb.local.into(),
@@ -291,13 +302,17 @@ fn header(tcb: &mut Tcb, seq: Seq, flags: Flags, now: u64) -> Header {
 }
 
 /// What came twice, then what waits out of order, the latest first (RFC 2018, RFC 2883).
-fn tell_blocks(tcb: &mut Tcb, options: &mut Options) {
-    if let Some(twice) = tcb.duplicate.take() {
+fn tell_blocks(tcb: &mut Tcb, room: u32, options: &mut Options) {
+    let mut left = room.saturating_sub(SACK_HEADER) / SACK_BLOCK;
+    if left > 0
+        && let Some(twice) = tcb.duplicate.take()
+    {
         options.add_sack(twice);
+        left -= 1;
     }
     if let Some(reassembly) = &tcb.reassembly {
         let mut blocks = [Range::default(); super::options::SACKS_MAX];
-        let count = reassembly.blocks(&mut blocks);
+        let count = reassembly.blocks(&mut blocks).min(left as usize);
         for block in &blocks[..count] {
             options.add_sack(*block);
         }
@@ -319,10 +334,15 @@ fn announce(tcb: &mut Tcb) -> u16 {
     field as u16
 }
 
-/// Octets of the receive buffer that nothing waits in.
+/// Octets of the receive buffer that nothing waits in, as far as a header can tell of them.
 fn free(tcb: &Tcb) -> u32 {
     let ready = tcb.ready.bytes().saturating_add(tcb.ready.len() as u32 * PER_MSG);
-    tcb.rcv_buf.saturating_sub(tcb.unread.saturating_add(ready))
+    tcb.rcv_buf.saturating_sub(tcb.unread.saturating_add(ready)).min(window_max(tcb))
+}
+
+/// The largest window that a header can tell of.
+fn window_max(tcb: &Tcb) -> u32 {
+    0xffff << tcb.rcv_scale
 }
 
 fn emit(tcb: &mut Tcb, header: &Header, payload: Option<Msg>, ecn: u8, env: &mut Env<'_>) -> bool {
@@ -349,5 +369,8 @@ fn emit(tcb: &mut Tcb, header: &Header, payload: Option<Msg>, ecn: u8, env: &mut
 
 /// Octets that a message in wait counts for beside its own, as where streams queue it.
 const PER_MSG: u32 = 1024;
+/// Octets of a SACK option without its blocks, with padding, and of a block.
+const SACK_HEADER: u32 = 4;
+const SACK_BLOCK: u32 = 8;
 /// The sender's transport takes congestion marks (RFC 3168).
 const ECT_0: u8 = 2;

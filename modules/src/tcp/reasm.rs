@@ -212,8 +212,10 @@ impl Reassembly {
             grown.append(run);
             joined += 1;
         }
-        if let Some(msg) = rest.filter(|msg| !msg.is_empty()) {
-            done.taken += grown.push(at, msg, pool);
+        match rest {
+            Some(msg) if msg.is_empty() => pool.free(msg),
+            Some(msg) => done.taken += grown.push(at, msg, pool),
+            None => {}
         }
         self.octets += done.taken;
         self.settle(touched.start..joined, grown);

@@ -171,7 +171,10 @@ impl Segment {
             }
             IpAddr::V6(v6) => !v6.is_multicast() && !v6.is_unspecified(),
         };
-        host(self.local.ip()) && host(self.remote.ip())
+        // Nor does anybody speak with himself, or from a loopback that is not ours.
+        let (local, remote) = (self.local.ip(), self.remote.ip());
+        let loopback = local.is_loopback() == remote.is_loopback();
+        host(local) && host(remote) && loopback && self.local != self.remote
     }
 }
 

@@ -65,11 +65,11 @@ pub(super) fn abort(tcb: &mut Tcb, env: &mut Env<'_>) {
 /// unread (RFC 1122 section 4.2.2.13) or asked for it (SO_LINGER of 0).
 pub(super) fn leave(tcb: &mut Tcb, unread: u32, env: &mut Env<'_>) {
     let lost = unread > 0 || !tcb.ready.is_empty();
+    tcb.user = NOBODY;
+    tcb.parent = NOBODY;
     if tcb.state == State::SynSent || lost || tcb.settings.linger_s == Some(0) {
         return abort(tcb, env);
     }
-    tcb.user = NOBODY;
-    tcb.parent = NOBODY;
     close(tcb);
     if tcb.state == State::FinWait2 {
         tcb.life_at = env.now + u64::from(tcb.settings.fin_wait_s) * 1_000_000_000;

@@ -100,7 +100,10 @@ impl Loss {
             records.unmark();
             self.take_back();
         }
-        if self.state >= State::Cwr && !at.una.before(self.recover) {
+        // A window that falls for ECN falls until something behind CWR is acknowledged: until then
+        // the peer may not have seen it (RFC 3168 6.1.2).
+        let over = at.una.after(self.recover) || self.in_recovery() && at.una == self.recover;
+        if self.state >= State::Cwr && over {
             self.finish(at);
         }
         if self.undo.by_duplicates() && (!self.in_recovery() || records.lost() == 0) {
@@ -150,6 +153,18 @@ impl Loss {
         self.duplicates = 0;
         self.frto = Frto::Head;
         self.window.cwnd = records.pipe().saturating_add(at.mss);
+    }
+
+    /// The path takes less than `at.mss` was: larger ones in flight are lost, though not by
+    /// congestion (RFC 1191 section 6.4).
+    pub fn too_large(&mut self, records: &mut Records, at: &Sending) {
+        records.mark_all(|record| record.range.len() > at.mss);
+        if records.lost() > 0 && !self.in_recovery() {
+            self.state = State::Loss;
+            self.recover = at.nxt;
+            self.undo = Undo::default();
+            self.frto = Frto::Off;
+        }
     }
 
     /// Takes the last reduction back.
