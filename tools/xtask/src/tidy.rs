@@ -42,9 +42,11 @@ fn findings(root: &Path) -> Result<Vec<String>, String> {
         sources.push((place, text));
     }
     check_modules(&sources, &mut found);
-    let semantics =
-        std::fs::read_to_string(root.join(SEMANTICS)).map_err(|e| format!("{SEMANTICS}: {e}"))?;
-    check_semantics(&semantics, &sources, &mut found);
+    for place in TABLES_OF_TESTS {
+        let table =
+            std::fs::read_to_string(root.join(place)).map_err(|e| format!("{place}: {e}"))?;
+        check_named_tests(place, &table, &sources, &mut found);
+    }
     Ok(found)
 }
 
@@ -115,9 +117,9 @@ fn check_modules(sources: &[(String, String)], found: &mut Vec<String>) {
     }
 }
 
-/// Every test that the table of semantics names is in the file before it: in full, or with a star
-/// the beginning of one.
-fn check_semantics(table: &str, sources: &[(String, String)], found: &mut Vec<String>) {
+/// Every test that a table of the docs names in its second column is in the file before it: in
+/// full, or with a star the beginning of one.
+fn check_named_tests(of: &str, table: &str, sources: &[(String, String)], found: &mut Vec<String>) {
     for (number, line) in table.lines().enumerate() {
         let Some(cell) = line.strip_prefix('|').and_then(|row| row.split('|').nth(1)) else {
             continue;
@@ -135,7 +137,7 @@ fn check_semantics(table: &str, sources: &[(String, String)], found: &mut Vec<St
                 word.contains('_') && !tests.contains(&word)
             };
             if missing {
-                found.push(format!("{SEMANTICS}:{}: there is no {word}", number + 1));
+                found.push(format!("{of}:{}: there is no {word}", number + 1));
             }
         }
     }
@@ -171,7 +173,7 @@ fn test_names(text: &str) -> impl Iterator<Item = &str> {
 
 const TABLE: &str = "modules/src/table.rs";
 
-const SEMANTICS: &str = "stack/docs/semantics.md";
+const TABLES_OF_TESTS: [&str; 2] = ["stack/docs/semantics.md", "stack/docs/tcp.md"];
 
 /// Lines of a file, tests included.
 const LINES_MAX: usize = 1000;
@@ -207,12 +209,17 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_the_table_of_semantics_names_in_vain_is_found() {
+    fn a_test_that_a_table_names_in_vain_is_found() {
         let text = "#[test]\nfn e1_does() {}\n#[test]\nfn other() {}\n".to_owned();
         let sources = [("core/e.rs".to_owned(), text)];
         let findings = |cell: &str| {
             let mut found = Vec::new();
-            check_semantics(&format!("| E1 | {cell} | some_note |"), &sources, &mut found);
+            check_named_tests(
+                "t.md",
+                &format!("| E1 | {cell} | some_note |"),
+                &sources,
+                &mut found,
+            );
             found.len()
         };
         assert_eq!(findings("`core/e.rs` e1_*, e1_does with `states.txt`"), 0);

@@ -1,0 +1,408 @@
+//! Closing: each side first, both at once, one direction, TIME-WAIT, linger, abort.
+
+use crate::kit::*;
+use millstream_core::tpi::Primitive;
+
+/// Twice the longest life of a segment, as Linux has it, and some room.
+const TWO_MSL_MS: u64 = 60_000;
+
+//= rfc9293#section-3.6
+#[test]
+fn must_12_the_user_tells_a_close_from_an_abort() {
+    let mut t = T::established();
+    t.inject(data(10));
+    t.inject(fin());
+    t.expect_read(10);
+    t.expect_event(Event::Ended);
+    let mut t = T::established();
+    t.inject(data(10));
+    t.inject(rst());
+    t.expect_read(10);
+    t.expect_event(Event::Broken(ECONNRESET, -1));
+}
+
+//= rfc9293#section-3.6.1
+#[test]
+fn must_13_who_closes_first_waits_twice_the_life_of_a_segment() {
+    let mut t = T::in_state(State::TimeWait);
+    t.expect_nothing_for(TWO_MSL_MS / 2);
+    t.inject(fin().seq(1));
+    t.expect(ack(2).seq(2));
+    // A FIN starts the wait anew.
+    t.expect_nothing_for(TWO_MSL_MS / 2 + 10_000);
+    t.inject(fin().seq(1));
+    t.expect(ack(2).seq(2));
+    t.expect_nothing_for(5 * TWO_MSL_MS);
+    t.expect_gone();
+}
+
+//= rfc9293#section-3.6
+#[test]
+fn case_1_the_local_user_closes_first() {
+    let mut t = T::established();
+    t.shutdown();
+    t.expect(fin().seq(1).ack(1).len(0));
+    t.expect_state(State::FinWait1);
+    t.inject(ack(2));
+    t.expect_state(State::FinWait2);
+    t.inject(fin());
+    t.expect(ack(2).seq(2));
+    t.expect_event(Event::Ended);
+}
+
+//= rfc9293#section-3.6
+#[test]
+fn case_2_the_peer_closes_first() {
+    let mut t = T::established();
+    t.inject(fin());
+    t.expect_within(500, ack(2).seq(1));
+    t.expect_event(Event::Ended);
+    t.expect_state(State::CloseWait);
+    t.shutdown();
+    t.expect(fin().seq(1).ack(2));
+    t.inject(ack(2));
+    t.expect_gone();
+}
+
+//= rfc9293#section-3.6
+#[test]
+fn case_3_both_close_at_once() {
+    let mut t = T::in_state(State::FinWait1);
+    t.inject(fin().ack(1));
+    t.expect(ack(2).seq(2));
+    t.expect_event(Event::Ended);
+    t.inject(ack(2));
+    // TIME-WAIT, not CLOSED.
+    t.inject(fin().seq(1).ack(2));
+    t.expect(ack(2).seq(2));
+    t.expect_nothing_for(5 * TWO_MSL_MS);
+    t.expect_gone();
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn fin_and_its_ack_in_one_lead_from_fin_wait_1_to_time_wait() {
+    let mut t = T::in_state(State::FinWait1);
+    t.inject(fin().ack(2));
+    t.expect(ack(2).seq(2));
+    t.inject(fin().seq(1).ack(2));
+    t.expect(ack(2).seq(2));
+}
+
+//= rfc9293#section-3.6
+#[test]
+fn after_the_peers_fin_data_are_still_sent() {
+    let mut t = T::in_state(State::CloseWait);
+    t.write(2000);
+    t.expect(data(1000).seq(1).ack(2));
+    t.expect(data(1000).seq(1001).ack(2));
+    t.inject(ack(2001));
+    t.shutdown();
+    t.expect(fin().seq(2001));
+}
+
+//= rfc9293#section-3.6
+#[test]
+fn after_our_fin_data_are_still_taken() {
+    for state in [State::FinWait1, State::FinWait2] {
+        let mut t = T::in_state(state);
+        t.inject_all(&[data(1000), data(1000)]);
+        t.expect_read(2000);
+        t.expect(ack(2001));
+        t.inject(fin());
+        t.expect_within(500, ack(2002));
+        t.expect_event(Event::Ended);
+    }
+}
+
+//= rfc9293#section-3.6
+#[test]
+fn fin_follows_all_that_was_written() {
+    let mut t = T::established();
+    t.write(2500);
+    t.shutdown();
+    t.expect(data(1000).seq(1));
+    t.expect(data(1000).seq(1001));
+    t.expect(data(500).seq(2001));
+    t.expect(fin().seq(2501).len(0));
+    t.inject(ack(2502));
+    t.expect_state(State::FinWait2);
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn a_fin_before_a_hole_waits_for_the_hole() {
+    let mut t = T::established();
+    t.inject(fin().seq(101));
+    t.expect(ack(1));
+    assert_eq!(t.event(), None);
+    t.inject(data(100).seq(1));
+    t.expect(ack(102));
+    t.expect_read(100);
+    t.expect_event(Event::Ended);
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn fin_is_sent_again_until_it_is_acknowledged() {
+    for state in [State::FinWait1, State::Closing, State::LastAck] {
+        let mut t = T::in_state(state);
+        let first = t.expect_within(1500, fin().seq(1));
+        let second = t.expect_within(3000, fin().seq(1));
+        let third = t.expect_within(5000, fin().seq(1));
+        assert!(third.ms() - second.ms() > second.ms() - first.ms(), "in {state:?}");
+    }
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn a_fin_that_comes_again_is_acknowledged_again() {
+    for state in [State::CloseWait, State::Closing, State::LastAck, State::TimeWait] {
+        let mut t = T::in_state(state);
+        t.inject(fin().seq(1).ack(1));
+        t.expect_within(10, ack(2));
+        assert_eq!(t.event(), None, "told once, in {state:?}");
+    }
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn data_behind_the_fin_are_ignored() {
+    let mut t = T::in_state(State::CloseWait);
+    t.inject(data(100).seq(2));
+    t.inject(data(100).seq(50));
+    t.advance(500);
+    assert_eq!(t.event(), None);
+    t.expect_state(State::CloseWait);
+    assert!(t.sent_now().iter().all(|sent| sent.ack == 2));
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn last_ack_ends_with_the_ack_of_our_fin_only() {
+    let mut t = T::in_state(State::LastAck);
+    t.inject(ack(1));
+    t.expect_within(2000, fin().seq(1));
+    t.inject(ack(2));
+    t.expect_nothing_for(10_000);
+    t.expect_gone();
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn closing_goes_to_time_wait_with_the_ack_of_our_fin() {
+    let mut t = T::in_state(State::Closing);
+    t.inject(ack(2));
+    t.expect_nothing_for(10_000);
+    t.inject(fin().seq(1).ack(2));
+    t.expect(ack(2).seq(2));
+}
+
+//= rfc9293#section-3.6.1
+//= rfc6191#section-2
+#[test]
+fn a_syn_beyond_in_time_wait_opens_a_new_connection() {
+    let mut t = T::established();
+    let listener = 0;
+    t.shutdown();
+    t.expect(fin().seq(1));
+    t.inject(ack(2));
+    t.inject(fin());
+    t.expect(ack(2));
+    t.advance(1000);
+    let old = t.p().irs.unwrap();
+    let iss = t.p().iss.wrapping_add(70_000);
+    t.renew(iss);
+    t.user = listener;
+    let answer = t.handshake(plain());
+    assert!(answer.raw_seq.wrapping_sub(old) as i32 > 1, "numbers of the old one come again");
+    t.accept();
+    t.expect_alive();
+}
+
+//= rfc6191#section-2
+#[test]
+fn a_later_timestamp_in_time_wait_opens_a_new_connection() {
+    let mut t = T::in_state_with(State::TimeWait, full());
+    t.advance(1000);
+    let iss = t.p().iss.wrapping_sub(70_000);
+    t.renew(iss);
+    t.user = 0;
+    t.handshake(full());
+    t.accept();
+    t.expect_alive();
+}
+
+//= rfc9293#section-3.6.1
+#[test]
+fn an_old_syn_in_time_wait_is_answered_by_an_ack() {
+    let mut t = T::in_state(State::TimeWait);
+    t.p().lax = true;
+    t.inject(plain().seq(0));
+    t.expect(ack(2).seq(2));
+    t.expect_nothing();
+}
+
+//= rfc1337#section-3
+#[test]
+fn a_reset_does_not_end_time_wait() {
+    let mut t = T::in_state(State::TimeWait);
+    t.inject(rst());
+    t.inject(rst().seq(2));
+    t.sent_now();
+    t.inject(fin().seq(1));
+    t.expect(ack(2).seq(2));
+}
+
+//= rfc1337#section-2
+#[test]
+fn old_data_in_time_wait_are_answered_by_the_same_ack() {
+    let mut t = T::in_state(State::TimeWait);
+    t.inject(data(100).seq(1).ack(2));
+    t.expect(ack(2).seq(2));
+    t.expect_nothing();
+    assert_eq!(t.event(), None);
+}
+
+//= rfc9293#section-3.6.1
+//= rfc7323#section-5
+#[test]
+fn shld_4_timestamps_go_on_in_time_wait() {
+    let mut t = T::in_state_with(State::TimeWait, full());
+    t.advance(1000);
+    t.inject(fin().seq(1));
+    t.expect(ack(2).ts_on());
+}
+
+//= rfc9293#section-3.6.1
+#[test]
+fn shld_3_close_with_data_unread_resets() {
+    let mut t = T::established();
+    t.stop_reading();
+    t.inject(data(100));
+    t.sent_in(500);
+    t.close();
+    t.expect(rst().any_flag(ACK).seq(1));
+    t.expect_gone();
+}
+
+//= rfc9293#section-3.6.1
+#[test]
+fn shld_3_data_that_come_after_close_are_answered_by_reset() {
+    let mut t = T::established();
+    t.close();
+    t.expect(fin().seq(1));
+    t.inject(ack(2));
+    t.inject(data(100));
+    t.expect(rst().any_flag(ACK).seq(2));
+    t.expect_gone();
+}
+
+//= rfc9293#section-3.10.4
+#[test]
+fn close_sends_all_that_was_written_in_the_background() {
+    let mut t = T::established();
+    t.write(25_000);
+    t.close();
+    let mut octets = 0;
+    for _ in 0..20 {
+        let sent = t.sent_in(50);
+        octets += sent.iter().map(Sent::len).sum::<usize>();
+        if sent.iter().any(|sent| sent.has(FIN)) {
+            break;
+        }
+        t.inject(seg().flag(ACK));
+    }
+    assert_eq!(octets, 25_000);
+    t.inject(seg().flag(ACK));
+    t.inject(fin());
+    t.expect(seg().flag(ACK).ack(2));
+}
+
+#[test]
+fn fin_wait_2_of_a_closed_stream_does_not_last_for_ever() {
+    let mut t = T::established();
+    t.close();
+    t.expect(fin().seq(1));
+    t.inject(ack(2));
+    t.expect_nothing_for(200_000);
+    t.expect_gone();
+}
+
+#[test]
+fn fin_wait_2_of_an_open_stream_lasts() {
+    let mut t = T::in_state(State::FinWait2);
+    t.expect_nothing_for(600_000);
+    t.inject(data(100));
+    t.expect_read(100);
+}
+
+#[test]
+fn linger_2_is_how_long_fin_wait_2_of_a_closed_stream_lasts() {
+    let mut t = T::established();
+    t.set(opt::LINGER2, 5);
+    t.close();
+    t.expect(fin().seq(1));
+    t.inject(ack(2));
+    t.expect_nothing_for(4000);
+    t.expect_nothing_for(2500);
+    t.expect_gone();
+}
+
+#[test]
+fn linger_of_no_time_makes_close_a_reset() {
+    let mut t = T::established();
+    t.set_bytes(opt::LINGER, &[1_i32.to_ne_bytes(), 0_i32.to_ne_bytes()].concat());
+    t.write(100);
+    t.expect(data(100));
+    t.close();
+    t.expect(rst().any_flag(ACK));
+    t.expect_gone();
+}
+
+//= rfc9293#section-3.10.5
+#[test]
+fn abort_sends_a_reset_where_the_peer_knows_of_the_connection() {
+    let resets = [State::Established, State::FinWait1, State::FinWait2, State::CloseWait];
+    for state in resets {
+        let mut t = T::in_state(state);
+        t.abort();
+        t.expect(rst().any_flag(ACK));
+        t.expect_nothing_for(10_000);
+        t.expect_gone();
+    }
+}
+
+//= rfc9293#section-3.10.5
+#[test]
+fn abort_forgets_what_was_written() {
+    let mut t = T::established();
+    t.write(30_000);
+    t.sent_now();
+    t.abort();
+    let sent = t.sent_in(10_000);
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].has(RST) && sent[0].len() == 0);
+}
+
+//= rfc9293#section-3.10.4
+#[test]
+fn after_t_ordrel_req_no_data_are_taken_from_the_user() {
+    let mut t = T::in_state(State::FinWait2);
+    t.put(t.user, &Primitive::data_req(false), Some(b"late"));
+    assert!(matches!(t.event(), Some(Event::Failed(71))), "EPROTO");
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn a_reset_ends_a_connection_in_every_state() {
+    for state in State::SYNCHRONIZED {
+        if state == State::TimeWait {
+            continue;
+        }
+        let mut t = T::in_state(state);
+        t.inject(rst());
+        t.expect_nothing_for(10_000);
+        t.expect_gone();
+    }
+}
