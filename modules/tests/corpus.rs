@@ -28,6 +28,10 @@ mod recording;
 mod request_record;
 #[path = "../../stack/fuzz/src/script.rs"]
 mod script;
+#[path = "../../stack/fuzz/src/tcp_machine.rs"]
+mod tcp_machine;
+#[path = "../../stack/fuzz/src/tcp_options.rs"]
+mod tcp_options;
 #[path = "../../stack/fuzz/src/tpi_views.rs"]
 mod tpi_views;
 #[path = "../../stack/fuzz/src/udp_requests.rs"]
@@ -104,6 +108,8 @@ targets! {
     reassembly: 3_000,
     recording: 20_000,
     request_record: 20_000,
+    tcp_machine: 1_000,
+    tcp_options: 20_000,
     tpi_views: 20_000,
     udp_requests: 500,
     udp_view: 10_000,

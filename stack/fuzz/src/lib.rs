@@ -18,6 +18,8 @@ pub mod reassembly;
 pub mod recording;
 pub mod request_record;
 pub mod script;
+pub mod tcp_machine;
+pub mod tcp_options;
 pub mod tpi_views;
 pub mod udp_requests;
 pub mod udp_view;
