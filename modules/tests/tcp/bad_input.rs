@@ -218,8 +218,6 @@ fn b33_odd_flags_and_ports_do_no_harm() {
         assert!(t.strays.iter().all(|sent| sent.dst.port() != 0), "an answer to port 0");
         t.strays.clear();
         t.sent_now();
-        let before = t.peer;
-        t.peer = before;
         serves(&mut t);
     }
 }
