@@ -111,7 +111,7 @@ fn replaced_again_and_again_under_loss_each_octet_comes_once_and_in_order() {
             replaced += 1;
         }
     });
-    assert!(replaced > 50, "{replaced}");
+    assert!(replaced > 20, "{replaced}");
     for (client, server) in all {
         two.close(0, client);
         two.close(1, server);

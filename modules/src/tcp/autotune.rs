@@ -35,11 +35,6 @@ impl Reader {
         }
     }
 
-    /// The round trip that is assumed, microseconds.
-    pub const fn rtt_us(&self) -> u32 {
-        self.rtt_us
-    }
-
     /// Data came: the next octet is `next`, and `window` octets may follow. A window takes a
     /// round trip or more to arrive, so the shortest time counts.
     pub fn arrived(&mut self, next: Seq, window: u32, now: u64) {
@@ -53,23 +48,17 @@ impl Reader {
         (self.window_end, self.window_at_us) = (next.add(window), us(now));
     }
 
-    /// A full segment echoed a timestamp of this age: smoothed by 1/8.
-    pub const fn echoed(&mut self, age_us: u32) {
-        let age_us = if age_us == 0 { 1 } else { age_us };
-        self.rtt_us = match self.rtt_us {
-            0 => age_us,
-            rtt => rtt - rtt / 8 + age_us / 8,
-        };
-    }
-
     /// The user has read all before `read`. Returns the size that the buffer of `buffer` octets
     /// should have: at least that.
     pub fn read(&mut self, read: Seq, buffer: u32, mss: u32, now: u64) -> u32 {
         let took = us(now).wrapping_sub(self.read_at_us);
-        if self.rtt_us == 0 || took < self.rtt_us {
+        // What waits above may count for more than its octets: then less seems read than before.
+        if self.rtt_us == 0 || took < self.rtt_us || !read.after(self.read) {
             return buffer;
         }
-        let octets = read.since(self.read);
+        // What was read is heard of late, when half of a buffer is empty: per round trip, then.
+        let octets = u64::from(read.since(self.read)) * u64::from(self.rtt_us) / u64::from(took);
+        let octets = octets.min(RECEIVE_MAX.into()) as u32;
         (self.read, self.read_at_us) = (read, us(now));
         if octets <= self.best {
             return buffer;
@@ -167,23 +156,35 @@ mod tests {
     fn nothing_is_concluded_before_a_round_trip_is_known_or_over() {
         let mut reader = Reader::new(Seq(0), RECEIVE_FIRST, 0, 0);
         assert_eq!(reader.read(Seq(1 << 20), 1 << 17, MSS, 5 * MS), 1 << 17);
-        reader.echoed(10_000);
-        assert_eq!(reader.rtt_us(), 10_000);
+        reader.rtt_us = 10_000;
         assert_eq!(reader.read(Seq(1 << 20), 1 << 17, MSS, 9 * MS), 1 << 17);
         assert!(reader.read(Seq(1 << 20), 1 << 17, MSS, 10 * MS) > 1 << 21);
     }
 
     #[test]
-    fn the_shortest_window_and_smoothed_echoes_make_the_round_trip() {
+    fn a_reader_who_seems_to_go_back_says_nothing() {
+        let mut reader = Reader::new(Seq(100), RECEIVE_FIRST, 10_000, 0);
+        assert_eq!(reader.read(Seq(50), RECEIVE_FIRST, MSS, 100 * MS), RECEIVE_FIRST);
+        let most = reader.read(Seq(50).sub(1 << 31).sub(1), RECEIVE_FIRST, MSS, 110 * MS);
+        assert_eq!(most, RECEIVE_MAX);
+    }
+
+    #[test]
+    fn what_is_told_late_counts_by_the_round_trip() {
+        let mut reader = Reader::new(Seq(0), RECEIVE_FIRST, 10_000, 0);
+        let told = reader.read(Seq(100_000), RECEIVE_FIRST, MSS, 100 * MS);
+        assert_eq!(told, RECEIVE_FIRST, "10,000 octets in each of ten round trips");
+    }
+
+    #[test]
+    fn the_shortest_time_of_a_window_is_the_round_trip() {
         let mut reader = Reader::new(Seq(0), 1000, 0, 0);
         reader.arrived(Seq(999), 1000, MS);
-        assert_eq!(reader.rtt_us(), 0);
+        assert_eq!(reader.rtt_us, 0);
         reader.arrived(Seq(1000), 1000, 8 * MS);
         reader.arrived(Seq(2000), 1000, 12 * MS);
         reader.arrived(Seq(3000), 1000, 32 * MS);
-        assert_eq!(reader.rtt_us(), 4_000);
-        reader.echoed(12_000);
-        assert_eq!(reader.rtt_us(), 5_000);
+        assert_eq!(reader.rtt_us, 4_000);
     }
 
     #[test]

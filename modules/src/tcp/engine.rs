@@ -194,8 +194,9 @@ impl Engine {
         let Some(Some(Socket::Connection(tcb))) = self.sockets.get_mut(number as usize) else {
             return;
         };
-        user::has_read(tcb, unread);
-        output::output(tcb, &mut Env { now, pool, shared: &mut self.shared });
+        let mut env = Env { now, pool, shared: &mut self.shared };
+        user::has_read(tcb, unread, &env);
+        output::output(tcb, &mut env);
         if tcb.marks.has(Marks::WRITER_WAITS) && tcb.queued() < tcb.settings.snd_buf / 3 * 2 {
             tcb.marks.clear(Marks::WRITER_WAITS);
             self.out.room.push(tcb.user);

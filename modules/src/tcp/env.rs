@@ -1,6 +1,6 @@
 //! What the functions on a connection work with, and what they leave to be done.
 
-use super::limits::Limits;
+use super::limits::{Limits, Memory};
 use super::sendq::SendQueue;
 use super::tcb::{Flight, Tcb};
 use super::{Seq, TcpDrop};
@@ -8,7 +8,7 @@ use crate::actions::Actions;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use millstream_core::Errno;
-use millstream_msg::{Msg, Pool};
+use millstream_msg::{Msg, Pool, PoolConfig};
 
 /// The surroundings of one call.
 pub(super) struct Env<'a> {
@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) events: Vec<Event>,
     /// Limits of what strangers can make us send.
     pub(super) limits: Limits,
+    /// Memory of data out of order.
+    pub(super) out_of_order: Memory,
     /// What is counted without a message: refusals, and what there was no memory for.
     pub(super) happened: Vec<TcpDrop>,
     /// Flights that no connection needs.
@@ -51,6 +53,7 @@ impl Shared {
             act: Actions::new(),
             events: Vec::with_capacity(8),
             limits,
+            out_of_order: Memory::new(OUT_OF_ORDER_MAX),
             happened: Vec::with_capacity(32),
             spare: Vec::new(),
         }
@@ -95,5 +98,8 @@ impl Default for Box<Flight> {
     }
 }
 
+/// Bytes of memory that data out of order may hold in all connections: a quarter of the pool of a
+/// stack.
+const OUT_OF_ORDER_MAX: u64 = PoolConfig::STACK.bytes() as u64 / 4;
 /// Flights kept: as many as connections send at the same moment on a busy stack.
 const SPARE_MAX: usize = 1024;

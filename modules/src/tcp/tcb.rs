@@ -1,6 +1,7 @@
 //! The state of a connection (the transmission control block of RFC 9293 section 3.3.1): plain
 //! data, without pointers to its stack, clocks or descriptors.
 
+use super::autotune::{RECEIVE_FIRST, Reader, SEND_FIRST};
 use super::congestion::Algorithm;
 use super::loss::{Loss, Records, Sending};
 use super::reasm::Reassembly;
@@ -58,6 +59,8 @@ pub struct Tcb {
     pub(super) rcv_up: Seq,
     /// Octets that may wait for the user.
     pub(super) rcv_buf: u32,
+    /// How much the user reads in a round trip.
+    pub(super) reader: Reader,
     /// Octets that the user has been given and has not read.
     pub(super) unread: u32,
     /// Octets in order that the stream above has no room for.
@@ -336,6 +339,10 @@ pub struct Settings {
     pub snd_buf: u32,
     /// Octets that may wait to be read (SO_RCVBUF).
     pub rcv_buf: u32,
+    /// The send buffer grows with the congestion window, until the user sets it.
+    pub tune_snd: bool,
+    /// The receive buffer grows with what the user reads, until the user sets it.
+    pub tune_rcv: bool,
 }
 
 impl Default for Settings {
@@ -359,8 +366,10 @@ impl Default for Settings {
             fin_wait_s: 60,
             max_segment: 0,
             user_timeout_ms: 0,
-            snd_buf: 1 << 20,
-            rcv_buf: 1 << 20,
+            snd_buf: SEND_FIRST,
+            rcv_buf: RECEIVE_FIRST,
+            tune_snd: true,
+            tune_rcv: true,
         }
     }
 }
@@ -415,6 +424,7 @@ impl Tcb {
             acked: Seq(0),
             rcv_up: Seq(0),
             rcv_buf: settings.rcv_buf,
+            reader: Reader::default(),
             unread: 0,
             ready: MsgList::new(),
             reassembly: None,

@@ -5,7 +5,7 @@ use super::env::{Env, Event};
 use super::output::{self, output};
 use super::tcb::{Marks, NEVER, NOBODY, State, Tcb};
 use millstream_core::Errno;
-use millstream_msg::Msg;
+use millstream_msg::{Level, Msg};
 
 /// OPEN: the first SYN.
 pub(super) fn open(tcb: &mut Tcb, env: &mut Env<'_>) {
@@ -45,9 +45,17 @@ pub(super) fn close(tcb: &mut Tcb) {
     tcb.marks.set(Marks::CLOSING);
 }
 
-/// The user has read: the window may open.
-pub(super) fn has_read(tcb: &mut Tcb, unread: u32) {
+/// The user has read: the window may open, and the buffer grow with its pace.
+pub(super) fn has_read(tcb: &mut Tcb, unread: u32, env: &Env<'_>) {
     tcb.unread = unread;
+    if tcb.settings.tune_rcv && tcb.state.takes_data() && env.pool.level() == Level::Low {
+        let read = tcb.rcv_nxt.sub(tcb.ready.bytes().saturating_add(unread));
+        let size = tcb.reader.read(read, tcb.rcv_buf, tcb.rcv_mss.into(), env.now);
+        if size > tcb.rcv_buf {
+            (tcb.rcv_buf, tcb.settings.rcv_buf) = (size, size);
+            tcb.marks.set(Marks::TELL_BUFFER);
+        }
+    }
     if tcb.state.takes_data() && output::window_has_grown(tcb) {
         tcb.marks.set(Marks::ACK_NOW);
     }
@@ -86,6 +94,7 @@ pub(super) fn over(tcb: &mut Tcb, errno: Option<Errno>, env: &mut Env<'_>) {
     (tcb.resend_at, tcb.ack_at, tcb.life_at) = (NEVER, NEVER, NEVER);
     env.retire_flight(tcb);
     if let Some(mut reassembly) = tcb.reassembly.take() {
+        env.shared.out_of_order.changed(reassembly.truesize(), 0);
         reassembly.clear(env.pool);
     }
     if errno.is_some() {

@@ -197,6 +197,14 @@ impl Two {
         }
     }
 
+    /// At most so many octets of what has come.
+    pub(crate) fn read_some(&mut self, host: usize, stream: StreamId, most: usize) -> Vec<u8> {
+        let mut bytes = vec![0; most.min(1 << 20)];
+        let n = self.sim.perimeter(self.hosts[host].id).read(stream, &mut bytes).unwrap_or(0);
+        bytes.truncate(n);
+        bytes
+    }
+
     pub(crate) fn close(&mut self, host: usize, stream: StreamId) {
         self.sim.perimeter(self.hosts[host].id).close(stream).unwrap();
     }

@@ -184,8 +184,8 @@ fn change(s: &mut Settings, record: &Record<'_>) -> Result<(), Refusal> {
     };
     match (record.level, record.name) {
         (names::SOCKET, names::REUSEADDR) => s.reuse = on,
-        (names::SOCKET, names::SNDBUF) => s.snd_buf = buffer(value)?,
-        (names::SOCKET, names::RCVBUF) => s.rcv_buf = buffer(value)?,
+        (names::SOCKET, names::SNDBUF) => (s.snd_buf, s.tune_snd) = (buffer(value)?, false),
+        (names::SOCKET, names::RCVBUF) => (s.rcv_buf, s.tune_rcv) = (buffer(value)?, false),
         (names::SOCKET, names::KEEPALIVE) => s.keepalive = on,
         (names::SOCKET, names::OOBINLINE) => s.oob_inline = on,
         (names::SOCKET, names::LINGER) => {

@@ -1,10 +1,12 @@
 //! Fifth: the acknowledgement, and the window beside it.
 
 use super::challenge;
+use crate::tcp::autotune::send_buffer;
 use crate::tcp::env::Env;
 use crate::tcp::loss::Ack;
 use crate::tcp::tcb::{Marks, NOBODY, State, Tcb, ms};
 use crate::tcp::{Flags, Segment, TcpDrop, output, timers, user};
+use millstream_msg::Level;
 
 /// Takes the acknowledgement of an acceptable segment.
 ///
@@ -79,6 +81,10 @@ fn advance(tcb: &mut Tcb, seg: &Segment, env: &mut Env<'_>) {
     let Some(flight) = &mut tcb.flight else { return };
     let upto = seg.ack.earliest(flight.queue.end());
     flight.queue.ack(upto, env.pool);
+    let settings = &mut tcb.settings;
+    if settings.tune_snd && tcb.marks.has(Marks::WRITER_WAITS) && env.pool.level() == Level::Low {
+        settings.snd_buf = send_buffer(settings.snd_buf, tcb.loss.cwnd());
+    }
     if tcb.una == tcb.nxt && flight.queue.is_empty() {
         env.retire_flight(tcb);
     }

@@ -1,6 +1,7 @@
 //! SYN: the segments that make a connection.
 
 use super::challenge;
+use crate::tcp::autotune::Reader;
 use crate::tcp::env::{Env, Event};
 use crate::tcp::loss::Ack;
 use crate::tcp::output::{output, send_syn};
@@ -163,6 +164,8 @@ fn established(tcb: &mut Tcb, env: &mut Env<'_>) {
     tcb.state = State::Established;
     tcb.loss.established(u32::from(tcb.mss));
     tcb.heard_ms = ms(env.now);
+    let rtt_us = tcb.loss.rtt().smoothed().unwrap_or(0) / 1000;
+    tcb.reader = Reader::new(tcb.rcv_nxt, tcb.rcv_wnd(), rtt_us as u32, env.now);
     if tcb.flight.as_ref().is_some_and(|flight| flight.queue.is_empty()) {
         env.retire_flight(tcb);
     }

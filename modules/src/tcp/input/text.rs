@@ -94,6 +94,7 @@ fn payload(tcb: &mut Tcb, seg: &Segment, mut msg: Msg, env: &mut Env<'_>) {
         return out_of_order(tcb, start, msg, env);
     }
     deliver(tcb, msg, end, env);
+    tcb.reader.arrived(tcb.rcv_nxt, tcb.rcv_wnd(), env.now);
     tcb.unacked += end.since(start);
     if tcb.reassembly.is_some() {
         close_gaps(tcb, env);
@@ -109,10 +110,18 @@ fn payload(tcb: &mut Tcb, seg: &Segment, mut msg: Msg, env: &mut Env<'_>) {
 }
 
 fn out_of_order(tcb: &mut Tcb, start: Seq, msg: Msg, env: &mut Env<'_>) {
-    let limit = tcb.rcv_buf;
     let next = tcb.rcv_nxt;
     let reassembly = tcb.reassembly.get_or_insert_with(Default::default);
+    let before = reassembly.truesize();
+    // Short of memory, what is in order comes first.
+    let own = if env.pool.level() == Level::Low { tcb.rcv_buf } else { tcb.rcv_buf / SHORT };
+    if before > own {
+        reassembly.prune(own, env.pool);
+        env.shared.happened.push(TcpDrop::OutOfOrderMemory);
+    }
+    let limit = env.shared.out_of_order.limit_for(before, own);
     let done = reassembly.insert(start, msg, next, env.pool, limit);
+    env.shared.out_of_order.changed(before, reassembly.truesize());
     tcb.duplicate = done.duplicate.or(tcb.duplicate);
     if done.refused.is_some() {
         env.shared.happened.push(TcpDrop::OutOfOrderMemory);
@@ -125,7 +134,10 @@ fn out_of_order(tcb: &mut Tcb, start: Seq, msg: Msg, env: &mut Env<'_>) {
 /// What has waited for the gap that is closed now.
 fn close_gaps(tcb: &mut Tcb, env: &mut Env<'_>) {
     while let Some(reassembly) = &mut tcb.reassembly {
-        match reassembly.take(tcb.rcv_nxt, env.pool) {
+        let before = reassembly.truesize();
+        let run = reassembly.take(tcb.rcv_nxt, env.pool);
+        env.shared.out_of_order.changed(before, reassembly.truesize());
+        match run {
             Some((list, _)) => {
                 for msg in list {
                     let end = tcb.rcv_nxt.add(msg.len() as u32);
@@ -191,5 +203,7 @@ fn fin_arrives(tcb: &mut Tcb, now: u64) {
 
 /// Segments below this are no measure of the peer's.
 const MSS_TYPICAL: u16 = 536;
+/// Data out of order may hold this part of the receive buffer when the pool is half empty.
+const SHORT: u32 = 8;
 /// As Linux: a fifth of the RFC's most.
 const DELAYED_ACK_NS: u64 = 40_000_000;
