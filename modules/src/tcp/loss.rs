@@ -14,6 +14,8 @@ mod records;
 mod recovery;
 mod rtt;
 mod sending;
+#[cfg(test)]
+mod tests;
 mod timeout;
 
 pub use records::Records;
@@ -130,7 +132,8 @@ pub struct Ack<'a> {
     pub ece: bool,
     /// No data, no SYN or FIN, and the window is as before: it may count as a duplicate.
     pub pure: bool,
-    /// Is there data that was never sent, which the peer's window has room for?
+    /// Would new data leave if the network let them: at least a segment that neither the peer's
+    /// window nor Nagle's rule holds back?
     pub more: bool,
 }
 

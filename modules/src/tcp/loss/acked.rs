@@ -25,6 +25,8 @@ pub(super) struct News {
     pub(super) sacked: u32,
     /// Round-trip time of the record that was sent first among those sent once, in nanoseconds.
     rtt: Option<u64>,
+    /// The shortest round trip of what was delivered and sent once, in nanoseconds.
+    fastest: Option<u64>,
     /// Was something delivered that was sent again? Then `rtt` may be that of the repair.
     pub(super) again: bool,
     /// Was something delivered that was sent once, and before the recovery began?
@@ -57,7 +59,8 @@ impl Loss {
             ..Acked::default()
         };
         if advanced {
-            self.timeouts = 0;
+            // Those of a SYN are for `established` to see.
+            self.timeouts = if self.handshake { self.timeouts } else { 0 };
             self.timer_from = at.now;
             self.reordering_round(at.una);
         }
@@ -71,6 +74,13 @@ impl Loss {
         let lost = self.judge(records, ack, &at, &mut news, step);
         done.cwr = ack.ece && self.marked(records, &at, step.flight);
         self.resize(records, &at, &news, advanced && lost == 0);
+        if done.all {
+            // What arrives from now on is of new data, so nothing is left to wait for.
+            if self.state >= State::Cwr {
+                self.finish(&at);
+            }
+            self.state = State::Open;
+        }
         done.undone = self.counters.undone != undone;
         done
     }
@@ -88,6 +98,8 @@ impl Loss {
             reorders |= newest.delivered(record, at.now, echoed, least);
             if !record.again {
                 news.newest_once.delivered(record, at.now, echoed, least);
+                let rtt = at.now.saturating_sub(record.sent);
+                news.fastest = Some(news.fastest.map_or(rtt, |known| known.min(rtt)));
             }
             news.delivered += record.range.len();
             news.again |= record.again;
@@ -146,7 +158,10 @@ impl Loss {
     fn measure(&mut self, ack: &Ack<'_>, news: &News, now: u64) {
         let by_record = news.rtt.filter(|_| !news.again);
         if let Some(rtt) = by_record.or(ack.echo.filter(|_| news.bytes > 0)) {
-            self.rtt.sample(rtt, now);
+            self.rtt.sample(rtt);
+        }
+        if let Some(rtt) = news.fastest {
+            self.rtt.least_of(rtt, now);
         }
     }
 

@@ -111,7 +111,8 @@ impl Loss {
             Some(_) => records.newest.rtt,
             None => self.rtt.smoothed().unwrap_or(0),
         };
-        let bound = rtt + self.reordering_ns(records, mss);
+        // Without SACK nothing would tell later that one that is spared was lost.
+        let bound = if self.sack { rtt + self.reordering_ns(records, mss) } else { 0 };
         move |record| now.saturating_sub(record.sent) >= bound
     }
 

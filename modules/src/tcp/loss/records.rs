@@ -28,6 +28,9 @@ pub struct Records {
     pub(super) reorder_at: Option<u64>,
     /// The reduction that is going on.
     pub(super) prr: Prr,
+    /// Records that were looked at one by one.
+    #[cfg(test)]
+    looked: u64,
 }
 
 /// One segment, or one super-segment, as it was handed down.
@@ -168,6 +171,8 @@ impl Records {
                 if !record.range.start.before(gap.end) {
                     break;
                 }
+                #[cfg(test)]
+                (self.looked += 1);
                 tell(record);
                 record.sacked = true;
                 self.sacked_records += 1;
@@ -274,6 +279,8 @@ impl Records {
         let (mut new, mut waits) = (0, false);
         let mut at = self.position(self.fresh);
         while let Some(record) = self.list.get(at).copied() {
+            #[cfg(test)]
+            (self.looked += 1);
             if !record.sacked && !record.again {
                 match late(&record) {
                     Some(true) => new += self.lost.insert(record.range),
@@ -343,6 +350,34 @@ impl Records {
             }
         }
         Range::new(range.start, end)
+    }
+}
+
+#[cfg(test)]
+impl Records {
+    pub(super) fn looked(&self) -> u64 {
+        self.looked
+    }
+
+    /// Counts all anew; everything must agree.
+    pub(super) fn recount(&self) {
+        let mut next = self.list.front().map(|first| first.range.start);
+        let (mut sacked, mut records) = (0, 0);
+        for record in &self.list {
+            assert_eq!(Some(record.range.start), next, "contiguous");
+            assert!(record.range.start.before(record.range.end));
+            let part = |of: &Ranges| of.clone().remove(record.range);
+            assert_eq!(part(&self.sacked), u32::from(record.sacked) * record.range.len());
+            assert!(!record.sacked || part(&self.lost) == 0, "sacked is not lost");
+            sacked += part(&self.sacked);
+            records += u32::from(record.sacked);
+            next = Some(record.range.end);
+        }
+        assert_eq!((sacked, records), (self.sacked.bytes(), self.sacked_records));
+        let lost: u32 = self.list.iter().map(|r| self.lost.clone().remove(r.range)).sum();
+        assert_eq!(lost, self.lost.bytes(), "nothing is lost but what is in flight");
+        assert!(self.resent.iter().is_sorted_by_key(|entry| entry.sent));
+        assert!(self.resent.len() <= 2 * self.list.len() + 17);
     }
 }
 

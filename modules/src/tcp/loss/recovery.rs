@@ -83,7 +83,8 @@ impl Loss {
         if let Some(block) = news.dsack.filter(|_| self.counters.resent > 0) {
             // What a probe repeats is no reordering: its ACK was late.
             let probe = self.probe.is_some_and(|probe| probe.end == block.end);
-            self.reordering.seen |= self.undo.had_twice(block) && !probe;
+            let since = !block.end.after(self.recover) && self.undo.had_twice(block);
+            self.reordering.seen |= since && !probe;
             self.reordering_was_underestimated(at);
         }
         self.answer_probe(ack, at, news, step);
@@ -183,7 +184,7 @@ impl Loss {
     }
 
     /// All that was in flight when the reduction began is acknowledged.
-    fn finish(&mut self, at: &Sending) {
+    pub(super) fn finish(&mut self, at: &Sending) {
         if self.state != State::Loss {
             self.window.cwnd = self.window.ssthresh;
         }

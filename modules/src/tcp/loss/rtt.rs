@@ -37,8 +37,8 @@ impl Default for Rtt {
 }
 
 impl Rtt {
-    /// A round trip of `rtt_ns` was measured at `now`. Ends the back-off (Karn).
-    pub(super) fn sample(&mut self, rtt_ns: u64, now: u64) {
+    /// A round trip of `rtt_ns` was measured. Ends the back-off (Karn).
+    pub(super) fn sample(&mut self, rtt_ns: u64) {
         let sample = (rtt_ns / 1000).clamp(1, SAMPLE_MAX_US) as u32;
         self.latest = sample;
         if self.srtt == 0 {
@@ -50,6 +50,13 @@ impl Rtt {
             self.deviation = self.deviation - (self.deviation >> 2) + error;
             self.srtt = self.srtt - smoothed + sample;
         }
+        self.doublings = 0;
+        self.slow = false;
+    }
+
+    /// A round trip of `rtt_ns`, without what the receiver may have waited for, ended at `now`.
+    pub(super) fn least_of(&mut self, rtt_ns: u64, now: u64) {
+        let sample = (rtt_ns / 1000).clamp(1, SAMPLE_MAX_US) as u32;
         let half = (now / (HALF_S * 1_000_000_000)) as u32;
         match half.wrapping_sub(self.half) {
             0 => self.least[0] = self.least[0].min(sample),
@@ -57,8 +64,6 @@ impl Rtt {
             _ => self.least = [sample, u32::MAX],
         }
         self.half = half;
-        self.doublings = 0;
-        self.slow = false;
     }
 
     /// Smoothed round-trip time in nanoseconds, once there was a sample.
@@ -140,7 +145,7 @@ mod tests {
     fn first_sample_gives_srtt_and_half_of_it_as_deviation_rfc6298_2_2() {
         let mut rtt = Rtt::default();
         assert_eq!(rtt.timeout(), 1000 * MS);
-        rtt.sample(400 * MS, 0);
+        rtt.sample(400 * MS);
         assert_eq!(rtt.smoothed(), Some(400 * MS));
         assert_eq!(rtt.timeout(), 400 * MS + 4 * 200 * MS);
     }
@@ -148,8 +153,8 @@ mod tests {
     #[test]
     fn next_samples_weigh_an_eighth_and_a_quarter_rfc6298_2_3() {
         let mut rtt = Rtt::default();
-        rtt.sample(400 * MS, 0);
-        rtt.sample(480 * MS, 0);
+        rtt.sample(400 * MS);
+        rtt.sample(480 * MS);
         assert_eq!(rtt.smoothed(), Some(410 * MS));
         assert_eq!(rtt.deviation(), (3 * 200 + 80) / 4 * MS);
     }
@@ -157,7 +162,7 @@ mod tests {
     #[test]
     fn timeout_doubles_to_the_ceiling_and_a_sample_ends_it_rfc6298_5_5() {
         let mut rtt = Rtt::default();
-        rtt.sample(10 * MS, 0);
+        rtt.sample(10 * MS);
         let first = rtt.timeout();
         assert_eq!(first, 210 * MS);
         rtt.back_off();
@@ -166,7 +171,7 @@ mod tests {
             rtt.back_off();
         }
         assert_eq!(rtt.timeout(), 120_000 * MS);
-        rtt.sample(10 * MS, 0);
+        rtt.sample(10 * MS);
         assert_eq!(rtt.timeout(), 210 * MS);
     }
 
@@ -182,10 +187,10 @@ mod tests {
     #[test]
     fn least_forgets_what_is_older_than_its_window() {
         let mut rtt = Rtt::default();
-        rtt.sample(10 * MS, 0);
-        rtt.sample(50 * MS, 400_000 * MS);
+        rtt.least_of(10 * MS, 0);
+        rtt.least_of(50 * MS, 400_000 * MS);
         assert_eq!(rtt.least(), Some(10 * MS));
-        rtt.sample(50 * MS, 700_000 * MS);
+        rtt.least_of(50 * MS, 700_000 * MS);
         assert_eq!(rtt.least(), Some(50 * MS));
     }
 }

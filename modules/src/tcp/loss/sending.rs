@@ -1,6 +1,6 @@
 //! What may leave, and what left.
 
-use super::{Frto, Loss, Records, Sending, State, initial_window};
+use super::{Frto, Loss, Records, Sending, initial_window};
 use crate::tcp::{
     congestion::Congestion as _,
     seq::{Range, Seq},
@@ -34,11 +34,10 @@ impl Loss {
         let pipe = self.pipe(records, at);
         let limited = pipe.saturating_add(at.mss) > self.window.cwnd;
         let Usage { most, end } = self.usage;
-        if pipe > most || !at.una.before(end) {
+        if limited || !at.una.before(end) || !self.limited && pipe > most {
             self.usage = Usage { most: pipe, end: range.end };
             self.limited = limited;
         }
-        self.limited |= limited;
     }
 
     /// `range`, of what is in flight, left again.
@@ -111,9 +110,6 @@ impl Loss {
         self.control.unused();
         self.usage = Usage::default();
         self.last_sent = at.now;
-        if self.state != State::Open {
-            self.state = State::Open;
-        }
     }
 
     /// May the window grow by what was delivered?

@@ -30,7 +30,7 @@ impl Loss {
     }
 
     /// `timer` ran off at `at.now`. One that does not run, or not yet, does nothing.
-    /// `more`: is there data that was never sent, which the peer's window has room for?
+    /// `more`: as in [`Ack`](super::Ack).
     pub fn expired(
         &mut self,
         records: &mut Records,
