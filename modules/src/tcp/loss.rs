@@ -303,6 +303,11 @@ impl Loss {
         Moment { now: at.now, mss: at.mss, srtt: self.rtt.smoothed().unwrap_or(0) }
     }
 
+    /// Does the window fall by PRR?
+    fn falls(&self) -> bool {
+        matches!(self.state, State::Cwr | State::Recovery)
+    }
+
     fn in_recovery(&self) -> bool {
         self.state >= State::Recovery
     }

@@ -43,6 +43,8 @@ impl Loss {
     /// An ACK arrived; `at.una` is as it was before. The caller has refused what acknowledges more
     /// than `at.nxt` or is older than `at.una`.
     pub fn acked(&mut self, records: &mut Records, ack: &Ack<'_>, at: &Sending) -> Acked {
+        // An echo of what never was says nothing.
+        let ack = &Ack { echo: ack.echo.filter(|rtt| *rtt <= ECHO_MAX_NS), ..*ack };
         self.sack = ack.sack_ok;
         let undone = self.counters.undone;
         let sacked_before = records.sacked();
@@ -71,9 +73,12 @@ impl Loss {
         }
         let step =
             Step { flight: records.outstanding() + news.bytes - sacked_before, advanced, dup };
+        let falls = self.falls();
         let lost = self.judge(records, ack, &at, &mut news, step);
         done.cwr = ack.ece && self.marked(records, &at, step.flight);
-        self.resize(records, &at, &news, advanced && lost == 0);
+        if self.falls() || !falls {
+            self.resize(records, &at, &news, advanced && lost == 0);
+        }
         if done.all {
             // What arrives from now on is of new data, so nothing is left to wait for.
             if self.state >= State::Cwr {
@@ -92,7 +97,7 @@ impl Loss {
         let echoed = ack.echo.map(|rtt| at.now.saturating_sub(rtt) + TICK_NS);
         let recover = self.recover;
         let mut newest = records.newest;
-        news.newest_once = newest;
+        news.newest_once = newest.unsent();
         let mut reorders = false;
         let mut delivered = |news: &mut News, record: &Record, echoed: Option<u64>| {
             reorders |= newest.delivered(record, at.now, echoed, least);
@@ -182,15 +187,20 @@ impl Loss {
             State::Cwr | State::Recovery => {
                 let pipe = self.pipe(records, at);
                 let ssthresh = self.window.ssthresh;
-                let prr = &mut records.prr;
-                self.window.cwnd = prr.window(news.delivered, pipe, ssthresh, at.mss, safe);
+                let window = records.prr.window(news.delivered, pipe, ssthresh, at.mss, safe);
+                self.window.cwnd = window.unwrap_or(self.window.cwnd).max(at.mss);
             }
-            _ if news.delivered == 0 => {}
+            // The window grows with what is acknowledged, not with what is out of order (RFC 3042).
+            _ if news.bytes == 0 => {}
             _ if self.grows() => {
                 let moment = self.moment(at);
-                // After a timeout without SACK an ACK covers what had arrived long before.
-                let most = if self.state == State::Loss && !self.sack { at.mss } else { u32::MAX };
-                let octets = news.delivered.min(most);
+                // After a timeout an ACK covers what had arrived long before: what was sacked does
+                // not count twice, and without SACK it is a segment at most (RFC 3465 2.3).
+                let octets = match (self.state, self.sack) {
+                    (State::Loss, true) => news.delivered,
+                    (State::Loss, false) => news.bytes.min(at.mss),
+                    _ => news.bytes,
+                };
                 self.control.grow(&mut self.window, octets, &moment);
             }
             _ => self.control.unused(),
@@ -212,5 +222,7 @@ fn plausible(block: Range, at: &Sending) -> bool {
     block.start.before(block.end) && !block.end.after(at.nxt)
 }
 
+/// Nothing is in flight for longer than a timeout and its last doubling.
+const ECHO_MAX_NS: u64 = 240_000_000_000;
 /// A step of the clock that timestamps are taken from.
 pub(super) const TICK_NS: u64 = 1_000_000;

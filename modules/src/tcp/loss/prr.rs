@@ -21,7 +21,7 @@ impl Prr {
         self.sent = self.sent.saturating_add(octets);
     }
 
-    /// The window after `delivered` octets more. `safe`: the ACK moved forward and told of no
+    /// The window after `delivered` octets more, None if it stays. `safe`: the ACK moved forward and told of no
     /// further loss, so slow start may make up for what was lost beyond the reduction.
     pub(super) fn window(
         &mut self,
@@ -30,7 +30,12 @@ impl Prr {
         ssthresh: u32,
         mss: u32,
         safe: bool,
-    ) -> u32 {
+    ) -> Option<u32> {
+        // The fast retransmission itself always leaves.
+        let first = if self.sent == 0 { mss } else { 0 };
+        if delivered == 0 && first == 0 {
+            return None;
+        }
         self.delivered = self.delivered.saturating_add(delivered);
         let may_send = if pipe > ssthresh {
             let share = u64::from(self.delivered) * u64::from(ssthresh);
@@ -42,9 +47,7 @@ impl Prr {
             let bound = if safe { bound.saturating_add(mss) } else { bound };
             bound.min(ssthresh - pipe)
         };
-        // The fast retransmission itself always leaves.
-        let may_send = if self.sent == 0 { may_send.max(mss) } else { may_send };
-        pipe.saturating_add(may_send)
+        Some(pipe.saturating_add(may_send.max(first)))
     }
 }
 
@@ -60,7 +63,7 @@ mod tests {
         let mut sent = 0;
         for _ in 0..18 {
             pipe -= 1000;
-            let window = prr.window(1000, pipe, 10_000, 1000, false);
+            let window = prr.window(1000, pipe, 10_000, 1000, false).unwrap();
             while window >= pipe + 1000 {
                 pipe += 1000;
                 sent += 1;
@@ -75,14 +78,16 @@ mod tests {
     fn below_the_threshold_packets_are_conserved_and_safe_acks_add_one_rfc9937_6_2() {
         let mut prr = Prr::new(20_000);
         prr.sent(1000);
-        assert_eq!(prr.window(2000, 3000, 10_000, 1000, false), 5000);
-        assert_eq!(prr.window(1000, 3000, 10_000, 1000, true), 6000);
-        assert_eq!(prr.window(50_000, 3000, 10_000, 1000, true), 10_000, "never above it");
+        assert_eq!(prr.window(2000, 3000, 10_000, 1000, false), Some(5000));
+        assert_eq!(prr.window(1000, 3000, 10_000, 1000, true), Some(6000));
+        assert_eq!(prr.window(50_000, 3000, 10_000, 1000, true), Some(10_000), "never above it");
     }
 
     #[test]
     fn fast_retransmission_leaves_even_if_nothing_was_delivered_rfc9937_6_2() {
         let mut prr = Prr::new(20_000);
-        assert_eq!(prr.window(0, 15_000, 10_000, 1000, false), 16_000);
+        assert_eq!(prr.window(0, 15_000, 10_000, 1000, false), Some(16_000));
+        prr.sent(1000);
+        assert_eq!(prr.window(0, 16_000, 10_000, 1000, false), None, "only once");
     }
 }

@@ -36,6 +36,11 @@ pub(super) struct Newest {
 }
 
 impl Newest {
+    /// Nothing is known of when what was delivered was sent; of its order, still.
+    pub(super) fn unsent(self) -> Self {
+        Self { sent: None, rtt: 0, ..self }
+    }
+
     /// `record` was delivered now (steps 2 and 3). `echoed`: when the segment left that the peer's
     /// timestamp names, if it has one. `least`: the least round trip. True if it came behind one
     /// that is higher and was sent once: the path reorders.

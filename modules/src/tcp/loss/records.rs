@@ -219,6 +219,12 @@ impl Records {
         self.list.insert(at + 1, second);
     }
 
+    /// Is the octet `seq` in flight and was it sent once?
+    pub(super) fn left_once(&self, seq: Seq) -> bool {
+        let found = self.list.get(self.position(seq));
+        found.is_some_and(|record| !record.again && !seq.before(record.range.start))
+    }
+
     /// Takes the parts of `range` that are not sacked for lost; tells how many octets are new.
     pub(super) fn mark_lost(&mut self, range: Range) -> u32 {
         let mut rest = range;

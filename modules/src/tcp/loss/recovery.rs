@@ -83,7 +83,8 @@ impl Loss {
         if let Some(block) = news.dsack.filter(|_| self.counters.resent > 0) {
             // What a probe repeats is no reordering: its ACK was late.
             let probe = self.probe.is_some_and(|probe| probe.end == block.end);
-            let since = !block.end.after(self.recover) && self.undo.had_twice(block);
+            let ours = !block.end.after(self.recover) && !records.left_once(block.start);
+            let since = ours && self.undo.had_twice(block);
             self.reordering.seen |= since && !probe;
             self.reordering_was_underestimated(at);
         }

@@ -142,6 +142,6 @@ impl Line {
         let pipe = self.loss.pipe(&self.records, &self.sending());
         let quota = self.loss.quota(&self.records, &self.sending());
         assert!(quota == 0 || pipe + quota <= self.loss.cwnd());
-        assert!(self.loss.cwnd() >= MSS.min(self.loss.ssthresh()));
+        assert!(self.loss.cwnd() >= MSS);
     }
 }

@@ -56,7 +56,8 @@ impl Loss {
                 if self.state == State::Recovery {
                     let pipe = self.pipe(records, at);
                     let ssthresh = self.window.ssthresh;
-                    self.window.cwnd = records.prr.window(0, pipe, ssthresh, at.mss, false);
+                    let window = records.prr.window(0, pipe, ssthresh, at.mss, false);
+                    self.window.cwnd = window.unwrap_or(self.window.cwnd);
                 }
                 Expired::Retransmit
             }

@@ -112,7 +112,10 @@ fn recovery_halves_once_and_ends_at_the_threshold_rfc6675_rfc9937() {
     let sent = line.nxt.since(at(20)) / MSS;
     assert!((9..=11).contains(&sent), "half of what was delivered: {sent}");
     line.now += RTT;
-    line.ack(20, &[]);
+    // Two of them left before it was known.
+    line.ack(21, &[]);
+    assert_eq!(line.loss.state(), State::Recovery);
+    line.ack(22, &[]);
     assert_eq!((line.loss.state(), line.loss.cwnd()), (State::Open, 10 * MSS));
 }
 
