@@ -165,6 +165,13 @@ pub(super) fn window_left(tcb: &Tcb) -> u32 {
     if edge.after(tcb.nxt) { edge.since(tcb.nxt) } else { 0 }
 }
 
+/// Would a segment of new data leave now, if the network took it?
+pub(super) fn segment_waits(tcb: &Tcb) -> bool {
+    let unsent = tcb.unsent();
+    let len = unsent.min(window_left(tcb));
+    len >= u32::from(tcb.mss) || (len > 0 && len == unsent && may_be_small(tcb))
+}
+
 /// How much of the unsent data goes into the next segment; 0: it waits.
 fn worth_sending(tcb: &mut Tcb, unsent: u32, now: u64) -> u32 {
     let mss = u32::from(tcb.mss);

@@ -82,7 +82,7 @@ fn persist(tcb: &mut Tcb, env: &mut Env<'_>) {
 /// What is in flight has waited: RTO, or a timer of loss detection.
 fn resend(tcb: &mut Tcb, env: &mut Env<'_>) {
     let at = tcb.sending(env.now);
-    let more = tcb.unsent() > 0 && output::window_left(tcb) > 0;
+    let more = output::segment_waits(tcb);
     let Some(flight) = &mut tcb.flight else { return };
     let Some((timer, _)) = tcb.loss.timer(&flight.records, &at) else { return };
     let expired = tcb.loss.expired(&mut flight.records, timer, &at, more);

@@ -3,7 +3,7 @@
 use super::challenge;
 use crate::tcp::autotune::send_buffer;
 use crate::tcp::env::Env;
-use crate::tcp::loss::Ack;
+use crate::tcp::loss::{Ack, Records};
 use crate::tcp::tcb::{Marks, NOBODY, State, Tcb, ms};
 use crate::tcp::{Flags, Segment, TcpDrop, output, timers, user};
 use millstream_msg::Level;
@@ -31,7 +31,8 @@ pub(super) fn take(tcb: &mut Tcb, seg: &Segment, env: &mut Env<'_>) -> Result<()
         tcb.marks.clear(Marks::PERSIST);
         tcb.probe_backoff = 0;
     }
-    if tcb.in_flight() && !seg.ack.before(tcb.una) {
+    // A D-SACK may come when all is acknowledged: that what was sent again had not been lost.
+    if (tcb.in_flight() || !seg.options.sacks().is_empty()) && !seg.ack.before(tcb.una) {
         tell_loss(tcb, seg, same_window, env);
         advance(tcb, seg, env);
     }
@@ -53,10 +54,11 @@ fn tell_loss(tcb: &mut Tcb, seg: &Segment, same_window: bool, env: &mut Env<'_>)
         echo,
         ece: seg.flags.has(Flags::ECE) && tcb.marks.has(Marks::ECN),
         pure: seg.span() == 0 && same_window,
-        more: output::window_left(tcb) > 0 && tcb.unsent() > 0,
+        more: output::segment_waits(tcb),
     };
-    let Some(flight) = &mut tcb.flight else { return };
-    let acked = tcb.loss.acked(&mut flight.records, &ack, &at);
+    let nothing = &mut Records::default();
+    let records = tcb.flight.as_mut().map_or(nothing, |flight| &mut flight.records);
+    let acked = tcb.loss.acked(records, &ack, &at);
     if acked.cwr {
         tcb.marks.set(Marks::TELL_REDUCED);
     }

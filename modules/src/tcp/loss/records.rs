@@ -345,6 +345,12 @@ impl Records {
         }
     }
 
+    /// Takes all for lost that left as segments of more than `mss` octets; tells the octets.
+    pub(super) fn mark_longer(&mut self, mss: u32) -> u32 {
+        let longer = self.list.iter().filter(|r| !r.sacked && r.range.len() > mss);
+        longer.map(|record| self.lost.insert(record.range)).sum()
+    }
+
     /// The segments that may be sent again as one: from `range.start`, over records that end where
     /// a segment does.
     pub(super) fn run(&self, range: Range, mss: u32) -> Range {

@@ -157,16 +157,18 @@ impl Loss {
         self.window.cwnd = records.pipe().saturating_add(at.mss);
     }
 
-    /// The path takes less than `at.mss` was: larger ones in flight are lost, though not by
-    /// congestion (RFC 1191 section 6.4).
+    /// Segments of more than `at.mss` octets do not pass (RFC 1191): what left as such is sent
+    /// again, which is no fault of the window (RFC 1191 section 6.4).
     pub fn too_large(&mut self, records: &mut Records, at: &Sending) {
-        records.mark_all(|record| record.range.len() > at.mss);
-        if records.lost() > 0 && !self.in_recovery() {
-            self.state = State::Loss;
-            self.recover = at.nxt;
-            self.undo = Undo::default();
-            self.frto = Frto::Off;
+        if self.handshake || records.mark_longer(at.mss) == 0 {
+            return;
         }
+        self.undo = Undo::default();
+        self.frto = Frto::Off;
+        self.probe = None;
+        self.duplicates = 0;
+        self.state = State::Loss;
+        self.recover = at.nxt;
     }
 
     /// Takes the last reduction back.

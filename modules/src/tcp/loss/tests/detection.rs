@@ -335,6 +335,45 @@ fn after_a_timeout_new_data_tell_whether_it_was_spurious_rfc5682_3_1() {
 }
 
 #[test]
+fn late_d_sack_finds_its_connection_with_nothing_in_flight() {
+    let mut line = probed();
+    let (mut none, sending) = (Records::default(), line.sending());
+    let told = Ack {
+        ack: at(5),
+        sacks: &[segments(4, 5)],
+        sack_ok: true,
+        echo: None,
+        ece: false,
+        pure: true,
+        more: false,
+    };
+    line.loss.acked(&mut none, &told, &sending);
+    let cwnd = line.loss.cwnd();
+    line.send(1);
+    line.now += RTT;
+    line.ack(6, &[]);
+    assert!(line.loss.cwnd() >= cwnd);
+}
+
+#[test]
+fn segments_that_are_too_big_are_sent_again_in_smaller_ones_without_a_reduction_rfc1191_6_4() {
+    let mut line = Line::full(2);
+    line.loss.window.cwnd = 20 * MSS;
+    line.send_together(8);
+    let mut sending = Sending { mss: MSS / 2, ..line.sending() };
+    line.loss.set_mss(MSS, MSS / 2);
+    line.loss.too_large(&mut line.records, &sending);
+    let range = line.loss.next_lost(&line.records, &sending).expect("all is to be sent again");
+    assert_eq!(range, segments(0, 10));
+    line.loss.retransmitted(&mut line.records, range, &sending);
+    assert_eq!((line.loss.cwnd(), line.loss.ssthresh()), (10 * MSS, u32::MAX));
+    sending.now += RTT;
+    let short = Range::new(at(0), at(0).add(MSS / 2));
+    line.loss.retransmitted(&mut line.records, short, &sending);
+    line.records.recount();
+}
+
+#[test]
 fn cost_of_sacks_is_that_of_what_they_newly_cover() {
     // 10,000 segments; every ACK repeats blocks over nearly all of them.
     let count = 10_000;
