@@ -1,4 +1,5 @@
-//! hop_count: instructions per message and module under callgrind, against a committed baseline.
+//! hop_count: instructions per message and module under callgrind, and of a round trip of a message
+//! from a head to a head, against a committed baseline.
 //! The only gate on speed: wall-clock time decides nothing.
 //!
 //! Each figure is the difference of two runs that differ in the number of cycles, so that set-up
@@ -7,8 +8,11 @@
 //! says that it was skipped, and exits with 0.
 
 mod common;
+#[path = "common/looped.rs"]
+mod looped;
 
 use common::{Chain, Nested, Style, TRIPS};
+use looped::Looped;
 use std::fmt::Write as _;
 use std::process::{Command, ExitCode};
 
@@ -18,6 +22,8 @@ const CASES: [(&str, Option<Style>); 4] = [
     ("service", Some(Style::Service)),
     ("nested_with_reply", None),
 ];
+/// putmsg, a turn, getmsg: see `benches/head.rs`.
+const HEAD: &str = "putmsg_getmsg";
 const BATCHES: [usize; 2] = [32, 1];
 /// The slope is taken between no module and this many.
 const MODULES: usize = 8;
@@ -86,6 +92,9 @@ fn measure() -> Vec<(String, f64, f64)> {
             figures.push((format!("{name}/batch_{batch}"), slope, intercept));
         }
     }
+    let trip = per_message(HEAD, 1, 0);
+    println!("{HEAD}: {trip:.2} instructions per round trip");
+    figures.push((HEAD.into(), 0.0, trip));
     figures
 }
 
@@ -114,6 +123,10 @@ fn run(job: &str) {
     let [name, batch, modules, messages] = words[..] else { panic!("a job has four words") };
     let number = |word: &str| word.parse::<usize>().expect("a number");
     let (batch, modules, messages) = (number(batch), number(modules), number(messages));
+    if name == HEAD {
+        let mut looped = Looped::new();
+        return (0..messages).for_each(|_| looped.round_trip());
+    }
     let style = CASES.iter().find(|case| case.0 == name).expect("a known case").1;
     match style {
         Some(style) => {

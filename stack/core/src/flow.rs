@@ -184,6 +184,19 @@ impl Net {
         marks.weight(bytes, msgs)
     }
 
+    /// Charges one message of band 0 when there is room for it; false when there is none.
+    #[inline]
+    pub(crate) fn charge_if_room(&mut self, target: QueueNo, bytes: u32) -> bool {
+        let Some(pair) = self.pairs.at_mut(target >> 1) else { return false };
+        let q = &mut pair.queues[(target & 1) as usize];
+        if !self.marks[q.marks as usize].room(q.bytes, q.msgs) {
+            return false;
+        }
+        q.bytes = q.bytes.wrapping_add(bytes);
+        q.msgs += 1;
+        true
+    }
+
     #[cold]
     fn refuse(&mut self, target: QueueNo, flag: u16) {
         let now = self.now;

@@ -5,7 +5,7 @@ use crate::module::Marks;
 use crate::monitor::Violation;
 use crate::net::{Net, QueueNo};
 use crate::queue::{ENABLED, Flush, NO_ENABLE, SERVICE, WANT_READ, is_ordinary, rank};
-use millstream_msg::{Band, Msg, MsgList};
+use millstream_msg::{Band, Kind, Msg, MsgList};
 
 /// What is known of a queue (`strqget(9F)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,22 @@ impl Net {
     #[inline]
     pub(crate) fn getq(&mut self, queue: QueueNo) -> Option<Msg> {
         let msg = self.getq_quiet(queue)?;
+        self.relief(queue);
+        Some(msg)
+    }
+
+    /// As [`Net::getq`], of a data message of band 0, as nearly all are; nothing when another one is
+    /// first.
+    #[inline]
+    pub(crate) fn getq_plain(&mut self, queue: QueueNo) -> Option<Msg> {
+        let q = self.queue_mut(queue)?;
+        let front = q.held.front()?;
+        if front.kind() != Kind::Data || front.band().0 != 0 {
+            return None;
+        }
+        let msg = q.getq()?;
+        q.bytes = q.bytes.wrapping_sub(msg.len() as u32);
+        q.msgs -= 1;
         self.relief(queue);
         Some(msg)
     }

@@ -38,6 +38,9 @@ pub enum Event {
     Changed(crate::Ticket, Result<(), crate::PlumbError>),
 }
 
+// One is written and read for each message that a program waits for.
+const _: () = assert!(size_of::<Event>() <= 40);
+
 /// A pair of queues of one node in one stream.
 #[derive(Debug)]
 pub(crate) struct Pair {

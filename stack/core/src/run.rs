@@ -8,7 +8,7 @@ use crate::perimeter::{Node, NodeId, Perimeter, Turn};
 use crate::plumb::gate;
 use crate::queue::{BANDED, ENABLED, RELIEVED, SERVICE, Side};
 use crate::slab::Key;
-use millstream_msg::{Msg, MsgList};
+use millstream_msg::{Kind, Msg, MsgList};
 
 impl Perimeter {
     /// Runs timers that have expired at `now`, then inboxes and service procedures until nothing
@@ -156,11 +156,22 @@ impl Perimeter {
         let Some(pair) = self.net.pairs.at_mut(queue >> 1) else { return self.net.lose(msg) };
         let (node, next, len) = (pair.node, pair.next(side), msg.len() as u32);
         let (target, service) = (pair.queues[at].target, pair.queues[at].has(SERVICE));
-        pair.stat = self.net.stats.place(node);
+        let place = self.net.stats.place(node);
+        pair.stat = place;
+        if target == queue
+            && self.until_timed != 0
+            && msg.kind() == Kind::Data
+            && msg.band().0 == 0
+            && let Some(Node::Head(head)) = self.nodes.at_mut(node)
+        {
+            head.put_plain(&mut self.net, queue, msg);
+            return self.net.stats.count_put(place, at, len, false);
+        }
         let charge = if msg.band().0 != 0 {
             self.net.discharge(target, &msg);
             Charge::Eased(target)
-        } else if service {
+        } else if service || target == queue {
+            // At the end of a stream nothing is passed on with its charge.
             Charge::Due(Due { target, bytes: len, msgs: 1 })
         } else {
             Charge::One(len)
@@ -177,11 +188,7 @@ impl Perimeter {
         }
         let passed = cx.passed_straight();
         cx.end();
-        let stat = self.net.stat(node);
-        stat.calls[at] += 1;
-        stat.msgs_in[at] += 1;
-        stat.bytes_in[at] += u64::from(len);
-        stat.msgs_out[at] += u64::from(passed);
+        self.net.stats.count_put(place, at, len, passed);
         self.stop_timing(timed, queue, node, 1);
     }
 
@@ -370,10 +377,8 @@ fn put_elsewhere(node: Option<&mut Node>, cx: &mut Cx<'_>, queue: QueueNo, msg: 
             return put_end(node, cx.net, number, queue >> 1, single(msg));
         }
     };
-    let Some(pair) = cx.net.pairs.key_at(queue >> 1) else { return cx.net.lose(msg) };
-    let Some((role, cookie)) = cx.net.pairs.get(pair).map(|p| (p.role, p.cookie)) else {
-        return cx.net.lose(msg);
-    };
+    let Some((pair, p)) = cx.net.pairs.entry_at(queue >> 1) else { return cx.net.lose(msg) };
+    let (role, cookie) = (p.role, p.cookie);
     match role {
         Role::Lower => mux.lrput(cx, Lower { pair, cookie }, msg),
         Role::Opening => gate::upper(&mut **mux, cx, pair, cookie, single(msg)),

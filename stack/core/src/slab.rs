@@ -98,6 +98,14 @@ impl<T> Slab<T> {
         entry.value.as_ref().map(|_| Key { index, generation: entry.generation })
     }
 
+    /// The key and the entry at a place.
+    #[inline]
+    pub fn entry_at(&self, index: u32) -> Option<(Key, &T)> {
+        let entry = self.entries.get(index as usize)?;
+        let key = Key { index, generation: entry.generation };
+        entry.value.as_ref().map(|value| (key, value))
+    }
+
     /// Entries with their keys, in order of place.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.entries.iter().enumerate().filter_map(|(i, entry)| {

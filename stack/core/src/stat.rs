@@ -144,6 +144,17 @@ impl Stats {
         true
     }
 
+    /// Counts a put of one message to the node whose record is at this place, and whether it was
+    /// passed on.
+    #[inline]
+    pub(crate) fn count_put(&mut self, place: u32, side: usize, bytes: u32, passed: bool) {
+        let Some(Record { rest, .. }) = self.record(place) else { return };
+        rest.calls[side] += 1;
+        rest.msgs_in[side] += 1;
+        rest.bytes_in[side] += u64::from(bytes);
+        rest.msgs_out[side] += u64::from(passed);
+    }
+
     /// The counters of a node, to add to.
     #[inline]
     pub(crate) fn of(&mut self, node: u32) -> &mut NodeStat {

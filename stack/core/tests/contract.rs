@@ -50,7 +50,7 @@ fn line() -> (Perimeter, StreamId) {
 
 fn refused<T>(result: Result<T, PlumbError>) -> (Broken, String) {
     match result.err() {
-        Some(PlumbError::Contract(broken)) => (broken.clone(), broken.to_string()),
+        Some(PlumbError::Contract(broken)) => ((*broken).clone(), broken.to_string()),
         other => panic!("not refused for a contract: {other:?}"),
     }
 }

@@ -10,17 +10,15 @@ use millstream_msg::{Band, Msg, MsgList};
 /// A multiplexor's streams.
 impl Cx<'_> {
     /// Puts a message up an upper.
+    #[inline]
     pub fn put_upper(&mut self, upper: Upper, msg: Msg) {
-        let next = self.beyond(upper.pair, Side::Read);
-        self.net.stat(self.node).msgs_out[0] += 1;
-        self.net.post(next, msg);
+        self.put_beyond(upper.pair, Side::Read, msg);
     }
 
     /// Puts a message down a lower.
+    #[inline]
     pub fn put_lower(&mut self, lower: Lower, msg: Msg) {
-        let next = self.beyond(lower.pair, Side::Write);
-        self.net.stat(self.node).msgs_out[1] += 1;
-        self.net.post(next, msg);
+        self.put_beyond(lower.pair, Side::Write, msg);
     }
 
     /// Puts messages up an upper together, in order.
@@ -108,6 +106,16 @@ impl Cx<'_> {
         if let Some(queue) = self.own(lower.pair, Side::Read) {
             self.net.qenable(queue);
         }
+    }
+
+    fn put_beyond(&mut self, pair: Key, side: Side, msg: Msg) {
+        let at = self.net.pairs.get(pair).map(|p| (p.next(side), p.stat));
+        let (next, stat) = at.unwrap_or((NONE, NONE));
+        match self.net.stats.record(stat) {
+            Some(record) => record.rest.msgs_out[side as usize] += 1,
+            None => self.net.stat(self.node).msgs_out[side as usize] += 1,
+        }
+        self.net.post(next, msg);
     }
 
     fn own(&self, pair: Key, side: Side) -> Option<QueueNo> {

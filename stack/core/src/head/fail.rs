@@ -130,6 +130,12 @@ impl Head {
         self.check_line()
     }
 
+    /// Writing meets no error.
+    #[inline]
+    pub(super) fn may_write(&self) -> bool {
+        self.write_error.is_none() && !self.broken && !self.hangup
+    }
+
     /// The error that everything else meets: that of reading if there is one.
     pub(crate) fn check_either(&mut self) -> Result<(), Errno> {
         self.check_read()?;

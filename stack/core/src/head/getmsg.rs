@@ -61,6 +61,12 @@ impl Head {
     ) -> Result<Option<Got>, Errno> {
         self.check_read()?;
         let queue = queue_no(pair, Side::Read);
+        if want == Want::Any
+            && let Some(msg) = net.getq_plain(queue)
+        {
+            self.announce(net, queue, Some(0));
+            return Ok(Some(Got { control: None, data: Some(msg), band: Band(0), high: false }));
+        }
         let Some(rank) = self.first_wanted(net, pair, want)? else { return self.nothing() };
         let Some(msg) = net.getq(queue) else { return self.nothing() };
         let high = rank == HIGH;

@@ -4,9 +4,21 @@ use crate::head::{Head, HeadEvent, Signals};
 use crate::module::Drop;
 use crate::net::{Net, QueueNo, queue_no};
 use crate::queue::{HIGH, Side, rank};
-use millstream_msg::{Kind, MsgList};
+use millstream_msg::{Kind, Msg, MsgList};
 
 impl Head {
+    /// One data message of band 0 from below, as nearly all are. It was charged to this queue on
+    /// its way, and stays so: what is left of `putq` is to append it.
+    #[inline]
+    pub(crate) fn put_plain(&mut self, net: &mut Net, queue: QueueNo, msg: Msg) {
+        let Some(q) = net.queue_mut(queue) else { return net.lose(msg) };
+        let first = q.held.is_empty();
+        q.held.push(msg);
+        if first {
+            self.tell(net, HeadEvent::Readable, Signals::INPUT.with(Signals::RDNORM));
+        }
+    }
+
     /// Messages from below.
     pub(crate) fn put(&mut self, net: &mut Net, node: u32, pair: u32, batch: MsgList) {
         let queue = queue_no(pair, Side::Read);

@@ -40,11 +40,13 @@ impl Signals {
 
 impl Head {
     /// Says what happened, and why to those who asked.
+    #[inline]
     pub(super) fn tell(&self, net: &mut Net, event: HeadEvent, why: Signals) {
         net.events.push_back(Event::Head(self.stream, event));
         self.signal(net, why);
     }
 
+    #[inline]
     pub(super) fn signal(&self, net: &mut Net, why: Signals) {
         let asked = why.only(self.signals);
         if !asked.is_empty() {

@@ -50,6 +50,10 @@ impl Head {
         pair: u32,
         msg: Msg,
     ) -> Result<(), (Errno, Msg)> {
+        let msg = match self.put_plain_down(net, pair, msg) {
+            Ok(()) => return Ok(()),
+            Err(msg) => msg,
+        };
         // A program that could send other types could forge what only heads may (G5).
         let priority = match (msg.kind(), msg.band()) {
             (Kind::Data | Kind::Proto, Band(band)) => Priority::Band(band),
@@ -63,6 +67,25 @@ impl Head {
             }
             Err(errno) => Err((errno, msg)),
         }
+    }
+
+    /// Sends a data message of band 0 down, as nearly all are, when nothing is in its way; else it
+    /// comes back, to be looked at more closely.
+    #[inline]
+    fn put_plain_down(&self, net: &mut Net, pair: u32, msg: Msg) -> Result<(), Msg> {
+        if msg.kind() != Kind::Data || msg.band().0 != 0 || !self.may_write() {
+            return Err(msg);
+        }
+        let down = net.next_of(queue_no(pair, Side::Write));
+        let Some(to) = net.queue(down) else { return Err(msg) };
+        let (target, marks) = (to.target, &net.marks[usize::from(to.marks)]);
+        let len = msg.len();
+        let fits = (marks.minpsz as usize..=DATA_MAX.min(marks.maxpsz as usize)).contains(&len);
+        if !fits || !net.charge_if_room(target, len as u32) {
+            return Err(msg);
+        }
+        net.deliver(down, msg);
+        Ok(())
     }
 
     /// Sends a word between modules down.

@@ -4,6 +4,7 @@ use super::change::MODULES_MAX;
 use crate::contract::Broken;
 use crate::errno::Errno;
 use crate::module::Invalid;
+use alloc::boxed::Box;
 
 /// Why an operation on the plumbing was refused; nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub enum PlumbError {
     /// An end of a pipe takes modules at its top only.
     Pipe,
     /// Neighbours would not agree on what messages are.
-    Contract(Broken),
+    Contract(Box<Broken>),
     /// The modules of the stream would want too many bytes in front of a message.
     Headroom {
         /// Bytes that they would want.

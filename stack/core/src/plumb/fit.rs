@@ -6,6 +6,7 @@ use crate::module::ModInfo;
 use crate::mux::MuxInfo;
 use crate::net::Role;
 use crate::perimeter::{Node, NodeId, Perimeter, StreamId};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Most that the modules of a stream may want in front of a message, in bytes: a message of a full
@@ -38,7 +39,7 @@ impl Perimeter {
             broken.fits_at = (0..parties.len() - 1)
                 .find(|&pos| contract::check(&edited(&parties, Edit::Insert(pos, info))).is_ok());
         }
-        Err(PlumbError::Contract(broken))
+        Err(PlumbError::Contract(Box::new(broken)))
     }
 
     /// Would the nodes of a stream agree below a multiplexor?
@@ -47,7 +48,7 @@ impl Perimeter {
         if let Some(top) = parties.last_mut() {
             *top = Party { name: mux.name, contract: mux.contract };
         }
-        contract::check(&parties).map_err(PlumbError::Contract)
+        contract::check(&parties).map_err(|broken| PlumbError::Contract(Box::new(broken)))
     }
 
     /// Would the streams of a multiplexor agree with another one in its place?
@@ -65,7 +66,7 @@ impl Perimeter {
                     parties[at] = new;
                 }
             }
-            contract::check(&parties).map_err(PlumbError::Contract)?;
+            contract::check(&parties).map_err(|broken| PlumbError::Contract(Box::new(broken)))?;
         }
         Ok(())
     }
