@@ -18,7 +18,8 @@ pub(super) fn open(tcb: &mut Tcb, env: &mut Env<'_>) {
 /// # Errors
 /// The data, when the user or the connection has ended that direction.
 pub(super) fn send(tcb: &mut Tcb, data: Msg, urgent: bool, env: &mut Env<'_>) -> Result<(), Msg> {
-    if !tcb.state.sends_data() || tcb.marks.has(Marks::CLOSING) {
+    let over = tcb.marks.has(Marks::DEAD) || tcb.marks.has(Marks::CLOSING);
+    if over || !tcb.state.sends_data() {
         return Err(data);
     }
     let first = tcb.nxt;
@@ -97,7 +98,8 @@ pub(super) fn over(tcb: &mut Tcb, errno: Option<Errno>, env: &mut Env<'_>) {
         env.shared.out_of_order.changed(reassembly.truesize(), 0);
         reassembly.clear(env.pool);
     }
-    if errno.is_some() {
+    // What came in order before an orderly end is still for the user, if there is one.
+    if errno.is_some() || tcb.user == NOBODY {
         while let Some(msg) = tcb.ready.pop() {
             env.discard(msg, TcpDrop::Gone);
         }

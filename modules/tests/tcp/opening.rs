@@ -458,6 +458,18 @@ fn a_caller_is_refused_by_a_reset_when_the_user_says_so() {
 }
 
 #[test]
+fn a_caller_with_data_is_refused_and_leaves_nothing() {
+    let mut t = T::listening();
+    t.handshake(plain());
+    t.inject_all(&[data(1000), data(500).seq(3001)]);
+    t.sent_now();
+    let Some(Event::Calls(_, sequence)) = t.event() else { panic!("nobody calls") };
+    t.ask(t.user, &Primitive::discon_req(sequence));
+    t.expect(rst().any_flag(ACK));
+    t.expect_gone();
+}
+
+#[test]
 fn a_caller_that_is_gone_is_told_by_its_number() {
     let mut t = T::listening();
     t.handshake(plain());

@@ -245,6 +245,19 @@ fn a_writer_is_held_when_the_send_buffer_is_full_and_goes_on_later() {
 }
 
 #[test]
+fn what_is_written_before_the_user_hears_of_a_reset_is_dropped_by_name() {
+    let mut t = T::established();
+    t.inject(data(10));
+    t.expect_read(10);
+    t.stop_reading();
+    t.inject(rst());
+    t.write(100);
+    assert_eq!(t.drops("gone"), 1);
+    t.go_on_reading();
+    t.expect_event(Event::Broken(ECONNRESET, -1));
+}
+
+#[test]
 fn a_full_link_holds_data_and_loses_none() {
     let mut t = T::established();
     t.rig.full_below(0);

@@ -70,7 +70,9 @@ impl Machine {
             host_una: 0,
         };
         let peers = vec![peer(0, 80), peer(1, 3000), peer(2, 80)];
-        rig.below(0);
+        for word in rig.below(0) {
+            rig.perimeter().pool().free(word);
+        }
         let word = Ctl::AddAddress(HOST.into(), 24).to_msg(rig.perimeter().pool()).unwrap();
         rig.put_up(0, word);
         let cells = cells_out(rig.perimeter().pool());
