@@ -207,6 +207,18 @@ fn faults_of_rules_are_sentences_with_their_place() {
 }
 
 #[test]
+fn terms_alone_are_a_question_and_their_faults_have_their_place() {
+    let fault = |text: &str| Rules::of_terms(text).unwrap_err();
+    assert!(Rules::of_terms("udp dport 53 and not src 10.0.0.0/8").is_ok());
+    assert!(fault("").starts_with("at 1: nothing: one of up, down"));
+    assert!(fault("udp dport").starts_with("at 10: ports, as 53"));
+    assert!(fault("drop udp").starts_with("at 1: drop: one of up, down"));
+    for more in ["udp; tcp", "udp\ntcp"] {
+        assert!(fault(more).contains("the terms of one rule end here"), "{more}");
+    }
+}
+
+#[test]
 fn a_rejected_connection_is_reset_in_the_name_of_its_receiver() {
     let mut s = filter("reject tcp");
     assert_eq!(s.through(&[syn(B, false), syn(B, true)]), []);

@@ -35,6 +35,20 @@ pub(super) fn rules(text: &str) -> Result<Vec<Rule>, String> {
     }
 }
 
+/// Reads the terms of one rule, which has no action.
+pub(super) fn terms(text: &str) -> Result<Vec<(bool, Test)>, String> {
+    let mut words = Words { text, at: 0, end: 0 };
+    let tests = tests(&mut words)?;
+    let begin = words.peek_at();
+    if begin < text.len() {
+        return Err(place(text, begin, "the terms of one rule end here"));
+    }
+    if tests.is_empty() {
+        return Err(place(text, begin, &unknown("nothing", TERMS)));
+    }
+    Ok(tests)
+}
+
 fn action(word: &str) -> Option<Action> {
     Some(match word {
         "pass" => Action::Pass,

@@ -111,6 +111,16 @@ impl Rules {
         Ok(Self { list: parse::rules(text)?, unmatched: 0 })
     }
 
+    /// One rule that drops, by its terms alone: a question about messages.
+    ///
+    /// # Errors
+    /// As [`Rules::parse`].
+    pub fn of_terms(text: &str) -> Result<Self, String> {
+        let tests = parse::terms(text)?;
+        let rule = Rule { text: text.into(), action: Action::Drop, tests, messages: 0, bytes: 0 };
+        Ok(Self { list: alloc::vec![rule], unmatched: 0 })
+    }
+
     /// What is to be done to a message; `copies` is called for each rule that copies. Counts.
     pub fn decide(&mut self, facts: &Facts, msg: &Msg, copies: &mut impl FnMut(&Msg)) -> Action {
         for rule in &mut self.list {

@@ -87,7 +87,8 @@ fn a_trace_names_who_dropped_a_message_and_gives_up_in_time() {
     assert_eq!(code, 1);
     assert!(text.contains("no such message came to tap0 within 0.1 s"), "{text}");
     assert!(lab.fails("trace nowhere").1.contains("no stream nowhere: there are"));
-    assert!(lab.fails("trace tap0 --match colour").1.contains("match colour: "));
+    let text = lab.fails("trace tap0 --match colour").1;
+    assert!(text.contains("match \"colour\": at 1: colour: one of up, down"), "{text}");
 }
 
 /// Interfaces and packets of a recording as tshark reads them; `None` without tshark.
@@ -133,6 +134,50 @@ fn a_capture_of_all_boundaries_is_whole_after_an_interrupt_and_tshark_reads_it()
     for name in ["udp udp-ip", "udp.echo echo(0)-udp control"] {
         assert!(read.lines().any(|l| l.starts_with(&format!("{name}\t"))), "{name}: {read}");
     }
+}
+
+#[test]
+fn a_capture_that_cannot_be_written_ends_whole_and_frees_its_place() {
+    let Some(lab) = Lab::new("a_capture_that_cannot") else { return };
+    let _up = lab.up(UP);
+    for _ in 0..5 {
+        let (code, text) = lab.fails("capture -w /nonexistent/file");
+        assert!(code == 1 && text.contains("cannot make"), "{text}");
+    }
+    // No file may be longer than 16 blocks of 512 bytes: as on a disk that is full.
+    let file = lab.runtime.join("full.pcapng");
+    let line =
+        format!("trap '' XFSZ; ulimit -f 16; exec {} capture -w {}", kit::PROGRAM, file.display());
+    let mut command = Command::new("sh");
+    command.args(["-c", &line]).env("XDG_RUNTIME_DIR", &lab.runtime);
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the disk to be full", || {
+        lab.echoes("10.9.0.2:7");
+        child.try_wait().unwrap().is_some()
+    });
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot write") && said.contains("were recorded until then"), "{said}");
+    let bytes = std::fs::read(&file).unwrap();
+    let mut at = 0;
+    while at < bytes.len() {
+        let len = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+        assert_eq!(bytes[at + len - 4..at + len], (len as u32).to_le_bytes(), "a whole block");
+        at += len;
+    }
+    assert!(at > 0 && lab.run("capture -w - --seconds 0.1").status.success());
+}
+
+#[test]
+fn a_stack_that_hangs_is_not_waited_for_long() {
+    let Some(lab) = Lab::new("a_stack_that_hangs") else { return };
+    let up = lab.up(UP);
+    up.signal(Signal::STOP);
+    let (code, text) = lab.fails("stat --name lab");
+    up.signal(Signal::CONT);
+    assert_eq!(code, 1);
+    assert!(text.contains("the stack lab does not answer: nothing came within 5 s"), "{text}");
 }
 
 #[test]
@@ -319,6 +364,6 @@ fn top_gives_the_terminal_back_when_the_stack_goes() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("the stack lab does not answer"), "{said}");
+    assert!(said.contains("the stack lab has gone"), "{said}");
     wait_for("the screen of before", || terminal.wrote("\x1b[?1049l"));
 }

@@ -65,8 +65,7 @@ impl Client {
 
     fn new(name: &str, stream: UnixStream, path: PathBuf) -> Result<Self, CtlError> {
         let prepare = || {
-            stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
-            stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
+            stream.set_write_timeout(Some(Request::ANSWER_TIME))?;
             stream.try_clone()
         };
         let reader = prepare().map_err(|cause| CtlError::Io { what: "use", path, cause })?;
@@ -82,29 +81,28 @@ impl Client {
     /// Asks, and reads the answer as it is.
     ///
     /// # Errors
-    /// [`CtlError::Refused`] with the stack's sentence; [`CtlError::Silent`] without an answer.
+    /// [`CtlError::Refused`] with the stack's sentence; [`CtlError::Silent`] without an answer;
+    /// [`CtlError::Gone`], [`CtlError::Strange`].
     pub fn ask(&mut self, request: &Request) -> Result<Value, CtlError> {
         let mut line = serde_json::to_vec(request).map_err(|e| self.silent(e.to_string()))?;
+        let time = request.answer_time();
+        self.stream.set_read_timeout(Some(time)).map_err(|e| self.silent(e.to_string()))?;
         line.push(b'\n');
-        // A stack that refuses the connection has closed it and left its sentence behind.
-        let written = self.stream.write_all(&line);
-        let answer = match (self.lines.next(), written) {
-            (Ok(Line::Text(answer)), _) => answer,
-            (Ok(Line::TooLong), _) => return Err(self.silent("its answer is too long".into())),
-            (_, Err(e)) => return Err(self.silent(e.to_string())),
-            (Ok(Line::End), _) => return Err(self.silent("it has closed the connection".into())),
-            (Err(e), _) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                let s = ANSWER_TIME_MAX.as_secs();
-                return Err(self.silent(format!("nothing came within {s} s")));
-            }
-            (Err(e), _) => return Err(self.silent(e.to_string())),
+        // A stack that refuses the connection has closed it and left its sentence behind: what
+        // can be read says more than a write that fails.
+        let _closed = self.stream.write_all(&line);
+        let answer = match self.lines.next() {
+            Ok(Line::Text(answer)) => answer,
+            Ok(Line::TooLong) => return Err(self.strange("its answer is too long".into())),
+            Ok(Line::End) => return Err(CtlError::Gone { name: self.name.clone() }),
+            Err(e) => return Err(self.failed(&e, time)),
         };
-        let strange = |_| self.silent("its answer is no JSON; is it another version?".into());
+        let strange = |_| self.strange("its answer is no JSON".into());
         let mut answer: Value = serde_json::from_slice(&answer).map_err(strange)?;
         match (answer.get_mut("ok").map(Value::take), answer.get("error").and_then(Value::as_str)) {
             (Some(ok), None) => Ok(ok),
             (_, Some(sentence)) => Err(CtlError::Refused(sentence.to_owned())),
-            (None, None) => Err(self.silent("its answer is neither ok nor an error".into())),
+            (None, None) => Err(self.strange("its answer is neither ok nor an error".into())),
         }
     }
 
@@ -115,7 +113,7 @@ impl Client {
     pub fn ask_for<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, CtlError> {
         let answer = self.ask(request)?;
         serde_json::from_value(answer)
-            .map_err(|e| self.silent(format!("its answer does not fit ({e}); another version?")))
+            .map_err(|e| self.strange(format!("its answer does not fit ({e})")))
     }
 
     /// Asks for a recording; what follows the answer can be read, and with the other end the
@@ -158,8 +156,24 @@ impl Client {
         }
     }
 
+    fn failed(&self, e: &std::io::Error, time: Duration) -> CtlError {
+        match e.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                self.silent(format!("nothing came within {} s", time.as_secs()))
+            }
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+                CtlError::Gone { name: self.name.clone() }
+            }
+            _ => self.silent(e.to_string()),
+        }
+    }
+
     fn silent(&self, what: String) -> CtlError {
         CtlError::Silent { name: self.name.clone(), what }
+    }
+
+    fn strange(&self, what: String) -> CtlError {
+        CtlError::Strange { name: self.name.clone(), what }
     }
 }
 
@@ -186,9 +200,6 @@ pub(super) fn is_live(path: &std::path::Path) -> bool {
 fn is_dead(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::ConnectionRefused | ErrorKind::NotFound)
 }
-
-/// The stack answers between two turns, so at once; a ping waits up to 30 s.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(35);
 
 /// Longest answer: `stat` of the streams that are listed at most, some KiB each. Bytes.
 const ANSWER_MAX: usize = 32 << 20;

@@ -84,6 +84,20 @@ pub enum CtlError {
         /// What happened instead.
         what: String,
     },
+    /// The connection broke off.
+    #[error("the stack {name} has gone")]
+    Gone {
+        /// Its name.
+        name: String,
+    },
+    /// The answer is not to be understood.
+    #[error("what answers as the stack {name} is another version, or no stack: {what}")]
+    Strange {
+        /// Its name.
+        name: String,
+        /// What is wrong with the answer.
+        what: String,
+    },
     /// The stack refused the request; its own sentence.
     #[error("{0}")]
     Refused(String),

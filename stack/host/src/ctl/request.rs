@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// What a stack can be asked for over its control socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +184,27 @@ pub enum HistAction {
 pub struct Param(pub String, pub String);
 
 impl Request {
+    /// A stack answers between two turns, so at once.
+    pub(super) const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+    /// How long the answer may take.
+    pub(super) fn answer_time(&self) -> Duration {
+        match self {
+            Self::Ping { timeout_ms: ms, .. } | Self::Traced { wait_ms: ms, .. } => {
+                Self::ANSWER_TIME + Duration::from_millis(*ms)
+            }
+            // Modules may take the close time, 15 s each, for their open and close.
+            Self::Push { .. }
+            | Self::Pop { .. }
+            | Self::Insert { .. }
+            | Self::Remove { .. }
+            | Self::Replace { .. }
+            | Self::Link { .. }
+            | Self::Unlink { .. } => 7 * Self::ANSWER_TIME,
+            _ => Self::ANSWER_TIME,
+        }
+    }
+
     /// Reads one line.
     ///
     /// # Errors

@@ -346,7 +346,7 @@ fn a_trace_that_makes_no_sense_is_refused_with_a_reason() {
     let lab = Lab::new("trace-bad");
     let mut talk = lab.connect();
     for (request, part) in [
-        (trace("left", Some("colour blue"), 1), "match colour blue"),
+        (trace("left", Some("colour blue"), 1), "match \"colour blue\""),
         (trace("left", Some("udp; drop any"), 1), "the terms of one rule"),
         (trace("left", None, 0), "1 to 64"),
         (trace("left", None, 65), "1 to 64"),

@@ -146,11 +146,7 @@ impl Drop for Tracer {
 
 /// Terms of a rule of `filter`, as a question about a message.
 fn wanted(terms: &str) -> Result<Wanted, String> {
-    let refuse = |why: String| format!("match {terms}: {why}");
-    if terms.contains([';', '#', '\n']) {
-        return Err(refuse("the terms of one rule of filter, without its action".to_owned()));
-    }
-    let mut rules = Rules::parse(&format!("drop {terms}")).map_err(refuse)?;
+    let mut rules = Rules::of_terms(terms).map_err(|why| format!("match {terms:?}: {why}"))?;
     Ok(Box::new(move |msg, side| {
         let facts = Begins::of(msg).facts(msg, side);
         facts.is_some_and(|facts| rules.decide(&facts, msg, &mut |_| ()) == Action::Drop)

@@ -6,7 +6,7 @@ use super::{Common, Failure};
 use crate::render;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::OpenOptionsExt;
@@ -36,7 +36,7 @@ pub(crate) struct Capture {
 }
 
 /// What was recorded.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct Summary {
     /// Boundaries that something passed.
     interfaces: u64,
@@ -58,7 +58,13 @@ impl Capture {
         let name = client.name().to_owned();
         // Before the file is made, so that a wrong stream does not empty an old one.
         let (mut from, other_end) = client.record(streams, snaplen as usize)?;
-        let mut to = open(&write)?;
+        let (mut to, file) = match open(&write) {
+            Ok(opened) => opened,
+            Err(why) => {
+                leave(&mut from, &other_end);
+                return Err(why);
+            }
+        };
         let stopped = stop_later(&other_end, seconds)?;
         let mut blocks = Blocks::default();
         let outcome = blocks.copy(&mut from, &mut to);
@@ -68,7 +74,15 @@ impl Capture {
             // Whoever reads the pipe has seen enough.
             Err(Failed::Write(e)) if e.kind() == ErrorKind::BrokenPipe => return Ok(()),
             Err(Failed::Write(e)) => {
-                return Err(Failure::Failed(format!("cannot write the recording {write}: {e}")));
+                leave(&mut from, &other_end);
+                if let Some(file) = file {
+                    // What is no plain file stays as it is.
+                    let _as_it_is = file.set_len(summary.bytes);
+                }
+                return Err(Failure::Failed(format!(
+                    "cannot write the recording {write}: {e}; {} packets were recorded until then",
+                    render::count(summary.packets)
+                )));
             }
             Ok(()) | Err(Failed::Read) => {
                 return Err(Failure::Failed(format!(
@@ -93,14 +107,29 @@ fn report(common: &Common, write: &str, summary: &Summary) {
     render::complain(&format!("{packets} packets at {interfaces} boundaries, {bytes} bytes{lost}"));
 }
 
-fn open(write: &str) -> Result<Box<dyn Write>, Failure> {
+/// Where to write, and the file, if it is one.
+fn open(write: &str) -> Result<(Box<dyn Write>, Option<File>), Failure> {
     if write == "-" {
-        return Ok(Box::new(io::stdout()));
+        return Ok((Box::new(io::stdout()), None));
     }
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(write);
-    let file = file.map_err(|e| Failure::Failed(format!("cannot make {write}: {e}")))?;
-    Ok(Box::new(file))
+    let opened = file.and_then(|file| Ok((file.try_clone()?, file)));
+    let (to, file) = opened.map_err(|e| Failure::Failed(format!("cannot make {write:?}: {e}")))?;
+    Ok((Box::new(to), Some(file)))
 }
+
+/// Ends a recording that cannot be written, and waits until the stack has let it go: the next one
+/// finds its place free.
+fn leave(from: &mut impl Read, other_end: &UnixStream) {
+    let told = other_end
+        .set_read_timeout(Some(LEAVE_TIME_MAX))
+        .and_then(|()| other_end.shutdown(Shutdown::Write));
+    // A stack that does not answer is not waited for.
+    let _gone = told.and_then(|()| io::copy(from, &mut io::sink()));
+}
+
+/// A stack lets a recording go within milliseconds.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Tells the stack to end the recording on a signal, or after some time. A second signal ends the
 /// program. True once it was told.
@@ -168,9 +197,12 @@ impl Blocks {
                 Err(_) => return Err(Failed::Read),
             };
             self.part.extend_from_slice(&piece[..n]);
+            let before = self.summary.clone();
             let whole = self.whole();
-            let written = to.write_all(&self.part[..whole]).and_then(|()| to.flush());
-            written.map_err(Failed::Write)?;
+            if let Err(e) = to.write_all(&self.part[..whole]).and_then(|()| to.flush()) {
+                self.summary = before;
+                return Err(Failed::Write(e));
+            }
             self.summary.bytes += whole as u64;
             self.part.drain(..whole);
         }
