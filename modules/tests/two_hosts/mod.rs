@@ -41,9 +41,14 @@ impl Two {
 
     /// Hosts with pools of this size. The devices take super-segments.
     pub(crate) fn with(faults: Faults, pool: PoolConfig) -> Self {
-        let mut sim = Sim::new(0x7c9);
+        Self::joined(0x7c9, faults, pool, Can::ALL)
+    }
+
+    /// Hosts whose devices take what they say; with single segments each has its own fate.
+    pub(crate) fn joined(seed: u64, faults: Faults, pool: PoolConfig, can: Can) -> Self {
+        let mut sim = Sim::new(seed);
         let ids = [sim.host_with(pool), sim.host_with(pool)];
-        let caps = Caps { mtu: 1500, mac: [0; 6], can: Can::ALL };
+        let caps = Caps { mtu: 1500, mac: [0; 6], can };
         let link = sim.link_with(ids[0], ids[1], faults, caps);
         let mut n = 0;
         let hosts = ids.map(|id| {
