@@ -46,7 +46,7 @@ impl Daemon {
     /// # Errors
     /// As [`stack::with_end`], and when the process cannot be started.
     pub fn start(lab: &Lab, cores: [Option<usize>; 2], mode: Mode) -> Result<Self, Trouble> {
-        let (stack, end) = stack::with_end(lab, cores[0], mode)?;
+        let (stack, end) = stack::with_end(lab, cores[0], mode, End::attach)?;
         let path = std::env::temp_dir().join(format!("millstream-bench-{}", std::process::id()));
         let _old = std::fs::remove_file(&path);
         let server = socket()?;

@@ -3,11 +3,11 @@
 use crate::Trouble;
 use crate::echo::{Echo, turn_round};
 use crate::lab::{Lab, Mode, Service, TICK_MS};
-use millstream_core::{Errno, NodeId, Perimeter, StreamId, tpi};
+use millstream_core::{Errno, Got, NodeId, Perimeter, StreamId, tpi};
 use millstream_host::plan::{Interface, Line, Plan, Stack};
-use millstream_host::{End, EndError, Handle};
+use millstream_host::{End, EndError, Gone, Handle};
 use millstream_modules::udp::option;
-use millstream_msg::{Kind, PoolStats};
+use millstream_msg::{Kind, Msg, PoolStats};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -88,10 +88,35 @@ pub fn application(
     cores: [Option<usize>; 2],
     mode: Mode,
 ) -> Result<(Running, Service), Trouble> {
-    let (running, end) = with_end(lab, cores[0], mode)?;
-    let service = Service::start("application", cores[1], move |stop| {
+    let (running, end) = with_end(lab, cores[0], mode, End::attach)?;
+    let get = |end: &End| end.get(Some(tick()));
+    let put = |end: &End, msg| end.put(msg, None).map_err(|(why, _)| why);
+    let service = echo_at(end, cores[1], get, put)?;
+    Ok((running, service))
+}
+
+/// A stack whose echo is an application on a thread of its own, which comes into the stack: it
+/// reads and writes the TAP itself, and does in the mode what the shard's thread does otherwise.
+///
+/// # Errors
+/// As [`on_tap`].
+pub fn entered(lab: &Lab, core: Option<usize>, mode: Mode) -> Result<(Running, Service), Trouble> {
+    let (running, end) = with_end(lab, core, mode, End::attach_head)?;
+    let get = |end: &End| end.until(Some(tick()), |core, at| core.getmsg(at));
+    let put = |end: &End, msg| end.put_at_head(msg, None);
+    let service = echo_at(end, core, get, put)?;
+    Ok((running, service))
+}
+
+fn echo_at(
+    end: End,
+    core: Option<usize>,
+    get: impl Fn(&End) -> Result<Option<Got>, EndError> + Send + 'static,
+    put: impl Fn(&End, Msg) -> Result<(), EndError> + Send + 'static,
+) -> Result<Service, Trouble> {
+    Service::start("application", core, move |stop| {
         while !stop.load(Ordering::Relaxed) {
-            let got = match end.get(Some(tick())) {
+            let got = match get(&end) {
                 Ok(Some(got)) => got,
                 Err(EndError::WouldBlock) => continue,
                 Ok(None) => break,
@@ -104,24 +129,28 @@ pub fn application(
             if let Some(data) = got.data {
                 answer.link(data);
             }
-            end.put(answer, None).map_err(|(why, _)| why)?;
+            put(&end, answer)?;
         }
         Ok(())
-    })?;
-    Ok((running, service))
+    })
 }
 
 /// A stack with a bound stream of `udp` that an application holds.
 ///
 /// # Errors
 /// As [`on_tap`].
-pub fn with_end(lab: &Lab, core: Option<usize>, mode: Mode) -> Result<(Running, End), Trouble> {
+pub fn with_end(
+    lab: &Lab,
+    core: Option<usize>,
+    mode: Mode,
+    attach: fn(&Handle, StreamId) -> Result<End, Gone>,
+) -> Result<(Running, End), Trouble> {
     let mut stream = None;
     let running = on_tap(lab, core, mode, |stack| {
         stream = Some(bound(stack.shard.core(), stack.udp, lab.echo())?);
         Ok(())
     })?;
-    let end = End::attach(&running.handle, stream.ok_or("no stream")?)?;
+    let end = attach(&running.handle, stream.ok_or("no stream")?)?;
     Ok((running, end))
 }
 

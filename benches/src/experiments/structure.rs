@@ -1,5 +1,6 @@
-//! The same UDP echo in three structures: a service inside the shard, an application's thread in
-//! the stack's process, an application in another process behind a Unix socket.
+//! The same UDP echo in four structures: a service inside the shard, an application's thread that
+//! comes into the stack, one that reaches it through rings, an application in another process
+//! behind a Unix socket.
 
 use crate::Trouble;
 use crate::client::{Load, OUTSTANDING_MAX, echo};
@@ -28,7 +29,8 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
     }
     report.note(
         "client core 0, shard core 1; the application sleeps: on core 1 when the shard sleeps \
-         too, on core 0 when the shard polls, which leaves no time on its core",
+         too, on core 0 when the shard polls, which leaves no time on its core; that which comes \
+         in is on core 1 and does in the mode what the shard does",
     );
     Ok(report)
 }
@@ -58,6 +60,17 @@ fn compare(report: &mut Report, options: &Options, mode: Mode, outstanding: usiz
             }) as Box<dyn Fn() -> Result<Vec<f64>, Trouble>>,
         ),
         side(
+            "thread, enter",
+            Box::new(|| {
+                let lab = Lab::new(4)?;
+                let (running, application) = stack::entered(&lab, cores[0], mode)?;
+                let seen = sample(&lab);
+                drop(application);
+                drop(running);
+                seen
+            }),
+        ),
+        side(
             "thread, ring",
             Box::new(|| {
                 let lab = Lab::new(2)?;
@@ -79,6 +92,8 @@ fn compare(report: &mut Report, options: &Options, mode: Mode, outstanding: usiz
     ];
     report.measure(options, &sides);
     drop(sides);
+    report.ratio("rate", &name("thread, enter"), &name("in the shard"), None);
+    report.ratio("rate", &name("thread, enter"), &name("thread, ring"), None);
     report.ratio("rate", &name("thread, ring"), &name("process, Unix socket"), None);
     report.ratio("rate", &name("in the shard"), &name("process, Unix socket"), None);
     report.ratio("p50", &name("process, Unix socket"), &name("thread, ring"), None);

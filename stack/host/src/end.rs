@@ -2,13 +2,14 @@
 
 use crate::inlet::{Handle, Post};
 use crate::poller::Bell;
+use crate::ready::ReadyBell;
 use crate::seat::{EnterError, Gone, Inside};
 use crate::told::Told;
 use crossbeam_queue::ArrayQueue;
-use millstream_core::{Errno, Got, Signals, StreamId, Want};
+use millstream_core::{Errno, Got, Perimeter, Signals, StreamId, Want};
 use millstream_msg::{Msg, MsgList};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// The owner's side of a stream of a shard in another thread. Dropping it closes the stream.
@@ -51,6 +52,8 @@ pub(crate) struct EndShared {
     pub(crate) told: Told,
     /// Wakes the leader.
     bell: Arc<Bell>,
+    /// For who waits with poll(2).
+    pub(crate) ready: OnceLock<ReadyBell>,
     /// Signals that nobody has taken.
     signals: AtomicU16,
     error: AtomicI32,
@@ -96,6 +99,7 @@ impl End {
             at_head,
             told: Told::new(),
             bell: handle.0.poller.bell.clone(),
+            ready: OnceLock::new(),
             signals: AtomicU16::new(0),
             error: AtomicI32::new(0),
         });
@@ -334,6 +338,16 @@ impl EndShared {
         if self.told.tell() {
             self.bell.ring();
         }
+        if let Some(ready) = self.ready.get() {
+            ready.ring();
+        }
+    }
+
+    /// The descriptor for poll(2) says what is so, after something was done at the head.
+    pub(crate) fn show_ready(&self, core: &mut Perimeter) {
+        if let Some(ready) = self.ready.get() {
+            ready.show(core, self.stream);
+        }
     }
 
     /// The shard has stopped or the stream has failed.
@@ -349,7 +363,7 @@ impl EndSlot {
     }
 
     /// A message from the end: to the head, or behind those that flow control refused.
-    pub(crate) fn accept(&mut self, core: &mut millstream_core::Perimeter, msg: Msg) {
+    pub(crate) fn accept(&mut self, core: &mut Perimeter, msg: Msg) {
         if self.pending.is_empty() {
             self.offer(core, msg);
         } else {
@@ -364,7 +378,7 @@ impl EndSlot {
     }
 
     /// Flow control has gone: what it refused goes to the head.
-    pub(crate) fn flush(&mut self, core: &mut millstream_core::Perimeter) {
+    pub(crate) fn flush(&mut self, core: &mut Perimeter) {
         self.shared.tell();
         while let Some(msg) = self.pending.pop() {
             if !self.offer(core, msg) {
@@ -374,7 +388,7 @@ impl EndSlot {
     }
 
     /// Moves what the head holds to the end, while it has room.
-    pub(crate) fn deliver(&mut self, core: &mut millstream_core::Perimeter) {
+    pub(crate) fn deliver(&mut self, core: &mut Perimeter) {
         if self.shared.at_head {
             return self.shared.tell();
         }
@@ -419,7 +433,7 @@ impl EndSlot {
     }
 
     /// Gives one message to the head; false when flow control refused it.
-    fn offer(&mut self, core: &mut millstream_core::Perimeter, msg: Msg) -> bool {
+    fn offer(&mut self, core: &mut Perimeter, msg: Msg) -> bool {
         match core.putmsg(self.shared.stream, msg) {
             Ok(()) => {}
             // Flow control, or linked since it was sent: it goes when the stream is the program's

@@ -28,8 +28,11 @@ impl End {
         &self,
         work: impl FnOnce(&mut Perimeter, StreamId) -> T,
     ) -> Result<T, EndError> {
-        let stream = self.stream();
-        Ok(self.handle().enter(|shard| work(shard.core(), stream))?)
+        Ok(self.handle().enter(|shard| {
+            let done = work(shard.core(), self.stream());
+            self.shared().show_ready(shard.core());
+            done
+        })?)
     }
 
     /// Tries something at the stream until it is not refused with EAGAIN any more, after each event

@@ -29,13 +29,13 @@ struct Wait<'a, F> {
 impl<T, F: FnMut(&mut Perimeter, StreamId) -> Result<T, Errno>> Wait<'_, F> {
     /// Tries once; `None` when it would have to wait.
     fn attempt(&mut self, shard: &mut Shard) -> Option<Result<T, Errno>> {
-        match (self.attempt)(shard.core(), self.end.stream()) {
-            Err(Errno::EAGAIN) => None,
-            done => {
-                shard.settle();
-                Some(done)
-            }
+        let tried = (self.attempt)(shard.core(), self.end.stream());
+        let waits = matches!(tried, Err(Errno::EAGAIN));
+        if !waits {
+            shard.settle();
         }
+        self.end.shared().show_ready(shard.core());
+        (!waits).then_some(tried)
     }
 
     /// Time left; an error when none is.

@@ -22,6 +22,7 @@ pub mod offline;
 mod pass;
 pub mod plan;
 mod poller;
+mod ready;
 mod seat;
 mod shard;
 mod sync;

@@ -138,8 +138,13 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        let thread = self.thread.take();
+        if self.handle.is_forked() {
+            // Its thread is the parent's: here there is nothing to wait for or to release.
+            return std::mem::forget(thread);
+        }
         self.handle.stop();
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = thread {
             // A panic of the stack's thread was reported there.
             let _panicked = thread.join();
         }

@@ -6,11 +6,13 @@ mod options;
 
 use crate::stack::lock;
 use millstream_core::{
-    Change, Errno, Got, Module, Partial, Perimeter, PlumbError, Priority, StreamId, Want,
+    Change, Errno, Got, Module, Partial, Perimeter, PlumbError, PollEvents, Priority, StreamId,
+    Want,
 };
 use millstream_host::{End, EndError};
 use millstream_msg::{Band, Kind, Msg, Pool};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -58,6 +60,12 @@ impl Stream {
         data: Option<&[u8]>,
         priority: Priority,
     ) -> io::Result<()> {
+        if self.end.is_at_head() {
+            let deadline = self.write_deadline();
+            let sent =
+                self.end.until(deadline, |core, at| core.putpmsg(at, control, data, priority));
+            return sent.map_err(failure);
+        }
         let msg = match (control, data) {
             (None, None) => return Ok(()),
             (None, _) if priority == Priority::High => return Err(errno(Errno::EINVAL)),
@@ -119,7 +127,7 @@ impl Stream {
     /// # Errors
     /// As [`Stream::getmsg`].
     pub fn receive(&self) -> io::Result<Option<Got>> {
-        self.receive_until(self.read_deadline())
+        self.end.get(self.read_deadline()).map_err(failure)
     }
 
     /// Takes the first message as it is, if it is one that is wanted (`getpmsg(2)`). Of a stream
@@ -148,11 +156,6 @@ impl Stream {
             core.getpmsg_into(at, want, control.as_deref_mut(), data.as_deref_mut())
         });
         copied.map_err(failure)
-    }
-
-    /// Takes the first message, waiting until the deadline (`None`: for ever).
-    pub(crate) fn receive_until(&self, deadline: Option<Instant>) -> io::Result<Option<Got>> {
-        self.end.get(deadline).map_err(failure)
     }
 
     /// An empty message for [`Stream::send`], with the room in front that the modules below want.
@@ -216,6 +219,18 @@ impl Stream {
     /// How long writing waits; `None` for ever.
     pub fn set_write_timeout(&self, wait: Option<Duration>) {
         self.change(|waits| waits.write = wait);
+    }
+
+    /// A descriptor that polls readable when something of `asked` is possible, and when the stream
+    /// is hung up or has failed: for poll(2), epoll(7) and what is built on them. Made by the first
+    /// call; later ones may ask for something else. It may poll readable too early, until an
+    /// operation finds nothing to do: use it with [`Stream::set_nonblocking`]. Of a stream opened
+    /// with `Stack::open_ahead` it says what is at the head.
+    ///
+    /// # Errors
+    /// When descriptors are used up or the stack has stopped.
+    pub fn ready_fd(&self, asked: PollEvents) -> io::Result<BorrowedFd<'_>> {
+        self.end.ready_fd(asked).map_err(failure)
     }
 
     pub(crate) fn end(&self) -> &End {

@@ -1,13 +1,13 @@
 //! UDP sockets with the shape of `std::net::UdpSocket`.
 
 use crate::stack::Stack;
-use crate::stream::{Stream, errno};
+use crate::stream::{Stream, errno, failure};
 use millstream_core::tpi::{self, Primitive};
-use millstream_core::{Errno, Got, Priority};
+use millstream_core::{Errno, Got, PollEvents, Priority, Want};
 use millstream_modules::udp::option;
-use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +17,6 @@ pub struct UdpSocket {
     stream: Stream,
     local: SocketAddr,
     peer: Mutex<Option<SocketAddr>>,
-    /// Datagrams that came while an acknowledgement was waited for.
-    early: Mutex<VecDeque<Got>>,
 }
 
 impl UdpSocket {
@@ -27,8 +25,8 @@ impl UdpSocket {
     /// # Errors
     /// `AddrInUse`; `InvalidInput` for an address that is none of the stack's family.
     pub fn bind(stack: &Stack, local: SocketAddr) -> io::Result<Self> {
-        let stream = stack.open_ahead("udp").map_err(io::Error::other)?;
-        let mut socket = Self { stream, local, peer: Mutex::default(), early: Mutex::default() };
+        let stream = stack.open("udp").map_err(io::Error::other)?;
+        let mut socket = Self { stream, local, peer: Mutex::default() };
         let ack = socket.request(&Primitive::bind_req(local))?;
         socket.local = tpi::address_at(&ack, 4).ok_or_else(|| errno(Errno::EPROTO))?;
         Ok(socket)
@@ -58,26 +56,23 @@ impl UdpSocket {
     /// As [`Stream::getmsg`]; the error of a datagram sent before that could not be delivered.
     pub fn recv_from(&self, out: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         loop {
-            let early = lock(&self.early).pop_front();
-            let got = match early {
-                Some(got) => got,
-                None => self.stream.receive()?.ok_or_else(|| errno(Errno::ENXIO))?,
-            };
-            let Some(control) = &got.control else { continue };
-            match tpi::primitive(control.first()) {
-                Some(tpi::T_UNITDATA_IND) => {
-                    let from = tpi::address_at(control.first(), 4);
-                    let from = from.ok_or_else(|| errno(Errno::EPROTO))?;
-                    let n = got.data.map_or(0, |data| data.copy_out(0, out));
-                    return Ok((n, from));
-                }
-                Some(tpi::T_UDERROR_IND) => {
-                    let number = tpi::word(control.first(), 20).unwrap_or(Errno::EIO.0);
-                    return Err(errno(Errno(number)));
-                }
-                _ => {}
+            if let Some(read) = self.take(out)? {
+                return read.map_err(errno);
             }
         }
+    }
+
+    /// Copies what is first out, where it lies.
+    fn take(&self, out: &mut [u8]) -> io::Result<Option<Datagram>> {
+        let deadline = self.stream.read_deadline();
+        let taken = self.stream.end().until(deadline, |core, at| {
+            let got = core.getmsg(at)?.ok_or(Errno::ENXIO)?;
+            let read = datagram(&got, out);
+            let pool = core.pool();
+            got.control.into_iter().chain(got.data).for_each(|part| pool.free(part));
+            Ok(read)
+        });
+        taken.map_err(failure)
     }
 
     /// Fixes the peer: only its datagrams are received, and [`UdpSocket::send`] goes to it.
@@ -153,6 +148,15 @@ impl UdpSocket {
         self.stream.set_nonblocking(nonblocking);
     }
 
+    /// A descriptor that polls readable when a datagram may be there: for poll(2) and epoll(7), with
+    /// [`UdpSocket::set_nonblocking`]. See [`Stream::ready_fd`].
+    ///
+    /// # Errors
+    /// As [`Stream::ready_fd`].
+    pub fn ready_fd(&self) -> io::Result<BorrowedFd<'_>> {
+        self.stream.ready_fd(PollEvents::READ)
+    }
+
     /// The stream below: putmsg, getmsg, push and pop.
     pub fn stream(&self) -> &Stream {
         &self.stream
@@ -162,22 +166,14 @@ impl UdpSocket {
     /// once.
     fn request(&self, primitive: &Primitive) -> io::Result<Vec<u8>> {
         self.stream.putmsg(Some(primitive.as_bytes()), None, Priority::Band(0))?;
-        loop {
-            let got = self.stream.receive_until(None)?.ok_or_else(|| errno(Errno::ENXIO))?;
-            let ack = got.control.as_ref().map(|control| control.first().to_vec());
-            let ack = ack.unwrap_or_default();
-            match tpi::primitive(&ack) {
-                Some(tpi::T_OK_ACK) if ack_of(&ack) == Some(tpi::T_CONN_REQ) => {}
-                Some(tpi::T_OK_ACK | tpi::T_BIND_ACK | tpi::T_OPTMGMT_ACK | tpi::T_CONN_CON) => {
-                    return Ok(ack);
-                }
-                Some(tpi::T_ERROR_ACK) => {
-                    let number = tpi::word(&ack, 12).unwrap_or(Errno::EPROTO.0);
-                    return Err(errno(Errno(number)));
-                }
-                _ => lock(&self.early).push_back(got),
-            }
+        // It is of high priority: datagrams that came before stay where they are.
+        let acked = self.stream.end().until(None, |core, at| core.getpmsg(at, Want::High));
+        let control = acked.map_err(failure)?.and_then(|got| got.control);
+        let ack = control.ok_or_else(|| errno(Errno::ENXIO))?.first().to_vec();
+        if tpi::primitive(&ack) == Some(tpi::T_ERROR_ACK) {
+            return Err(errno(Errno(tpi::word(&ack, 12).unwrap_or(Errno::EPROTO.0))));
         }
+        Ok(ack)
     }
 
     fn option(&self, name: i32, value: i32) -> io::Result<()> {
@@ -185,12 +181,24 @@ impl UdpSocket {
     }
 }
 
+/// Bytes and sender of a datagram, or why one that was sent did not arrive.
+type Datagram = Result<(usize, SocketAddr), Errno>;
+
+/// Copies a datagram out; `None` when it is something else.
+fn datagram(got: &Got, out: &mut [u8]) -> Option<Datagram> {
+    let control = got.control.as_ref()?.first();
+    match tpi::primitive(control)? {
+        tpi::T_UNITDATA_IND => Some(match tpi::address_at(control, 4) {
+            Some(from) => Ok((got.data.as_ref().map_or(0, |data| data.copy_out(0, out)), from)),
+            None => Err(Errno::EPROTO),
+        }),
+        tpi::T_UDERROR_IND => Some(Err(Errno(tpi::word(control, 20).unwrap_or(Errno::EIO.0)))),
+        _ => None,
+    }
+}
+
 /// The longest datagram that IPv4 carries.
 const DATAGRAM_MAX: usize = 65_507;
-
-fn ack_of(ack: &[u8]) -> Option<i32> {
-    tpi::OkAck::new(ack).ok().map(|ack| ack.of())
-}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
