@@ -10,6 +10,7 @@
 //! UDP may. Word of an answer that could not be delivered ends here.
 
 mod answers;
+pub mod stream;
 
 pub use answers::{ANSWER_MAX, chargen, daytime, time};
 

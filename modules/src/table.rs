@@ -5,6 +5,7 @@ use crate::capture::{self, Capture, Sink};
 use crate::filter::{Filter, Link};
 use crate::record::Record;
 use crate::replay::Replay;
+use crate::services::stream::{self, StreamEcho};
 use crate::services::{Kinds, Service};
 use alloc::boxed::Box;
 use alloc::format;
@@ -29,6 +30,7 @@ const ENTRIES: &[Entry] = &[
     Entry::service(Kinds::Daytime, |_| Ok(Box::new(Service::new(Kinds::Daytime)))),
     Entry::service(Kinds::Chargen, |_| Ok(Box::new(Service::new(Kinds::Chargen)))),
     Entry::service(Kinds::Time, |_| Ok(Box::new(Service::new(Kinds::Time)))),
+    Entry::plain(&stream::ECHO, |_| Ok(Box::new(StreamEcho::default()))),
 ];
 
 /// Every multiplexor.
@@ -94,6 +96,13 @@ pub fn make(
 /// The well-known UDP port of a service.
 pub fn service_port(name: &str) -> Option<u16> {
     ENTRIES.iter().find(|entry| entry.info.name == name)?.port
+}
+
+/// The module that gives a service over TCP, and its well-known port.
+pub fn stream_service(name: &str) -> Option<(&'static str, u16)> {
+    let port = service_port(name)?;
+    let module = |entry: &&Entry| entry.info.name.strip_prefix("tcp-") == Some(name);
+    ENTRIES.iter().find(module).map(|entry| (entry.info.name, port))
 }
 
 /// Why a module was not made.

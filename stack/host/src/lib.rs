@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 #![allow(unexpected_cfgs, reason = "loom is set by hand")]
 
+mod acceptor;
 mod change;
 mod checksum;
 pub mod ctl;

@@ -1,19 +1,20 @@
 //! plan: the description of a stack, and how it is brought up.
 
 use crate::shard::{Shard, ShardConfig};
-use millstream_core::{NodeId, PlumbError, StreamId};
+use millstream_core::{Mux, NodeId, Perimeter, PlumbError, StreamId};
 use millstream_drivers::netlink::{Netlink, NetlinkError, Prefix};
 use millstream_drivers::tun::TapError;
 use millstream_drivers::{PairEnd, Raw, RawError, Tap, Wrap, WrapError};
 use millstream_modules::arp::Arp;
 use millstream_modules::ip::Ip;
+use millstream_modules::tcp::Tcp;
 use millstream_modules::udp::Udp;
 use millstream_msg::PoolConfig;
 use std::net::IpAddr;
 
 mod datalink;
 mod line;
-mod service;
+pub(crate) mod service;
 
 pub use service::{Service, known as known_services};
 
@@ -90,6 +91,8 @@ pub struct Stack {
     pub ip: NodeId,
     /// The UDP multiplexor.
     pub udp: NodeId,
+    /// The TCP multiplexor.
+    pub tcp: NodeId,
     /// Streams of the interfaces, in order.
     pub interfaces: Vec<StreamId>,
     /// Providers of data links, by the names of their interfaces; none without [`Plan::dlpi`].
@@ -190,13 +193,28 @@ impl Plan {
             Some(gateway) => set_ip(core, ip, "route", &format!("::/0 via {gateway}"))?,
             None => {}
         }
-        let udp = core.add_mux(Box::new(Udp::new(random_key())));
-        let below = core.open_mux(ip, "udp").map_err(|e| plumb("open a stream on ip", e))?;
-        core.link(udp, below).map_err(|e| plumb("link a stream of ip below udp", e))?;
-        let open = |name: &String| service::open(core, udp, name);
-        let services = self.services.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Stack { shard, ip, udp, interfaces, data_links, services })
+        let udp = transport(core, ip, "udp", Box::new(Udp::new(random_key())))?;
+        let tcp = transport(core, ip, "tcp", Box::new(Tcp::new(random_key())))?;
+        let mut services = Vec::new();
+        for name in &self.services {
+            services.push(service::open(shard.core(), udp, name)?);
+            services.extend(service::listen(&mut shard, tcp, name)?);
+        }
+        Ok(Stack { shard, ip, udp, tcp, interfaces, data_links, services })
     }
+}
+
+/// A transport on a stream of `ip`.
+fn transport(
+    core: &mut Perimeter,
+    ip: NodeId,
+    name: &str,
+    mux: Box<dyn Mux>,
+) -> Result<NodeId, PlanError> {
+    let mux = core.add_mux(mux);
+    let below = core.open_mux(ip, name).map_err(|e| plumb("open a stream on ip", e))?;
+    core.link(mux, below).map_err(|e| plumb(&format!("link a stream of ip below {name}"), e))?;
+    Ok(mux)
 }
 
 /// Sets the host's side of a TAP up, in the namespace of the calling thread.
@@ -218,12 +236,7 @@ pub fn random_mac(index: usize) -> [u8; 6] {
     [0x02, a, b, c, d, index as u8]
 }
 
-fn set_ip(
-    core: &mut millstream_core::Perimeter,
-    ip: NodeId,
-    key: &str,
-    value: &str,
-) -> Result<(), PlanError> {
+fn set_ip(core: &mut Perimeter, ip: NodeId, key: &str, value: &str) -> Result<(), PlanError> {
     core.set_mux(ip, key, value).map_err(|e| plumb(&format!("set {key}"), e))
 }
 

@@ -1,5 +1,6 @@
 //! shard: a perimeter with a thread's event loop.
 
+use crate::acceptor::{Acceptors, MakeModule};
 use crate::change::Waiters;
 use crate::checksum;
 use crate::end::{EndShared, EndSlot};
@@ -27,6 +28,7 @@ pub struct Shard {
     ends: HashMap<StreamId, EndSlot>,
     waiters: Waiters,
     askers: Askers,
+    acceptors: Acceptors,
     start: Instant,
     notices: Vec<Notice>,
     /// Rounds since the poller was asked.
@@ -166,6 +168,7 @@ impl Shard {
             ends: HashMap::new(),
             waiters: Waiters::default(),
             askers: Askers::default(),
+            acceptors: Acceptors::default(),
             start: Instant::now(),
             notices: Vec::new(),
             unasked: 0,
@@ -207,6 +210,12 @@ impl Shard {
             DeviceSlot { name, driver, fd, read: true, write: false, gone: false, hot: true };
         self.devices.push(fresh);
         Ok(stream)
+    }
+
+    /// Takes the connections of a listening stream of `tcp`: each gets a stream with a module in
+    /// it, which is closed when the connection ends.
+    pub(crate) fn accept_at(&mut self, listener: StreamId, tcp: NodeId, make: MakeModule) {
+        self.acceptors.add(listener, tcp, make);
     }
 
     /// Names of the devices that are in order.
@@ -465,7 +474,9 @@ impl Shard {
         if let HeadEvent::Ioctl(id) = what {
             return self.askers.tell(&mut self.core, stream, id);
         }
-        let Some(slot) = self.ends.get_mut(&stream) else { return };
+        let Some(slot) = self.ends.get_mut(&stream) else {
+            return self.acceptors.look(&mut self.core, stream);
+        };
         match what {
             HeadEvent::Writable => slot.flush(&mut self.core),
             HeadEvent::Signal(signals) => slot.signal(signals),

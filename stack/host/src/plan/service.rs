@@ -1,13 +1,14 @@
 //! service: the name of a service becomes a stream of udp, bound to its port, with the service's
-//! module in it.
+//! module in it, and a stream of tcp that takes connections for it.
 
 use super::PlanError;
 use crate::ctl::{self, Writers};
+use crate::shard::Shard;
 use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Errno, NodeId, Perimeter, PlumbError, StreamId};
 use millstream_modules::table;
 use millstream_modules::udp::option;
-use millstream_msg::Kind;
+use millstream_msg::Msg;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A service that runs.
@@ -41,12 +42,14 @@ pub(super) fn open(core: &mut Perimeter, udp: NodeId, name: &str) -> Result<Serv
     // Bound first, while its acknowledgement comes up to the head. Nothing is read from the
     // interfaces before the stack runs, so no datagram comes by without the module.
     let all = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
-    request(core, stream, &Primitive::bind_req(all))
+    let ack = request(core, stream, &Primitive::bind_req(all))
         .map_err(|errno| refused("bind", PlumbError::Refused(errno)))?;
+    core.pool().free(ack);
     // These send back or swallow what comes, however large: super-datagrams stay whole.
     if matches!(name, "echo" | "discard") {
-        request(core, stream, &option::set(option::SUPER_DATAGRAMS, 1))
+        let ack = request(core, stream, &option::set(option::SUPER_DATAGRAMS, 1))
             .map_err(|errno| refused("set up", PlumbError::Refused(errno)))?;
+        core.pool().free(ack);
     }
     // A service has no files.
     let module = ctl::make(name, &[], &place, &Writers::new(|_| ()))
@@ -55,11 +58,40 @@ pub(super) fn open(core: &mut Perimeter, udp: NodeId, name: &str) -> Result<Serv
     Ok(Service { name: name.to_owned(), port, stream })
 }
 
+/// Opens the listening stream of a service over TCP, if it is given over TCP.
+pub(super) fn listen(
+    shard: &mut Shard,
+    tcp: NodeId,
+    name: &str,
+) -> Result<Option<Service>, PlanError> {
+    let Some((module, port)) = table::stream_service(name) else { return Ok(None) };
+    let refused = |what: &str, cause: PlumbError| PlanError::Plumb {
+        what: format!("{what} the service {name}"),
+        cause,
+    };
+    let place = format!("tcp.{name}");
+    let core = shard.core();
+    let stream = core.open_mux(tcp, &place).map_err(|e| refused("open a stream for", e))?;
+    let all = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+    let bind = Primitive::bind_req(all).with_word(12, BACKLOG);
+    let ack = request(core, stream, &bind)
+        .map_err(|errno| refused("bind", PlumbError::Refused(errno)))?;
+    core.pool().free(ack);
+    let at = place.clone();
+    let make = move || ctl::make(module, &[], &at, &Writers::new(|_| ()));
+    shard.accept_at(stream, tcp, Box::new(make));
+    Ok(Some(Service { name: module.to_owned(), port, stream }))
+}
+
 /// Sends a request down and reads its acknowledgement.
-fn request(core: &mut Perimeter, stream: StreamId, primitive: &Primitive) -> Result<(), Errno> {
+pub(crate) fn request(
+    core: &mut Perimeter,
+    stream: StreamId,
+    primitive: &Primitive,
+) -> Result<Msg, Errno> {
     let bytes = primitive.as_bytes();
     let mut msg = core.pool().copy_from(0, bytes).map_err(|_| Errno::ENOSR)?;
-    msg.set_kind(Kind::Proto);
+    msg.set_kind(primitive.kind());
     core.putmsg(stream, msg).map_err(|(errno, msg)| {
         core.pool().free(msg);
         errno
@@ -68,17 +100,20 @@ fn request(core: &mut Perimeter, stream: StreamId, primitive: &Primitive) -> Res
     while core.turn(now, DISPATCHES).more {}
     let got = core.getmsg(stream)?.ok_or(Errno::ENXIO)?;
     let ack = got.control.ok_or(Errno::EPROTO)?;
-    let answer = match tpi::primitive(ack.first()) {
-        Some(tpi::T_BIND_ACK | tpi::T_OPTMGMT_ACK) => Ok(()),
-        _ => match tpi::ErrorAck::new(ack.first()) {
-            Ok(refused) => Err(Errno(refused.errno())),
-            Err(_) => Err(Errno::EPROTO),
-        },
-    };
-    core.pool().free(ack);
-    answer
+    match tpi::primitive(ack.first()) {
+        Some(tpi::T_BIND_ACK | tpi::T_OPTMGMT_ACK | tpi::T_CAPABILITY_ACK | tpi::T_OK_ACK) => {
+            Ok(ack)
+        }
+        _ => {
+            let refused = tpi::ErrorAck::new(ack.first()).map_or(Errno::EPROTO.0, |e| e.errno());
+            core.pool().free(ack);
+            Err(Errno(refused))
+        }
+    }
 }
 
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
 /// A request and its acknowledgement are a handful of dispatches.
 const DISPATCHES: usize = 64;
 

@@ -1,0 +1,142 @@
+//! acceptor: takes connections within the shard. A listening stream's T_CONN_IND becomes a stream of
+//! its own with the service's module in it; when the connection has ended, the stream is closed.
+
+use crate::plan::service::request;
+use millstream_core::tpi::{self, Primitive};
+use millstream_core::{Errno, Got, Module, NodeId, Perimeter, StreamId};
+use millstream_msg::Msg;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+/// Makes the module for one more connection; why not, in a sentence.
+pub(crate) type MakeModule = Box<dyn FnMut() -> Result<Box<dyn Module>, String> + Send>;
+
+/// The listening streams of a shard, and the connections taken at them.
+#[derive(Debug, Default)]
+pub(crate) struct Acceptors {
+    listeners: HashMap<StreamId, Listener>,
+    serving: HashSet<StreamId>,
+}
+
+struct Listener {
+    tcp: NodeId,
+    make: MakeModule,
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("tcp", &self.tcp).finish_non_exhaustive()
+    }
+}
+
+impl Acceptors {
+    /// Takes the connections of this stream from now on.
+    pub(crate) fn add(&mut self, listener: StreamId, tcp: NodeId, make: MakeModule) {
+        self.listeners.insert(listener, Listener { tcp, make });
+    }
+
+    /// Something has come to the head of a stream.
+    pub(crate) fn look(&mut self, core: &mut Perimeter, stream: StreamId) {
+        if let Some(listener) = self.listeners.get_mut(&stream) {
+            while let Ok(Some(got)) = core.getmsg(stream) {
+                let taken = indication(&got).map(|sequence| listener.take(core, stream, sequence));
+                free(core, got);
+                if let Some(Ok(connection)) = taken {
+                    self.serving.insert(connection);
+                    // What came with the handshake told of itself before it was served.
+                    close_if_over(&mut self.serving, core, connection);
+                }
+            }
+        } else {
+            close_if_over(&mut self.serving, core, stream);
+        }
+    }
+}
+
+fn close_if_over(serving: &mut HashSet<StreamId>, core: &mut Perimeter, stream: StreamId) {
+    if serving.contains(&stream) && has_ended(core, stream) {
+        serving.remove(&stream);
+        // A pending close goes on by itself: nobody waits for it.
+        let _closed = core.close(stream);
+    }
+}
+
+impl Listener {
+    /// Takes the connection with this number. What cannot be taken is refused.
+    fn take(
+        &mut self,
+        core: &mut Perimeter,
+        listener: StreamId,
+        sequence: i32,
+    ) -> Result<StreamId, Errno> {
+        let taken = self.stream(core).and_then(|stream| {
+            let done = accept(core, listener, stream, sequence);
+            done.map(|()| stream).inspect_err(|_| drop(core.close(stream)))
+        });
+        taken.inspect_err(|_| {
+            if let Ok(ack) = request(core, listener, &Primitive::discon_req(sequence)) {
+                core.pool().free(ack);
+            }
+        })
+    }
+
+    /// A stream with the module in it.
+    fn stream(&mut self, core: &mut Perimeter) -> Result<StreamId, Errno> {
+        let module = (self.make)().map_err(|_| Errno::ENOSR)?;
+        let name = module.info().name;
+        let stream = core.open_mux(self.tcp, name).map_err(|_| Errno::ENOSR)?;
+        Ok(stream).and_then(|stream| match core.push(stream, module) {
+            Ok(_) => Ok(stream),
+            Err(_) => {
+                let _closed = core.close(stream);
+                Err(Errno::ENOSR)
+            }
+        })
+    }
+}
+
+fn accept(
+    core: &mut Perimeter,
+    listener: StreamId,
+    stream: StreamId,
+    sequence: i32,
+) -> Result<(), Errno> {
+    let asked = Primitive::capability_req(tpi::TC1_ACCEPTOR_ID);
+    let ack = request(core, stream, &asked)?;
+    let acceptor = tpi::CapabilityAck::new(ack.first()).map(|ack| ack.acceptor());
+    core.pool().free(ack);
+    let acceptor = acceptor.map_err(|_| Errno::EPROTO)?;
+    let ack = request(core, listener, &Primitive::conn_res(acceptor, sequence))?;
+    core.pool().free(ack);
+    Ok(())
+}
+
+/// The number of the connection that a message tells of.
+fn indication(got: &Got) -> Option<i32> {
+    let control = got.control.as_ref()?;
+    tpi::ConnInd::new(control.first()).ok().map(|ind| ind.sequence())
+}
+
+/// Reads what the module has let through, which nobody waits for; has the connection ended?
+fn has_ended(core: &mut Perimeter, stream: StreamId) -> bool {
+    loop {
+        match core.getmsg(stream) {
+            Ok(Some(got)) => {
+                let word = got.control.as_ref().and_then(|control| tpi::primitive(control.first()));
+                free(core, got);
+                if matches!(word, Some(tpi::T_ORDREL_IND | tpi::T_DISCON_IND)) {
+                    return true;
+                }
+            }
+            Err(Errno::EAGAIN) => return false,
+            Ok(None) | Err(_) => return true,
+        }
+    }
+}
+
+fn free(core: &mut Perimeter, got: Got) {
+    let parts: [Option<Msg>; 2] = [got.control, got.data];
+    for part in parts.into_iter().flatten() {
+        core.pool().free(part);
+    }
+}
