@@ -80,6 +80,10 @@ impl Module for StreamEcho {
 
 /// Ends our direction; false without memory for it.
 fn end(cx: &mut Cx<'_>) -> bool {
-    let request = Primitive::ordrel_req();
-    cx.put_control(Side::Write, Kind::Proto, request.as_bytes())
+    let Ok(mut request) = cx.pool().copy_from(0, Primitive::ordrel_req().as_bytes()) else {
+        return false;
+    };
+    request.set_kind(Kind::Proto);
+    cx.put(Side::Write, request);
+    true
 }
