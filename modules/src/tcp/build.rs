@@ -5,7 +5,7 @@ use super::{Flags, Options, Seq, TcpDrop, options};
 use crate::ip::view::pseudo_sum;
 use crate::ip::{REQUEST_LEN, Request, protocol};
 use core::net::SocketAddr;
-use millstream_msg::{Gso, Msg, Offload, Pool};
+use millstream_msg::{Gso, Msg, NoMem, Offload, Pool};
 
 /// What the header of a segment says.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ pub(super) fn segment(
             }
             Err(_) => return Err((Some(msg), TcpDrop::NoMem)),
         },
-        None => pool.copy_from(LINK_ROOM, head).map_err(|_| (None, TcpDrop::NoMem))?,
+        None => bare(head, pool).map_err(|_| (None, TcpDrop::NoMem))?,
     };
     let is_super = payload_len > usize::from(mss);
     msg.set_offload(Offload {
@@ -112,6 +112,14 @@ pub(super) fn segment(
         csum_start: REQUEST_LEN as u16,
         csum_offset: 16,
     });
+    Ok(msg)
+}
+
+/// A segment without payload: what lets memory come back, so that the reserve is for it.
+fn bare(head: &[u8], pool: &mut Pool) -> Result<Msg, NoMem> {
+    let mut msg = pool.alloc_reserve(LINK_ROOM, head.len())?;
+    msg.spare_mut()[..head.len()].copy_from_slice(head);
+    msg.commit(head.len());
     Ok(msg)
 }
 

@@ -73,6 +73,10 @@ impl Two {
     pub(crate) fn pass(&mut self, ns: u64) {
         let until = self.sim.now() + ns;
         self.sim.run_until(until);
+        for host in self.hosts {
+            // Nobody is called: the tests look by themselves.
+            while self.sim.perimeter(host.id).event().is_some() {}
+        }
     }
 
     /// A stream of tcp at a host.
@@ -106,9 +110,18 @@ impl Two {
 
     /// A stream that calls the other host, and the port that it calls from.
     pub(crate) fn call(&mut self, from: usize, port: u16) -> (StreamId, u16) {
+        self.call_from(from, [0; 4], port)
+    }
+
+    /// As [`Two::call`], from one of the host's addresses.
+    pub(crate) fn call_from(
+        &mut self,
+        from: usize,
+        address: [u8; 4],
+        port: u16,
+    ) -> (StreamId, u16) {
         let stream = self.open(from);
-        let any = SocketAddr::from(([0, 0, 0, 0], 0));
-        let bound = self.ask(from, stream, &Primitive::bind_req(any));
+        let bound = self.ask(from, stream, &Primitive::bind_req((address, 0).into()));
         let Ok(View::BindAck(bound)) = View::new(&bound) else { panic!("{bound:?}") };
         let own = tpi::decode_address(bound.addr()).unwrap().port();
         let peer = SocketAddr::from(([10, 0, 0, 2 - from as u8], port));
