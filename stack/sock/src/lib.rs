@@ -17,8 +17,10 @@
 
 mod ioctl;
 mod pipe;
+mod request;
 mod stack;
 mod stream;
+mod tcp;
 mod udp;
 
 pub use millstream_core::dlpi;
@@ -34,4 +36,5 @@ pub use millstream_msg as msg;
 pub use pipe::{Received, pipe};
 pub use stack::{OpenError, Stack};
 pub use stream::{Message, Stream};
+pub use tcp::{Incoming, TcpListener, TcpStream};
 pub use udp::UdpSocket;

@@ -11,10 +11,16 @@ use std::thread::JoinHandle;
 /// A running stack. Dropping it stops its thread; streams of it report that they are gone.
 #[derive(Debug)]
 pub struct Stack {
-    handle: Handle,
     thread: Option<JoinHandle<()>>,
+    opener: Opener,
+}
+
+/// Opens streams of a stack, for the stack and for its listeners.
+#[derive(Clone, Debug)]
+pub(crate) struct Opener {
+    handle: Handle,
     /// What streams are opened on, by name.
-    devices: Vec<(String, NodeId)>,
+    devices: Arc<[(String, NodeId)]>,
     pool: Arc<Mutex<Pool>>,
 }
 
@@ -66,8 +72,9 @@ impl Stack {
         plan: Plan,
         notify: impl FnMut(Notice) + Send + 'static,
     ) -> Result<Self, PlanError> {
-        let plan::Stack { shard, ip, udp, data_links, .. } = plan.build()?;
-        let mut devices = vec![("udp".to_owned(), udp), ("ip".to_owned(), ip)];
+        let plan::Stack { shard, ip, udp, tcp, data_links, .. } = plan.build()?;
+        let muxes = [("tcp", tcp), ("udp", udp), ("ip", ip)];
+        let mut devices: Vec<_> = muxes.map(|(name, mux)| (name.to_owned(), mux)).into();
         devices.extend(data_links);
         let handle = shard.handle();
         let thread = std::thread::Builder::new()
@@ -78,22 +85,17 @@ impl Stack {
                 let _out_of_memory = shard.run(notify);
             })
             .map_err(|cause| PlanError::Io { what: "start a thread", cause })?;
-        Ok(Self {
-            handle,
-            thread: Some(thread),
-            devices,
-            pool: Arc::new(Mutex::new(Pool::new(POOL))),
-        })
+        let pool = Arc::new(Mutex::new(Pool::new(POOL)));
+        Ok(Self { thread: Some(thread), opener: Opener { handle, devices: devices.into(), pool } })
     }
 
-    /// Opens a stream on a device: `udp`, `ip`, or with [`Plan::dlpi`] an interface by its name,
+    /// Opens a stream on a device: `tcp`, `udp`, `ip`, or with [`Plan::dlpi`] an interface by its name,
     /// which is a data link then (see [`millstream_core::dlpi`]).
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn open(&self, device: &str) -> Result<Stream, OpenError> {
-        let (stream, headroom) = self.open_stream(device)?;
-        Ok(self.attach(stream, headroom)?)
+        self.opener.open(device)
     }
 
     /// As [`Stack::open`], for who only sends and receives whole messages, many of them: they go
@@ -104,9 +106,31 @@ impl Stack {
     /// # Errors
     /// As [`Stack::open`].
     pub fn open_ahead(&self, device: &str) -> Result<Stream, OpenError> {
+        let (stream, headroom) = self.opener.open_stream(device)?;
+        let end = End::attach(&self.opener.handle, stream)?;
+        Ok(Stream::new(end, self.opener.pool.clone(), headroom))
+    }
+
+    /// Takes an open stream of the shard over.
+    pub(crate) fn attach(&self, stream: StreamId, headroom: usize) -> Result<Stream, Gone> {
+        self.opener.attach(stream, headroom)
+    }
+
+    /// Opens more streams later.
+    pub(crate) fn opener(&self) -> Opener {
+        self.opener.clone()
+    }
+
+    /// Reaches the stack's thread.
+    pub fn handle(&self) -> &Handle {
+        &self.opener.handle
+    }
+}
+
+impl Opener {
+    pub(crate) fn open(&self, device: &str) -> Result<Stream, OpenError> {
         let (stream, headroom) = self.open_stream(device)?;
-        let end = End::attach(&self.handle, stream)?;
-        Ok(Stream::new(end, self.pool.clone(), headroom))
+        Ok(self.attach(stream, headroom)?)
     }
 
     fn open_stream(&self, device: &str) -> Result<(StreamId, usize), OpenError> {
@@ -124,26 +148,20 @@ impl Stack {
         Ok(opened?)
     }
 
-    /// Takes an open stream of the shard over.
-    pub(crate) fn attach(&self, stream: StreamId, headroom: usize) -> Result<Stream, Gone> {
+    fn attach(&self, stream: StreamId, headroom: usize) -> Result<Stream, Gone> {
         let end = End::attach_head(&self.handle, stream)?;
         Ok(Stream::new(end, self.pool.clone(), headroom))
-    }
-
-    /// Reaches the stack's thread.
-    pub fn handle(&self) -> &Handle {
-        &self.handle
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
         let thread = self.thread.take();
-        if self.handle.is_forked() {
+        if self.handle().is_forked() {
             // Its thread is the parent's: here there is nothing to wait for or to release.
             return std::mem::forget(thread);
         }
-        self.handle.stop();
+        self.handle().stop();
         if let Some(thread) = thread {
             // A panic of the stack's thread was reported there.
             let _panicked = thread.join();

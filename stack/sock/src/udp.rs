@@ -1,9 +1,10 @@
 //! UDP sockets with the shape of `std::net::UdpSocket`.
 
+use crate::request::request;
 use crate::stack::Stack;
 use crate::stream::{Stream, errno, failure};
 use millstream_core::tpi::{self, Primitive};
-use millstream_core::{Errno, Got, PollEvents, Priority, Want};
+use millstream_core::{Errno, Got, PollEvents, Priority};
 use millstream_modules::udp::option;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -162,18 +163,8 @@ impl UdpSocket {
         &self.stream
     }
 
-    /// Sends a request and waits for its acknowledgement, whatever the time-outs are: it comes at
-    /// once.
     fn request(&self, primitive: &Primitive) -> io::Result<Vec<u8>> {
-        self.stream.putmsg(Some(primitive.as_bytes()), None, Priority::Band(0))?;
-        // It is of high priority: datagrams that came before stay where they are.
-        let acked = self.stream.end().until(None, |core, at| core.getpmsg(at, Want::High));
-        let control = acked.map_err(failure)?.and_then(|got| got.control);
-        let ack = control.ok_or_else(|| errno(Errno::ENXIO))?.first().to_vec();
-        if tpi::primitive(&ack) == Some(tpi::T_ERROR_ACK) {
-            return Err(errno(Errno(tpi::word(&ack, 12).unwrap_or(Errno::EPROTO.0))));
-        }
-        Ok(ack)
+        request(&self.stream, primitive)
     }
 
     fn option(&self, name: i32, value: i32) -> io::Result<()> {
