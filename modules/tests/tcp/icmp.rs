@@ -184,3 +184,22 @@ fn an_error_about_an_older_host_is_not_about_us() {
     }));
     t.expect_alive();
 }
+
+//= rfc9293#section-3.9.2.2
+#[test]
+fn must_47_a_soft_error_can_be_asked_for_once() {
+    let (mut t, first) = in_flight();
+    t.icmp(&first, Cause::HostUnreachable);
+    assert_eq!(t.get(opt::ERROR), EHOSTUNREACH);
+    assert_eq!(t.get(opt::ERROR), 0);
+}
+
+//= rfc5927#section-6.1
+#[test]
+fn a_hard_error_ends_an_open() {
+    let mut t = T::connecting();
+    let first = t.expect(seg().flag(SYN));
+    t.icmp(&first, Cause::PortUnreachable);
+    t.expect_event(Event::Broken(ECONNREFUSED, -1));
+    t.expect_nothing_for(10_000);
+}

@@ -136,3 +136,22 @@ fn probes_wait_while_data_are_not_acknowledged() {
     let sent = t.sent_in(60_000);
     assert!(sent.iter().all(|sent| sent.seq == 1 && sent.len() == 1000), "{sent:#?}");
 }
+
+//= rfc9293#section-3.8.4
+#[test]
+fn a_peer_that_has_forgotten_the_connection_ends_it_by_a_reset() {
+    let mut t = kept();
+    let sent = t.expect_within(10_500, probe());
+    t.inject(rst().seq(sent.ack));
+    t.expect_event(Event::Broken(ECONNRESET, -1));
+}
+
+//= rfc9293#section-3.8.4
+#[test]
+fn keepalive_goes_on_when_the_peer_has_ended_its_direction() {
+    let mut t = kept();
+    t.inject(fin());
+    t.sent_in(500);
+    t.expect_event(Event::Ended);
+    t.expect_within(10_500, ack(2).seq(0));
+}

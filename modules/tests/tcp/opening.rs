@@ -487,3 +487,41 @@ fn an_open_that_the_user_gives_up_leaves_nothing() {
     t.inject(plain().seq(0).ack(1));
     t.expect(rst().seq(1));
 }
+
+//= rfc9293#section-3.5
+#[test]
+fn an_old_duplicate_syn_is_found_out_by_the_peers_reset() {
+    // Figure 9: the old one is answered, refused, and the new one comes through.
+    let mut t = T::listening();
+    let new = t.p().iss;
+    t.p().iss = new.wrapping_sub(50_000);
+    t.inject(plain());
+    let answer = t.expect(syn_ack().ack(1));
+    t.inject(rst().seq(answer.ack));
+    t.renew(new);
+    t.handshake(plain());
+    t.accept();
+    t.expect_alive();
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn a_syn_ack_that_comes_again_is_acknowledged_again() {
+    let mut t = T::connected();
+    t.inject(plain().seq(0).ack(1));
+    t.expect(ack(1).seq(1));
+    t.expect_state(State::Established);
+    t.expect_alive();
+}
+
+//= rfc9293#section-3.5.1
+#[test]
+fn a_connection_of_which_the_peer_knows_nothing_is_reset_by_its_answer() {
+    // Figure 11: the active side finds a half-open connection.
+    let mut t = T::established();
+    t.write(100);
+    let sent = t.expect(data(100));
+    t.inject(rst().seq(sent.ack));
+    t.expect_event(Event::Broken(ECONNRESET, -1));
+    t.expect_nothing_for(10_000);
+}

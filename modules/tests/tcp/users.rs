@@ -324,3 +324,32 @@ fn what_comes_in_is_not_copied() {
     t.collect();
     t.expect_read(1448);
 }
+
+#[test]
+fn a_full_send_buffer_stops_the_writer_and_an_ack_wakes_it() {
+    let mut t = T::established();
+    t.set(opt::SNDBUF, 16_384);
+    let full = (1..1000).find(|_| {
+        t.write(1000);
+        !t.rig.room_above(t.user)
+    });
+    let octets = 1000 * full.expect("a megabyte finds room");
+    let woken = t.rig.woken_above(t.user);
+    for _ in 0..200 {
+        t.inject(seg().flag(ACK));
+        t.advance(10);
+        t.sent_now();
+    }
+    assert_eq!(t.p().rcv_nxt, 1 + octets);
+    assert!(t.rig.room_above(t.user) && t.rig.woken_above(t.user) > woken);
+}
+
+#[test]
+fn a_reader_that_stops_stops_the_peer_and_no_memory_grows() {
+    let mut t = T::established_by(opt::RCVBUF, 65_536, plain());
+    t.fill(1000);
+    let held = t.p().nxt - 1;
+    assert!(held <= 2 * 65_536, "{held} octets were taken");
+    t.go_on_reading();
+    t.expect_read(held as usize);
+}

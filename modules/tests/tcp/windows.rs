@@ -282,3 +282,36 @@ fn an_old_segment_does_not_change_the_window() {
     t.write(1000);
     t.expect(data(1000).seq(4001));
 }
+
+//= rfc9293#section-3.8.6.1
+#[test]
+fn a_fin_waits_for_a_closed_window_like_data() {
+    let mut t = T::established();
+    t.write(1000);
+    t.sent_now();
+    t.p().window = 0;
+    t.inject(ack(1001));
+    t.shutdown();
+    let probe = t.expect_within(3000, seg().flag(ACK).no_flag(FIN));
+    assert_eq!(probe.len(), 0);
+    t.p().window = 1000;
+    t.inject(ack(1001));
+    t.expect(fin().seq(1001));
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn a_fin_is_taken_with_a_closed_window() {
+    let mut t = T::established_by(opt::RCVBUF, 8192, plain());
+    t.fill(500);
+    t.inject(fin());
+    let next = t.p().nxt;
+    t.sent_now();
+    t.go_on_reading();
+    t.sent_in(500);
+    // Taken at once, or when it is sent again.
+    t.inject(fin().seq(next - 1));
+    t.sent_in(500);
+    let events: Vec<Event> = std::iter::from_fn(|| t.event()).collect();
+    assert_eq!(events.last(), Some(&Event::Ended));
+}

@@ -58,6 +58,7 @@ pub(crate) struct User {
 /// Linux's numbers: level and name.
 pub(crate) mod opt {
     pub(crate) const REUSEADDR: (i32, i32) = (1, 2);
+    pub(crate) const ERROR: (i32, i32) = (1, 4);
     pub(crate) const SNDBUF: (i32, i32) = (1, 7);
     pub(crate) const RCVBUF: (i32, i32) = (1, 8);
     pub(crate) const KEEPALIVE: (i32, i32) = (1, 9);
