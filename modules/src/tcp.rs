@@ -10,6 +10,7 @@ use crate::actions::reasons;
 
 pub mod autotune;
 mod build;
+mod carry;
 pub mod congestion;
 pub mod cookie;
 pub mod ends;
@@ -34,7 +35,7 @@ mod user;
 
 pub use cookie::Cookies;
 pub use ends::Ends;
-pub use engine::{Engine, names};
+pub use engine::{Engine, T_EXPORT_REQ, T_IMPORT_REQ, names};
 pub use isn::Secret;
 pub use limits::Limits;
 pub(crate) use mux::VERSION;

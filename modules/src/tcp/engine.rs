@@ -1,6 +1,7 @@
 //! The state of `tcp`: its sockets and users, and what a segment, a message of a user, or a
 //! deadline does to them. What a request does is in `request`.
 
+mod carry;
 mod cookies;
 mod icmp;
 mod info;
@@ -9,6 +10,7 @@ mod option;
 mod request;
 mod up;
 
+pub use carry::{T_EXPORT_REQ, T_IMPORT_REQ};
 pub use option::names;
 pub(super) use request::Asked;
 pub(super) use up::URGENT;
@@ -78,6 +80,8 @@ struct User {
     /// Its connection is over, and its address went with it: TS_IDLE all the same.
     idle: bool,
     settings: Settings,
+    /// Bytes of a connection that is coming from another stack.
+    coming: Option<Vec<u8>>,
 }
 
 impl Engine {
@@ -284,6 +288,11 @@ impl Engine {
         }
         self.shared.events.clear();
         self.arm(number);
+    }
+
+    /// The surroundings of a request.
+    fn env<'e>(&'e mut self, at: &'e mut Asked<'_>) -> Env<'e> {
+        Env { now: at.now, pool: at.pool, shared: &mut self.shared }
     }
 
     fn arm(&mut self, number: u32) {

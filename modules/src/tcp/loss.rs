@@ -233,6 +233,25 @@ impl Loss {
         }
     }
 
+    /// Words of [`Loss::carried`].
+    pub const CARRIED: usize = 4;
+
+    /// What another stack goes on with: path and window, not what is in flight.
+    pub fn carried(&self) -> [u32; Self::CARRIED] {
+        let [srtt, deviation] = self.rtt.carried();
+        [srtt, deviation, self.window.cwnd, self.window.ssthresh]
+    }
+
+    /// State of a connection whose [`Loss::carried`] this was.
+    pub fn resumed(words: [u32; Self::CARRIED], choice: Algorithm, mss: u32) -> Self {
+        let [srtt, deviation, cwnd, ssthresh] = words;
+        let mut loss = Self::new(choice, mss);
+        loss.handshake = false;
+        loss.rtt = Rtt::resumed([srtt, deviation]);
+        loss.window = Window { cwnd: cwnd.clamp(mss, CWND_MAX), ssthresh: ssthresh.max(2 * mss) };
+        loss
+    }
+
     /// The segments have become `to` octets instead of `from`: the window keeps as many of smaller
     /// ones, and no more octets of larger ones.
     pub fn set_mss(&mut self, from: u32, to: u32) {
@@ -312,6 +331,9 @@ impl Loss {
         self.state >= State::Recovery
     }
 }
+
+/// More than any send buffer lets be in flight.
+const CWND_MAX: u32 = 1 << 30;
 
 /// Ten segments, but not much more than Ethernet's (RFC 6928).
 fn initial_window(mss: u32) -> u32 {

@@ -289,6 +289,15 @@ impl Marks {
         self.0 &= !other.0;
     }
 
+    /// Clears all but these.
+    pub(super) fn keep(&mut self, others: &[Self]) {
+        self.0 &= others.iter().fold(0, |all, other| all | other.0);
+    }
+
+    pub(super) const fn bits_mut(&mut self) -> &mut u32 {
+        &mut self.0
+    }
+
     /// Clears it; was it set?
     pub(super) const fn take(&mut self, other: Self) -> bool {
         let had = self.has(other);

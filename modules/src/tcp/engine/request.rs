@@ -2,6 +2,7 @@
 //! the table of `tpi::state`; a request is answered before the next one is looked at, so of the
 //! states that await an acknowledgement only that of a connect lasts.
 
+use super::carry::{T_EXPORT_REQ, T_IMPORT_REQ};
 use super::{Engine, Socket, ends_of};
 use crate::tcp::listener::Listener;
 use crate::tcp::table::TableError;
@@ -43,6 +44,8 @@ impl Engine {
                 }
             }
             Some(tpi::T_ORDREL_REQ) => self.ordrel(msg, at),
+            Some(T_EXPORT_REQ) => self.export(msg, at),
+            Some(T_IMPORT_REQ) => self.import(msg, at),
             Some(primitive) => self.acknowledged(primitive, msg, at),
             None => self.shared.act.discard(msg, TcpDrop::BadRequest),
         }
@@ -343,6 +346,8 @@ pub(super) enum Refusal {
     BadSequence,
     BadOption,
     BadFlag,
+    BadData,
+    NoMemory,
     OutOfState,
     Unsupported,
     Malformed(Malformed),
@@ -362,7 +367,7 @@ impl From<Malformed> for Refusal {
 }
 
 impl Refusal {
-    fn numbers(self) -> (i32, Errno) {
+    pub(super) fn numbers(self) -> (i32, Errno) {
         match self {
             Self::BadAddress => (tpi::TBADADDR, Errno::EINVAL),
             Self::NotLocal => (tpi::TBADADDR, Errno::EADDRNOTAVAIL),
@@ -371,6 +376,8 @@ impl Refusal {
             Self::AcceptorState => (tpi::TOUTSTATE, Errno::EINVAL),
             Self::BadSequence => (tpi::TBADSEQ, Errno::EINVAL),
             Self::BadOption => (tpi::TBADOPT, Errno::EINVAL),
+            Self::BadData => (tpi::TSYSERR, Errno::EINVAL),
+            Self::NoMemory => (tpi::TSYSERR, Errno::ENOSR),
             Self::BadFlag => (tpi::TBADFLAG, Errno::EINVAL),
             Self::OutOfState => (tpi::TOUTSTATE, Errno::EINVAL),
             Self::Unsupported => (tpi::TNOTSUPPORT, Errno::EOPNOTSUPP),

@@ -66,6 +66,17 @@ impl Rtt {
         self.half = half;
     }
 
+    /// What another stack goes on with.
+    pub(super) const fn carried(&self) -> [u32; 2] {
+        [self.srtt, self.deviation]
+    }
+
+    /// The estimator whose [`Rtt::carried`] this was.
+    pub(super) fn resumed([srtt, deviation]: [u32; 2]) -> Self {
+        let most = (SAMPLE_MAX_US as u32) << 3;
+        Self { srtt: srtt.min(most), deviation: deviation.min(most), ..Self::default() }
+    }
+
     /// Smoothed round-trip time in nanoseconds, once there was a sample.
     pub fn smoothed(&self) -> Option<u64> {
         (self.srtt > 0).then(|| u64::from(self.srtt) * 125)
