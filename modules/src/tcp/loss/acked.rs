@@ -92,17 +92,22 @@ impl Loss {
 
     /// Takes the ACK and the SACK blocks into the records.
     fn learn(&mut self, records: &mut Records, ack: &Ack<'_>, at: &Sending, news: &mut News) {
+        if ack.sacks.is_empty() && records.is_orderly() {
+            return self.learn_in_order(records, ack, at, news);
+        }
         let least = self.rtt.least();
         // The clock of timestamps has steps of a millisecond.
         let echoed = ack.echo.map(|rtt| at.now.saturating_sub(rtt) + TICK_NS);
-        let recover = self.recover;
+        let (recover, may_undo) = (self.recover, self.in_recovery());
         let mut newest = records.newest;
         news.newest_once = newest.unsent();
         let mut reorders = false;
         let mut delivered = |news: &mut News, record: &Record, echoed: Option<u64>| {
             reorders |= newest.delivered(record, at.now, echoed, least);
             if !record.again {
-                news.newest_once.delivered(record, at.now, echoed, least);
+                if may_undo {
+                    news.newest_once.delivered(record, at.now, echoed, least);
+                }
                 let rtt = at.now.saturating_sub(record.sent);
                 news.fastest = Some(news.fastest.map_or(rtt, |known| known.min(rtt)));
             }
@@ -141,6 +146,22 @@ impl Loss {
         }
         self.reordering.seen |= reorders;
         records.newest = newest;
+    }
+
+    /// The same for an ACK of what was sent once and in order, as nearly all are: the first and
+    /// the last record tell what all of them would.
+    fn learn_in_order(&self, records: &mut Records, ack: &Ack<'_>, at: &Sending, news: &mut News) {
+        if !ack.ack.after(at.una) {
+            return;
+        }
+        news.bytes = ack.ack.since(at.una).min(records.outstanding());
+        let Some((first, last)) = records.acknowledge_in_order(ack.ack) else { return };
+        news.delivered = news.bytes;
+        news.rtt = Some(at.now.saturating_sub(first.sent));
+        news.fastest = Some(at.now.saturating_sub(last.sent));
+        news.original = !first.range.end.after(self.recover);
+        records.newest.delivered(&last, at.now, None, None);
+        news.newest_once = records.newest;
     }
 
     /// The first block, if it tells of octets that the peer had before (RFC 2883).

@@ -128,6 +128,28 @@ impl Records {
         self.prr = Prr::default();
     }
 
+    /// Was all that is in flight sent once, and is nothing of it sacked or taken for lost?
+    pub(super) fn is_orderly(&self) -> bool {
+        self.resent.is_empty() && self.sacked.bytes() == 0 && self.lost.bytes() == 0
+    }
+
+    /// Takes out what lies before `ack` of an orderly flight: the first and the last record of it.
+    pub(super) fn acknowledge_in_order(&mut self, ack: Seq) -> Option<(Record, Record)> {
+        let first = *self.list.front()?;
+        let mut last = first;
+        while let Some(record) = self.list.front_mut().filter(|r| r.range.start.before(ack)) {
+            last = *record;
+            if record.range.end.after(ack) {
+                record.range.start = ack;
+                break;
+            }
+            self.list.pop_front();
+        }
+        last.range.end = last.range.end.earliest(ack);
+        self.fresh = self.fresh.latest(ack);
+        Some((first, last))
+    }
+
     /// Takes out what lies before `ack`; `tell` sees each record, the part of one that is left
     /// behind included.
     pub(super) fn acknowledge(&mut self, ack: Seq, mut tell: impl FnMut(&Record)) {
@@ -241,6 +263,10 @@ impl Records {
         self.lost.clear();
         self.reorder_at = None;
         self.fresh = self.list.front().map_or(self.fresh, |first| first.range.start);
+        // What was taken for lost after it was sent again has no entry any more.
+        self.resent.clear();
+        self.resent.extend(self.list.iter().filter(|record| record.again && !record.sacked));
+        self.resent.make_contiguous().sort_unstable_by_key(|record| record.sent);
     }
 
     /// `range` was sent again, in one piece.
@@ -389,6 +415,15 @@ impl Records {
         let lost: u32 = self.list.iter().map(|r| self.lost.clone().remove(r.range)).sum();
         assert_eq!(lost, self.lost.bytes(), "nothing is lost but what is in flight");
         assert!(self.resent.iter().is_sorted_by_key(|entry| entry.sent));
+        for record in self.list.iter().filter(|r| r.again && !r.sacked) {
+            let listed = |entry: &Record| {
+                entry.sent == record.sent
+                    && !record.range.start.before(entry.range.start)
+                    && !record.range.end.after(entry.range.end)
+            };
+            let lost = self.lost.gap(record.range).is_none();
+            assert!(lost || self.resent.iter().any(listed), "RACK sees it");
+        }
         assert!(self.resent.len() <= 2 * self.list.len() + 17);
     }
 }

@@ -80,6 +80,10 @@ impl Loss {
         news: &mut News,
         step: Step,
     ) -> u32 {
+        let calm = self.state == State::Open && self.sack && records.is_orderly();
+        if calm && self.probe.is_none() && news.dsack.is_none() {
+            return 0;
+        }
         if let Some(block) = news.dsack.filter(|_| self.counters.resent > 0) {
             // What a probe repeats is no reordering: its ACK was late.
             let probe = self.probe.is_some_and(|probe| probe.end == block.end);
