@@ -359,7 +359,7 @@ fn emit(tcb: &mut Tcb, header: &Header, payload: Option<Msg>, ecn: u8, env: &mut
         Err((payload, reason)) => {
             env.shared.happened.push(reason);
             if let Some(payload) = payload {
-                env.pool.free(payload);
+                env.pool.spend(payload);
             }
             return false;
         }

@@ -93,7 +93,7 @@ impl Reassembly {
         self.count_steps(first, behind);
         done.refused = self.refusal(first, behind, Range::new(from, range.end), &msg, limit);
         if msg.is_empty() || done.refused.is_some() {
-            pool.free(msg);
+            pool.spend(msg);
             return done;
         }
         msg.set_flags(MsgFlags::empty());
@@ -213,7 +213,7 @@ impl Reassembly {
             joined += 1;
         }
         match rest {
-            Some(msg) if msg.is_empty() => pool.free(msg),
+            Some(msg) if msg.is_empty() => pool.spend(msg),
             Some(msg) => done.taken += grown.push(at, msg, pool),
             None => {}
         }
@@ -270,7 +270,7 @@ fn cut(mut msg: Msg, n: u32, pool: &mut Pool) -> Result<(Msg, Option<Msg>), ()> 
     match msg.split_off(pool, n as usize) {
         Ok(rest) => Ok((msg, Some(rest))),
         Err(_) => {
-            pool.free(msg);
+            pool.spend(msg);
             Err(())
         }
     }
@@ -284,7 +284,7 @@ fn trim(list: &mut MsgList, mut n: u32, pool: &mut Pool) {
         let here = n.min(msg.len() as u32);
         n -= here;
         if here as usize == msg.len() {
-            pool.free(msg);
+            pool.spend(msg);
         } else {
             msg.trim_front(here as usize);
             list.push_front(msg);
@@ -294,7 +294,7 @@ fn trim(list: &mut MsgList, mut n: u32, pool: &mut Pool) {
 
 fn free(mut list: MsgList, pool: &mut Pool) {
     while let Some(msg) = list.pop() {
-        pool.free(msg);
+        pool.spend(msg);
     }
 }
 

@@ -67,7 +67,7 @@ impl SendQueue {
     /// single bytes does not hold a cell for each (counted as compaction).
     pub fn append(&mut self, msg: Msg, pool: &mut Pool) {
         if msg.len() <= SMALL && self.join(&msg, pool) {
-            pool.free(msg);
+            pool.spend(msg);
             return;
         }
         let mut next = Some(msg);
@@ -105,7 +105,7 @@ impl SendQueue {
                 chunk.msg.slice(pool, start.since(chunk.start) as usize, end.since(start) as usize);
             let Ok(mut window) = window else {
                 if let Some(behind) = behind {
-                    pool.free(behind);
+                    pool.spend(behind);
                 }
                 return Err(NoMem);
             };
@@ -156,7 +156,7 @@ impl SendQueue {
             }
             if let Some(chunk) = self.chunks.pop_front() {
                 self.truesize -= chunk.msg.truesize() as u32;
-                pool.free(chunk.msg);
+                pool.spend(chunk.msg);
             }
         }
         if self.chunks.is_empty() {
@@ -168,7 +168,7 @@ impl SendQueue {
     /// Frees everything; the next octet has number `first`.
     pub fn reset(&mut self, first: Seq, pool: &mut Pool) {
         for chunk in self.chunks.drain(..) {
-            pool.free(chunk.msg);
+            pool.spend(chunk.msg);
         }
         self.chunks.shrink_to(CHUNKS_KEPT);
         (self.una, self.end, self.truesize) = (first, first, 0);
@@ -203,7 +203,7 @@ impl SendQueue {
     /// Takes one block.
     fn push(&mut self, mut block: Msg, pool: &mut Pool) {
         if block.is_empty() {
-            pool.free(block);
+            pool.spend(block);
             return;
         }
         block.set_kind(Kind::Data);

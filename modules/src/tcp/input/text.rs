@@ -173,7 +173,7 @@ fn deliver(tcb: &mut Tcb, msg: Msg, end: Seq, env: &mut Env<'_>) {
 fn take_out(tcb: &mut Tcb, mut msg: Msg, at: usize, env: &mut Env<'_>) {
     let Ok(mut octet) = msg.split_off(env.pool, at) else { return tcb.ready.push(msg) };
     if msg.is_empty() {
-        env.pool.free(msg);
+        env.pool.spend(msg);
     } else {
         tcb.ready.push(msg);
     }

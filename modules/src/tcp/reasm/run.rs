@@ -44,7 +44,7 @@ impl Run {
             msg.copy_out(0, &mut last.spare_mut()[..msg.len()]);
             last.commit(msg.len());
             pool.note_compacted(msg.len());
-            pool.free(msg);
+            pool.spend(msg);
             return len;
         }
         let msg = msg.compacted(pool);
@@ -78,7 +78,7 @@ impl Run {
         while let Some(msg) = rest.pop() {
             let truesize = msg.truesize() as u32;
             if self.truesize + truesize > to {
-                pool.free(msg);
+                pool.spend(msg);
                 break;
             }
             self.truesize += truesize;
