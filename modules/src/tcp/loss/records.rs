@@ -194,7 +194,9 @@ impl Records {
                     break;
                 }
                 #[cfg(test)]
-                (self.looked += 1);
+                {
+                    self.looked += 1;
+                }
                 tell(record);
                 record.sacked = true;
                 self.sacked_records += 1;
@@ -312,7 +314,9 @@ impl Records {
         let mut at = self.position(self.fresh);
         while let Some(record) = self.list.get(at).copied() {
             #[cfg(test)]
-            (self.looked += 1);
+            {
+                self.looked += 1;
+            }
             if !record.sacked && !record.again {
                 match late(&record) {
                     Some(true) => new += self.lost.insert(record.range),

@@ -402,6 +402,28 @@ fn cost_of_sacks_is_that_of_what_they_newly_cover() {
 }
 
 #[test]
+fn same_traffic_takes_no_more_memory_than_the_first_time() {
+    let mut line = Line::full(40);
+    let mut memory = Vec::new();
+    for round in 0..6 {
+        let first = line.una.since(START) / MSS;
+        line.loss.window.cwnd = 80 * MSS;
+        line.send_together(40);
+        line.now += RTT;
+        for hole in (first..first + 78).step_by(2) {
+            line.ack(first, &[(hole + 1, hole + 2)]);
+        }
+        line.resend();
+        line.now += RTT;
+        line.ack(first + 80, &[]);
+        line.send(40);
+        // The first rounds find the room that is needed.
+        memory.extend((round > 1).then(|| line.records.heap_bytes()));
+    }
+    assert!(memory.windows(2).all(|pair| pair[0] == pair[1] && pair[0] > 0), "{memory:?}");
+}
+
+#[test]
 fn splits_stop_before_a_peer_makes_too_many_records() {
     let mut line = Line::full(1);
     line.loss.window.cwnd = u32::MAX / 4;
