@@ -134,7 +134,7 @@ impl Peer {
             self.sack_offered = seg.sack_ok;
             self.ts_offered = seg.ts != Ts::Off && seg.ts != Ts::Auto;
         }
-        let ack = if flags & ACK != 0 { seg.ack.unwrap_or(self.rcv_nxt) } else { 0 };
+        let ack = seg.ack.unwrap_or(self.rcv_nxt);
         let window = seg.window.unwrap_or(self.window);
         if !seg.bad_sum {
             self.note_sent(seg, seq, flags, ack, window);
@@ -150,7 +150,8 @@ impl Peer {
             tos: seg.tos.unwrap_or(0),
             ip_options: seg.ip_options.clone(),
             seq: self.iss.wrapping_add(seq),
-            ack: if flags & ACK != 0 { self.irs.unwrap_or(0).wrapping_add(ack) } else { 0 },
+            // Without the flag the field means nothing: a good number tempts.
+            ack: self.irs.unwrap_or(0).wrapping_add(ack),
             flags,
             window,
             urgent: seg.urgent.unwrap_or(0),
