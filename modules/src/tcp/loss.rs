@@ -266,11 +266,6 @@ impl Loss {
         &self.rtt
     }
 
-    /// Round-trip time, to set the least timeout.
-    pub fn rtt_mut(&mut self) -> &mut Rtt {
-        &mut self.rtt
-    }
-
     /// Octets that may be in flight.
     pub fn cwnd(&self) -> u32 {
         self.window.cwnd

@@ -13,8 +13,6 @@ pub struct Rtt {
     least: [u32; 2],
     /// The half of the window that `least[0]` belongs to: seconds of the clock / `HALF_S`.
     half: u32,
-    /// What the deviation adds at least, in microseconds.
-    floor: u32,
     /// Doublings of the timeout since the last sample.
     doublings: u8,
     /// RFC 6298 5.7: the timeout of a SYN ran off, so data begin with three seconds.
@@ -29,7 +27,6 @@ impl Default for Rtt {
             latest: 0,
             least: [u32::MAX; 2],
             half: 0,
-            floor: FLOOR_US,
             doublings: 0,
             slow: false,
         }
@@ -103,15 +100,10 @@ impl Rtt {
         let base = if self.srtt == 0 {
             if self.slow { SLOW_NS } else { INITIAL_NS }
         } else {
-            let deviation = self.deviation.max(self.floor);
+            let deviation = self.deviation.max(FLOOR_US);
             (u64::from(self.srtt >> 3) + u64::from(deviation)) * 1000
         };
         (base << self.doublings.min(DOUBLINGS_MAX)).min(CEILING_NS)
-    }
-
-    /// Sets what the deviation adds to the timeout at least (200 ms when nobody asks).
-    pub fn set_floor(&mut self, floor_ns: u64) {
-        self.floor = (floor_ns / 1000).clamp(1, SAMPLE_MAX_US) as u32;
     }
 
     /// The timeout ran off: the next one is twice as long (RFC 6298 5.5).
