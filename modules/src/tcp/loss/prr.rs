@@ -21,8 +21,9 @@ impl Prr {
         self.sent = self.sent.saturating_add(octets);
     }
 
-    /// The window after `delivered` octets more, None if it stays. `safe`: the ACK moved forward and told of no
-    /// further loss, so slow start may make up for what was lost beyond the reduction.
+    /// The window after `delivered` octets more, None if it stays. `safe`: the ACK moved forward
+    /// and told of no further loss, so slow start may make up for what was lost beyond the
+    /// reduction.
     pub(super) fn window(
         &mut self,
         delivered: u32,
