@@ -106,6 +106,8 @@ impl Engine {
     /// A stream above; its number.
     pub fn open(&mut self) -> u32 {
         let number = self.free_users.pop().unwrap_or_else(|| {
+            let len = self.users.len() + 1;
+            table::grow_for(&mut self.users, len);
             self.users.push(None);
             (self.users.len() - 1) as u32
         });
@@ -336,6 +338,8 @@ impl Engine {
     /// A number for a socket.
     fn fresh(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
+            let len = self.sockets.len() + 1;
+            table::grow_for(&mut self.sockets, len);
             self.sockets.push(None);
             (self.sockets.len() - 1) as u32
         })

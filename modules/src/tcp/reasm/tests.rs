@@ -316,7 +316,8 @@ proptest! {
                     let content = Vec::from_iter((0..len).map(|n| fill.wrapping_add(n as u8)));
                     let msg = host.pool.copy_from(0, &content).unwrap();
                     let rcv_nxt = host.base.add(nxt);
-                    let done = host.held.insert(host.base.add(at), msg, rcv_nxt, &mut host.pool, ALL);
+                    let seq = host.base.add(at);
+                    let done = host.held.insert(seq, msg, rcv_nxt, &mut host.pool, ALL);
                     let mut taken = 0;
                     let mut known = Vec::new();
                     for (n, octet) in content.into_iter().enumerate() {
