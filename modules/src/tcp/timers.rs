@@ -116,8 +116,10 @@ fn overdue(tcb: &Tcb, now: u64) -> bool {
         State::SynReceived => return attempts > SYN_ACK_RETRIES,
         _ => {}
     }
+    // Nobody waits for an orphan, however patient its user was.
+    let orphan = tcb.user == NOBODY && attempts > ORPHAN_RETRIES;
     let limit = tcb.settings.user_timeout_ms;
-    if limit > 0 {
+    if limit > 0 && !orphan {
         return ms(now).wrapping_sub(tcb.silent_since_ms) >= limit;
     }
     attempts > if tcb.user == NOBODY { ORPHAN_RETRIES } else { RETRIES }

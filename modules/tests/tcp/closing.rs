@@ -330,6 +330,17 @@ fn fin_wait_2_of_a_closed_stream_does_not_last_for_ever() {
 }
 
 #[test]
+fn what_a_closed_stream_has_left_is_given_up_however_patient_its_user_was() {
+    let mut t = T::established();
+    t.set(opt::USER_TIMEOUT, i32::MAX);
+    t.write(1000);
+    t.close();
+    t.sent_in(3_600_000);
+    t.expect_nothing_for(1_000_000);
+    t.expect_gone();
+}
+
+#[test]
 fn fin_wait_2_of_an_open_stream_lasts() {
     let mut t = T::in_state(State::FinWait2);
     t.expect_nothing_for(600_000);

@@ -7,7 +7,7 @@ use millstream_core::tpi::{self, Primitive, View};
 use millstream_modules::ctl::Ctl;
 use millstream_modules::ip::icmp::{Cause, SoftError};
 use millstream_modules::ip::{self, Request};
-use millstream_modules::tcp::Tcp;
+use millstream_modules::tcp::{T_EXPORT_REQ, T_IMPORT_REQ, Tcp};
 use millstream_msg::offload::{Can, finish};
 use millstream_msg::{Gso, Kind, Msg, MsgList, Offload};
 use millstream_rig::{RigMux, ms, secs};
@@ -42,6 +42,8 @@ struct User {
     ended: bool,
     calls: Vec<i32>,
     acceptor: i32,
+    /// A connection as bytes.
+    exported: Option<Vec<u8>>,
 }
 
 struct Peer {
@@ -53,6 +55,8 @@ struct Peer {
     furthest: Option<u32>,
     host_nxt: u32,
     host_una: u32,
+    /// A connection was made of bytes that somebody has changed: its numbers are any.
+    forged: bool,
 }
 
 const HOST: [u8; 4] = [10, 0, 0, 1];
@@ -68,6 +72,7 @@ impl Machine {
             furthest: Some(u32::MAX - 2000 * u32::from(n)),
             host_nxt: 0,
             host_una: 0,
+            forged: false,
         };
         let peers = vec![peer(0, 80), peer(1, 3000), peer(2, 80)];
         for word in rig.below(0) {
@@ -109,7 +114,9 @@ impl Machine {
             25 => self.rig.relieve_below(0),
             26 => self.error(peer, script),
             27 => self.rig.advance(ms(u64::from(script.word()) * 100)),
-            _ => self.rig.advance(ms(u64::from(script.word() % 1024))),
+            28 | 29 => self.rig.advance(ms(u64::from(script.word() % 1024))),
+            30 => self.carry(user, script),
+            _ => self.anything(user, script),
         }
         self.collect();
         let cells = cells_out(self.rig.perimeter().pool());
@@ -162,6 +169,43 @@ impl Machine {
         }
         self.rig.put_down(user, msg);
         self.collect();
+    }
+
+    /// A connection leaves as bytes; next time they come back, some of them changed.
+    fn carry(&mut self, user: usize, script: &mut Script<'_>) {
+        let exported = self.users.iter_mut().find_map(|user| user.exported.take());
+        let Some(mut bytes) = exported else {
+            return self.put(user, &Primitive::new(&[T_EXPORT_REQ]), None);
+        };
+        let changes = script.byte() % 4;
+        for _ in 0..changes {
+            let at = usize::from(script.word()) % bytes.len();
+            bytes[at] = script.byte();
+        }
+        if changes > 0 {
+            self.peers.iter_mut().for_each(|peer| peer.forged = true);
+        }
+        if self.users.len() < 16 {
+            let user = self.open();
+            self.put(user, &Primitive::new(&[T_IMPORT_REQ, 0]), Some(&bytes));
+        }
+    }
+
+    /// A request of any number and any words. Not T_CONN_RES: who takes a connection by it would
+    /// begin anew, and nobody here would know.
+    fn anything(&mut self, user: usize, script: &mut Script<'_>) {
+        let number = i32::from(script.byte() % 64);
+        if self.users[user].gone || matches!(number, tpi::T_CONN_RES | tpi::O_T_CONN_RES) {
+            return;
+        }
+        let mut bytes = number.to_ne_bytes().to_vec();
+        for _ in 0..script.byte() % 8 {
+            bytes.extend(i32::from(script.byte() as i8).to_ne_bytes());
+        }
+        bytes.extend(script.piece());
+        let mut msg = self.rig.msg(&bytes);
+        msg.set_kind(if script.byte() & 1 == 0 { Kind::Proto } else { Kind::PcProto });
+        self.rig.put_down(user, msg);
     }
 
     fn write(&mut self, user: usize, len: usize, urgent: bool) {
@@ -350,6 +394,10 @@ impl User {
                 }
                 View::DisconInd(view) if view.sequence() == -1 => self.ended = true,
                 View::DisconInd(view) => self.calls.retain(|call| *call != view.sequence()),
+                View::OkAck(view) if view.of() == T_EXPORT_REQ => {
+                    self.exported = Some(bytes_of(msg).split_off(8));
+                    self.ended = false;
+                }
                 View::CapabilityAck(view) => self.acceptor = view.acceptor(),
                 View::DataInd(_) => assert!(!self.ended, "urgent data behind the end"),
                 _ => {}
@@ -427,7 +475,7 @@ fn check(ip: &[u8], peer: Option<&mut Peer>) {
             options = rest;
         }
     }
-    let Some(peer) = peer else { return };
+    let Some(peer) = peer.filter(|peer| !peer.forged) else { return };
     let number = |at: usize| u32::from_be_bytes([tcp[at], tcp[at + 1], tcp[at + 2], tcp[at + 3]]);
     let (seq, ack) = (number(4), number(8));
     let space = (tcp.len() - header) as u32 + u32::from(flags & 1) + u32::from(flags >> 1 & 1);
