@@ -50,7 +50,9 @@ errnos! {
     EOVERFLOW = 75, "value too large";
     EDESTADDRREQ = 89, "destination address required";
     EMSGSIZE = 90, "message too long";
+    ENOPROTOOPT = 92, "no such option";
     EPROTONOSUPPORT = 93, "protocol not supported";
+    ESOCKTNOSUPPORT = 94, "socket type not supported";
     EOPNOTSUPP = 95, "operation not supported";
     EAFNOSUPPORT = 97, "address family not supported";
     EADDRINUSE = 98, "address in use";
@@ -65,6 +67,8 @@ errnos! {
     ETIMEDOUT = 110, "timed out";
     ECONNREFUSED = 111, "refused";
     EHOSTUNREACH = 113, "no route to host";
+    EALREADY = 114, "already under way";
+    EINPROGRESS = 115, "under way";
 }
 
 impl core::fmt::Debug for Errno {

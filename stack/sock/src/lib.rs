@@ -18,6 +18,7 @@
 mod ioctl;
 mod pipe;
 mod request;
+mod sockets;
 mod stack;
 mod stream;
 mod tcp;
@@ -34,6 +35,7 @@ pub use millstream_drivers::netlink::Prefix;
 pub use millstream_host::plan;
 pub use millstream_msg as msg;
 pub use pipe::{Received, pipe};
+pub use sockets::{SocketId, Sockets};
 pub use stack::{OpenError, Stack};
 pub use stream::{Message, Stream};
 pub use tcp::{Incoming, TcpListener, TcpStream};

@@ -245,7 +245,7 @@ impl Stream {
     }
 
     /// When writing stops to wait.
-    fn write_deadline(&self) -> Option<Instant> {
+    pub(crate) fn write_deadline(&self) -> Option<Instant> {
         let waits = self.waits();
         let wait = if waits.nonblocking { Some(Duration::ZERO) } else { waits.write };
         wait.map(|wait| Instant::now() + wait)

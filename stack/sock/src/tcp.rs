@@ -10,6 +10,7 @@ use crate::stack::Stack;
 use crate::stream::{Stream, errno, failure};
 use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Errno, Got, PollEvents, Priority, Want};
+use millstream_host::EndError;
 use millstream_msg::Msg;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
@@ -26,7 +27,7 @@ pub struct TcpStream {
 
 #[derive(Debug)]
 struct Shared {
-    stream: Stream,
+    stream: Arc<Stream>,
     local: SocketAddr,
     peer: SocketAddr,
     ends: Mutex<Ends>,
@@ -76,28 +77,17 @@ impl TcpStream {
         peer: SocketAddr,
         deadline: Option<Instant>,
     ) -> io::Result<Self> {
-        let stream = stack.open("tcp").map_err(io::Error::other)?;
+        let stream = Arc::new(stack.open("tcp").map_err(io::Error::other)?);
         request(&stream, &Primitive::bind_req(local))?;
         request(&stream, &Primitive::conn_req(peer))?;
-        loop {
-            let word = stream.end().until(deadline, |core, at| core.getpmsg(at, Want::Any));
-            let word = match word {
-                Err(millstream_host::EndError::WouldBlock) => {
-                    return Err(errno(Errno::ETIMEDOUT));
-                }
-                word => word.map_err(failure)?,
-            };
-            let got = word.ok_or_else(|| errno(Errno::ENXIO))?;
-            match primitive(&got) {
-                Some(tpi::T_CONN_CON) => return Self::connected(stream, peer),
-                Some(tpi::T_DISCON_IND) => return Err(errno(reason(&got))),
-                _ => {}
-            }
+        match answer(&stream, deadline)? {
+            Some(answer) => answer.map_err(errno).and_then(|()| Self::connected(stream, peer)),
+            None => Err(errno(Errno::ETIMEDOUT)),
         }
     }
 
     /// Of a stream whose connection stands.
-    fn connected(stream: Stream, peer: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn connected(stream: Arc<Stream>, peer: SocketAddr) -> io::Result<Self> {
         let ack = request(&stream, &Primitive::addr_req())?;
         let local = tpi::address_at(&ack, 4).ok_or_else(|| errno(Errno::ENOTCONN))?;
         Ok(Self { shared: Arc::new(Shared { stream, local, peer, ends: Mutex::default() }) })
@@ -150,11 +140,18 @@ impl TcpStream {
     /// # Errors
     /// As [`Read::read`].
     pub fn peek(&self, out: &mut [u8]) -> io::Result<usize> {
+        self.peek_until(out, self.stream().read_deadline())
+    }
+
+    pub(crate) fn peek_until(
+        &self,
+        out: &mut [u8],
+        deadline: Option<Instant>,
+    ) -> io::Result<usize> {
         loop {
             if let Some(over) = self.over() {
                 return over;
             }
-            let deadline = self.stream().read_deadline();
             let seen = self.stream().end().until(deadline, |core, at| {
                 let seen = core.peek(at, Want::Any, Some(&mut [0; 4]), Some(&mut *out))?;
                 match seen {
@@ -229,9 +226,37 @@ impl TcpStream {
         &self.shared.stream
     }
 
+    pub(crate) fn read_until(
+        &self,
+        out: &mut [u8],
+        deadline: Option<Instant>,
+    ) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if let Some(over) = self.over() {
+                return over;
+            }
+            if let Some(n) = self.note(self.next(out, deadline)?) {
+                return Ok(n);
+            }
+        }
+    }
+
+    pub(crate) fn write_until(&self, data: &[u8], deadline: Option<Instant>) -> io::Result<usize> {
+        self.may_write()?;
+        self.stream().write_until(&[io::IoSlice::new(data)], deadline)
+    }
+
+    /// Nothing more will be read: the peer has ended its direction, or the connection is over.
+    pub(crate) fn is_at_end(&self) -> bool {
+        let ends = self.ends();
+        ends.read || ends.error.is_some()
+    }
+
     /// Reads data, or what stands between them.
-    fn next(&self, out: &mut [u8]) -> io::Result<Part> {
-        let deadline = self.stream().read_deadline();
+    fn next(&self, out: &mut [u8], deadline: Option<Instant>) -> io::Result<Part> {
         let taken = self.stream().end().until(deadline, |core, at| match core.read(at, out) {
             Ok(n) => Ok(Part::Octets(n)),
             // A control part is first.
@@ -313,17 +338,7 @@ enum Part {
 impl Read for &TcpStream {
     /// Copies data out. 0 when the peer has ended its direction.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if out.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            if let Some(over) = self.over() {
-                return over;
-            }
-            if let Some(n) = self.note(self.next(out)?) {
-                return Ok(n);
-            }
-        }
+        self.read_until(out, self.stream().read_deadline())
     }
 }
 
@@ -374,8 +389,27 @@ fn reason(got: &Got) -> Errno {
     Errno(tpi::DisconInd::new(control).map_or(Errno::EPROTO.0, |ind| ind.reason()))
 }
 
+/// What a connection that was asked for has come to; `None` at the deadline.
+pub(crate) fn answer(
+    stream: &Stream,
+    deadline: Option<Instant>,
+) -> io::Result<Option<Result<(), Errno>>> {
+    loop {
+        let word = match stream.end().until(deadline, |core, at| core.getmsg(at)) {
+            Err(EndError::WouldBlock) => return Ok(None),
+            word => word.map_err(failure)?,
+        };
+        let got = word.ok_or_else(|| errno(Errno::ENXIO))?;
+        match primitive(&got) {
+            Some(tpi::T_CONN_CON) => return Ok(Some(Ok(()))),
+            Some(tpi::T_DISCON_IND) => return Ok(Some(Err(reason(&got)))),
+            _ => {}
+        }
+    }
+}
+
 /// Any address of the peer's family, and any port.
-fn any(peer: SocketAddr) -> SocketAddr {
+pub(crate) fn any(peer: SocketAddr) -> SocketAddr {
     let ip = match peer.ip() {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

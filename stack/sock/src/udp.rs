@@ -9,13 +9,13 @@ use millstream_modules::udp::option;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A UDP socket of a stack in this process.
 #[derive(Debug)]
 pub struct UdpSocket {
-    stream: Stream,
+    stream: Arc<Stream>,
     local: SocketAddr,
     peer: Mutex<Option<SocketAddr>>,
 }
@@ -26,7 +26,7 @@ impl UdpSocket {
     /// # Errors
     /// `AddrInUse`; `InvalidInput` for an address that is none of the stack's family.
     pub fn bind(stack: &Stack, local: SocketAddr) -> io::Result<Self> {
-        let stream = stack.open("udp").map_err(io::Error::other)?;
+        let stream = Arc::new(stack.open("udp").map_err(io::Error::other)?);
         let mut socket = Self { stream, local, peer: Mutex::default() };
         let ack = socket.request(&Primitive::bind_req(local))?;
         socket.local = tpi::address_at(&ack, 4).ok_or_else(|| errno(Errno::EPROTO))?;
@@ -56,16 +56,33 @@ impl UdpSocket {
     /// # Errors
     /// As [`Stream::getmsg`]; the error of a datagram sent before that could not be delivered.
     pub fn recv_from(&self, out: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.recv_until(out, self.stream.read_deadline())
+    }
+
+    pub(crate) fn recv_until(
+        &self,
+        out: &mut [u8],
+        deadline: Option<Instant>,
+    ) -> io::Result<(usize, SocketAddr)> {
         loop {
-            if let Some(read) = self.take(out)? {
+            if let Some(read) = self.take(out, deadline)? {
                 return read.map_err(errno);
             }
         }
     }
 
+    /// Of a stream of udp that is bound to `local`.
+    pub(crate) fn bound(stream: Arc<Stream>, local: SocketAddr) -> Self {
+        Self { stream, local, peer: Mutex::default() }
+    }
+
+    /// The peer that was fixed.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        *lock(&self.peer)
+    }
+
     /// Copies what is first out, where it lies.
-    fn take(&self, out: &mut [u8]) -> io::Result<Option<Datagram>> {
-        let deadline = self.stream.read_deadline();
+    fn take(&self, out: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<Datagram>> {
         let taken = self.stream.end().until(deadline, |core, at| {
             let got = core.getmsg(at)?.ok_or(Errno::ENXIO)?;
             let read = datagram(&got, out);

@@ -208,7 +208,7 @@ fn change(s: &mut Settings, record: &Record<'_>) -> Result<(), Refusal> {
         (names::TCP, names::USER_TIMEOUT) => {
             s.user_timeout_ms = u32::try_from(value).map_err(|_| Refusal::BadOption)?;
         }
-        _ => return Err(Refusal::BadOption),
+        _ => return Err(Refusal::NoOption),
     }
     Ok(())
 }
@@ -243,7 +243,7 @@ fn read(s: &Settings, record: &Record<'_>, out: &mut [u8; NAME_MAX]) -> Result<u
         (names::TCP, names::SYNCNT) => s.syn_count.into(),
         (names::TCP, names::LINGER2) => s.fin_wait_s.into(),
         (names::TCP, names::USER_TIMEOUT) => s.user_timeout_ms as i32,
-        _ => return Err(Refusal::BadOption),
+        _ => return Err(Refusal::NoOption),
     };
     out[..4].copy_from_slice(&value.to_ne_bytes());
     Ok(4)

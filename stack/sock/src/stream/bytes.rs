@@ -2,6 +2,7 @@
 
 use super::{Stream, failure};
 use std::io;
+use std::time::Instant;
 
 impl Stream {
     /// Copies data out (`read(2)`), in the read mode of the stream. 0 for an empty buffer, an empty
@@ -31,8 +32,16 @@ impl Stream {
     /// # Errors
     /// As [`Stream::write`].
     pub fn write_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.write_until(pieces, self.write_deadline())
+    }
+
+    pub(crate) fn write_until(
+        &self,
+        pieces: &[io::IoSlice<'_>],
+        deadline: Option<Instant>,
+    ) -> io::Result<usize> {
         let mut left: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
-        let (deadline, mut done) = (self.write_deadline(), 0);
+        let mut done = 0;
         loop {
             match self.end.until(deadline, |core, at| core.writev(at, &left)) {
                 // The topmost module takes nothing, or there was nothing.

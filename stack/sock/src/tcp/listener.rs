@@ -10,12 +10,13 @@ use millstream_modules::tcp::names;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// A socket that takes connections. Those that nobody has accepted are reset when it is dropped.
 #[derive(Debug)]
 pub struct TcpListener {
-    stream: Stream,
+    stream: Arc<Stream>,
     opener: Opener,
     local: SocketAddr,
     /// Acknowledgements go to who asked.
@@ -41,12 +42,22 @@ impl TcpListener {
     /// As [`TcpListener::bind`].
     pub fn bind_backlog(stack: &Stack, local: SocketAddr, backlog: u32) -> io::Result<Self> {
         let stream = stack.open("tcp").map_err(io::Error::other)?;
+        Self::listen(Arc::new(stream), stack.opener(), local, backlog)
+    }
+
+    /// Makes an unbound stream of tcp a listener.
+    pub(crate) fn listen(
+        stream: Arc<Stream>,
+        opener: Opener,
+        local: SocketAddr,
+        backlog: u32,
+    ) -> io::Result<Self> {
         // As `std` does, and whoever restarts a server expects.
         set_option(&stream, (names::SOCKET, names::REUSEADDR), &[1])?;
         let backlog = i32::try_from(backlog.max(1)).unwrap_or(i32::MAX);
         let ack = request(&stream, &Primitive::bind_req(local).with_word(12, backlog))?;
         let local = tpi::address_at(&ack, 4).ok_or_else(|| errno(Errno::EPROTO))?;
-        Ok(Self { stream, opener: stack.opener(), local, asking: Mutex::default() })
+        Ok(Self { stream, opener, local, asking: Mutex::default() })
     }
 
     /// The address that it listens at.
@@ -62,8 +73,14 @@ impl TcpListener {
     /// # Errors
     /// `WouldBlock` when none waits and the listener is non-blocking.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.accept_until(self.stream.read_deadline())
+    }
+
+    pub(crate) fn accept_until(
+        &self,
+        deadline: Option<Instant>,
+    ) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
-            let deadline = self.stream.read_deadline();
             let got = self.stream.end().until(deadline, |core, at| core.getmsg(at));
             let got = got.map_err(failure)?.ok_or_else(|| errno(Errno::ENXIO))?;
             // Word of one that is over: it waits no longer.
@@ -120,7 +137,7 @@ impl TcpListener {
     }
 
     fn take(&self, sequence: i32, peer: SocketAddr) -> io::Result<TcpStream> {
-        let stream = self.opener.open("tcp").map_err(io::Error::other)?;
+        let stream = Arc::new(self.opener.open("tcp").map_err(io::Error::other)?);
         let ack = request(&stream, &Primitive::capability_req(tpi::TC1_ACCEPTOR_ID))?;
         let ack = tpi::CapabilityAck::new(&ack).map_err(|_| errno(Errno::EPROTO))?;
         let response = Primitive::conn_res(ack.acceptor(), sequence);
