@@ -101,8 +101,8 @@ pub fn application(
 /// # Errors
 /// As [`on_tap`].
 pub fn entered(lab: &Lab, core: Option<usize>, mode: Mode) -> Result<(Running, Service), Trouble> {
-    // Not on this core: where threads are scheduled first in, first out, a shard's thread that polls
-    // would not let the application begin.
+    // Not on this core: where threads are scheduled first in, first out, a shard's thread that
+    // polls would not let the application begin.
     let (running, end) = with_end(lab, None, mode, End::attach_head)?;
     let get = |end: &End| end.until(Some(tick()), |core, at| core.getmsg(at));
     let put = |end: &End, msg| end.put_at_head(msg, None);

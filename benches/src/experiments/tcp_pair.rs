@@ -6,8 +6,8 @@ use crate::report::{Options, Report, Side};
 use crate::smoltcp::Two;
 use std::time::Instant;
 
-const ABOUT: &str = "TCP bulk over a pair in one thread: packets of 1460 bytes, no super-segments, no \
-    checksums, ACKs included; ns per packet, both ends together";
+const ABOUT: &str = "TCP bulk over a pair in one thread: packets of 1460 bytes, no super-segments, \
+    no checksums, ACKs included; ns per packet, both ends together";
 
 /// Payload of a packet.
 const PACKET: f64 = 1460.0;

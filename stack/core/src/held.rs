@@ -109,7 +109,8 @@ impl Net {
         Some(msg)
     }
 
-    /// As [`Net::getq`], of a data message of band 0, as nearly all are; nothing when another one is
+    /// As [`Net::getq`], of a data message of band 0, as nearly all are; nothing when another one
+    /// is
     /// first.
     #[inline]
     pub(crate) fn getq_plain(&mut self, queue: QueueNo) -> Option<Msg> {

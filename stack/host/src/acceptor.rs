@@ -1,5 +1,5 @@
-//! acceptor: takes connections within the shard. A listening stream's T_CONN_IND becomes a stream of
-//! its own with the service's module in it; when the connection has ended, the stream is closed.
+//! acceptor: takes connections within the shard. A listening stream's T_CONN_IND becomes a stream
+//! of its own with the service's module in it; when the connection has ended, it is closed.
 
 use crate::plan::service::request;
 use millstream_core::tpi::{self, Primitive};

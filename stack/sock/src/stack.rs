@@ -89,8 +89,8 @@ impl Stack {
         Ok(Self { thread: Some(thread), opener: Opener { handle, devices: devices.into(), pool } })
     }
 
-    /// Opens a stream on a device: `tcp`, `udp`, `ip`, or with [`Plan::dlpi`] an interface by its name,
-    /// which is a data link then (see [`millstream_core::dlpi`]).
+    /// Opens a stream on a device: `tcp`, `udp`, `ip`, or with [`Plan::dlpi`] an interface by its
+    /// name, which is a data link then (see [`millstream_core::dlpi`]).
     ///
     /// # Errors
     /// See [`OpenError`].

@@ -166,8 +166,8 @@ impl UdpSocket {
         self.stream.set_nonblocking(nonblocking);
     }
 
-    /// A descriptor that polls readable when a datagram may be there: for poll(2) and epoll(7), with
-    /// [`UdpSocket::set_nonblocking`]. See [`Stream::ready_fd`].
+    /// A descriptor that polls readable when a datagram may be there: for poll(2) and epoll(7),
+    /// with [`UdpSocket::set_nonblocking`]. See [`Stream::ready_fd`].
     ///
     /// # Errors
     /// As [`Stream::ready_fd`].

@@ -1,3 +1,5 @@
+//! Tests of reassembly, among them one against an array of octets.
+
 use super::*;
 use alloc::vec::Vec;
 use millstream_msg::{PoolConfig, PoolStats};

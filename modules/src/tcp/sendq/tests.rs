@@ -1,3 +1,5 @@
+//! Tests of the send queue, among them one against a vector.
+
 use super::*;
 use alloc::vec::Vec;
 use millstream_msg::{PoolConfig, PoolStats};

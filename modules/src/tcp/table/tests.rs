@@ -1,3 +1,5 @@
+//! Tests of the table of sockets, among them one against a list.
+
 use super::*;
 use proptest::prelude::*;
 
