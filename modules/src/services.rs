@@ -10,6 +10,7 @@
 //! UDP may. Word of an answer that could not be delivered ends here.
 
 mod answers;
+pub mod http;
 pub mod stream;
 
 pub use answers::{ANSWER_MAX, chargen, daytime, time};
@@ -31,6 +32,8 @@ reasons! {
         Source => "service: no host as source",
         /// Word that an answer could not be delivered.
         Undelivered => "service: answer not delivered",
+        /// The connection is over.
+        Gone => "service: connection over",
         /// There is no room for the answer.
         Blocked => "service: reply blocked",
         /// No message cell was left.

@@ -5,7 +5,8 @@ use crate::capture::{self, Capture, Sink};
 use crate::filter::{Filter, Link};
 use crate::record::Record;
 use crate::replay::Replay;
-use crate::services::stream::{self, StreamEcho};
+use crate::services::http::{self, Files, Http};
+use crate::services::stream::{self, Chargen, Discard, Echo, Served, Tell};
 use crate::services::{Kinds, Service};
 use alloc::boxed::Box;
 use alloc::format;
@@ -30,7 +31,12 @@ const ENTRIES: &[Entry] = &[
     Entry::service(Kinds::Daytime, |_| Ok(Box::new(Service::new(Kinds::Daytime)))),
     Entry::service(Kinds::Chargen, |_| Ok(Box::new(Service::new(Kinds::Chargen)))),
     Entry::service(Kinds::Time, |_| Ok(Box::new(Service::new(Kinds::Time)))),
-    Entry::plain(&stream::ECHO, |_| Ok(Box::new(StreamEcho::default()))),
+    Entry::stream(&stream::ECHO, 7, |_| Ok(Box::new(Served::new(Echo::default())))),
+    Entry::stream(&stream::DISCARD, 9, |_| Ok(Box::new(Served::new(Discard::default())))),
+    Entry::stream(&stream::DAYTIME, 13, |_| Ok(Box::new(Served::new(Tell::DAYTIME)))),
+    Entry::stream(&stream::CHARGEN, 19, |_| Ok(Box::new(Served::new(Chargen::default())))),
+    Entry::stream(&stream::TIME, 37, |_| Ok(Box::new(Served::new(Tell::TIME)))),
+    Entry::stream(&http::INFO, 80, open_http),
 ];
 
 /// Every multiplexor.
@@ -65,6 +71,8 @@ pub struct Env<'a> {
     pub sink: &'a mut OpenSink<'a>,
     /// Reads the file of a recording.
     pub source: &'a mut ReadSource<'a>,
+    /// Opens the folder of a server of files.
+    pub files: &'a mut OpenFiles<'a>,
 }
 
 /// Opens a file by its path; why not, in a sentence.
@@ -72,6 +80,9 @@ pub type OpenSink<'a> = dyn FnMut(&str) -> Result<Box<dyn Sink>, String> + 'a;
 
 /// Reads a file by its path; why not, in a sentence.
 pub type ReadSource<'a> = dyn FnMut(&str) -> Result<Vec<u8>, String> + 'a;
+
+/// Opens a folder by its path; why not, in a sentence.
+pub type OpenFiles<'a> = dyn FnMut(&str) -> Result<Box<dyn Files>, String> + 'a;
 
 /// Every module, for people.
 pub fn names() -> impl Iterator<Item = &'static ModInfo> {
@@ -93,17 +104,53 @@ pub fn make(
     (entry.make)(&mut Making { params, env }).map_err(MakeError::Refused)
 }
 
-/// The well-known UDP port of a service.
-pub fn service_port(name: &str) -> Option<u16> {
-    ENTRIES.iter().find(|entry| entry.info.name == name)?.port
+/// A service: the modules that give it over UDP and over TCP, and its well-known port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceAt {
+    /// Its name: that of the module over UDP, or over TCP without `tcp-`.
+    pub name: &'static str,
+    /// Its port.
+    pub port: u16,
+    /// The module on a stream of `udp`.
+    pub udp: Option<&'static str>,
+    /// The module on a stream of `tcp`.
+    pub tcp: Option<&'static str>,
 }
 
-/// The module that gives a service over TCP, and its well-known port.
-pub fn stream_service(name: &str) -> Option<(&'static str, u16)> {
-    let port = service_port(name)?;
-    let module = |entry: &&Entry| entry.info.name.strip_prefix("tcp-") == Some(name);
-    ENTRIES.iter().find(module).map(|entry| (entry.info.name, port))
+/// Every service, in the order in which modules are listed.
+pub fn services() -> impl Iterator<Item = ServiceAt> {
+    let served = ENTRIES.iter().filter_map(|entry| Some((entry.serves?, entry.info.name)));
+    served.filter_map(|(serves, module)| match serves {
+        Serves::Udp(port) => Some(ServiceAt {
+            name: module,
+            port,
+            udp: Some(module),
+            tcp: over_tcp(module),
+        }),
+        // The others were told of with their modules over UDP.
+        Serves::Tcp(port) if !module.starts_with(OVER_TCP) => {
+            Some(ServiceAt { name: module, port, udp: None, tcp: Some(module) })
+        }
+        Serves::Tcp(_) => None,
+    })
 }
+
+/// Where a module serves, for people: `UDP port 7`.
+pub fn serves(module: &str) -> Option<String> {
+    let serves = ENTRIES.iter().find(|entry| entry.info.name == module)?.serves?;
+    Some(match serves {
+        Serves::Udp(port) => format!("UDP port {port}"),
+        Serves::Tcp(port) => format!("TCP port {port}"),
+    })
+}
+
+fn over_tcp(service: &str) -> Option<&'static str> {
+    let names = ENTRIES.iter().map(|entry| entry.info.name);
+    names.into_iter().find(|name| name.strip_prefix(OVER_TCP) == Some(service))
+}
+
+/// What the names of modules that give over TCP what others give over UDP begin with.
+const OVER_TCP: &str = "tcp-";
 
 /// Why a module was not made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,8 +181,15 @@ impl core::error::Error for MakeError {}
 
 struct Entry {
     info: &'static ModInfo,
-    port: Option<u16>,
+    serves: Option<Serves>,
     make: Make,
+}
+
+/// At which port a service is.
+#[derive(Clone, Copy)]
+enum Serves {
+    Udp(u16),
+    Tcp(u16),
 }
 
 type Make = fn(&mut Making<'_, '_>) -> Result<Box<dyn Module>, String>;
@@ -147,11 +201,15 @@ struct Making<'a, 'e> {
 
 impl Entry {
     const fn plain(info: &'static ModInfo, make: Make) -> Self {
-        Self { info, port: None, make }
+        Self { info, serves: None, make }
     }
 
     const fn service(kind: Kinds, make: Make) -> Self {
-        Self { info: kind.info(), port: Some(kind.port()), make }
+        Self { info: kind.info(), serves: Some(Serves::Udp(kind.port())), make }
+    }
+
+    const fn stream(info: &'static ModInfo, port: u16, make: Make) -> Self {
+        Self { info, serves: Some(Serves::Tcp(port)), make }
     }
 }
 
@@ -191,4 +249,10 @@ fn open_replay(made: &mut Making<'_, '_>) -> Result<Box<dyn Module>, String> {
     let recording = (made.env.source)(file)?;
     let replay = Replay::new(recording).map_err(|fault| format!("{file}: {fault}"))?;
     Ok(Box::new(replay.with_file(file)))
+}
+
+fn open_http(made: &mut Making<'_, '_>) -> Result<Box<dyn Module>, String> {
+    let root = made.param("root").ok_or("http needs a folder: root=PATH")?;
+    let files = (made.env.files)(root)?;
+    Ok(Box::new(Served::new(Http::new(files, root))))
 }

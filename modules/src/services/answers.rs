@@ -31,22 +31,29 @@ pub fn time(unix_s: u64) -> [u8; 4] {
 /// RFC 864: lines of 72 of the 95 printing characters, each line beginning one character later.
 /// Fills `out` from the line that begins with character `first`.
 pub fn chargen(first: usize, out: &mut [u8]) {
-    const LINE: usize = 72 + 2;
     for (at, byte) in out.iter_mut().enumerate() {
-        *byte = match (at / LINE, at % LINE) {
-            (_, 72) => b'\r',
-            (_, 73) => b'\n',
-            (line, column) => b' ' + ((first + line + column) % 95) as u8,
-        };
+        *byte = chargen_at(first, at);
     }
 }
+
+/// The character at a place of lines that begin with character `first`.
+pub(super) const fn chargen_at(first: usize, at: usize) -> u8 {
+    match (at / CHARGEN_LINE, at % CHARGEN_LINE) {
+        (_, 72) => b'\r',
+        (_, 73) => b'\n',
+        (line, column) => b' ' + ((first + line + column) % 95) as u8,
+    }
+}
+
+/// 72 characters and the line's end.
+pub(super) const CHARGEN_LINE: usize = 72 + 2;
 
 /// RFC 864: "a random number (between 0 and 512) of characters".
 pub const ANSWER_MAX: usize = 512;
 
 /// Year, month (January is 0) and day of the month of a day since 1970-01-01, in the Gregorian
 /// calendar.
-fn date(days: u64) -> (u64, usize, u64) {
+pub(super) fn date(days: u64) -> (u64, usize, u64) {
     // Years begin in March here, so that the leap day is the last one. 719,468 days lie between
     // 0000-03-01 and 1970-01-01; 400 years have 146,097 days.
     let days = days + 719_468;
@@ -85,9 +92,10 @@ impl Line<'_> {
 }
 
 const SECONDS_1900_TO_1970: u64 = 2_208_988_800;
-const WEEKDAYS: [&str; 7] =
+/// From the weekday of 1970-01-01 on.
+pub(super) const WEEKDAYS: [&str; 7] =
     ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
