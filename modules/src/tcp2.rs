@@ -7,6 +7,7 @@
 use crate::state;
 use crate::tcp::{INFO as FIRST_INFO, Tcp, VERSION as FIRST};
 use alloc::boxed::Box;
+use core::any::Any;
 use millstream_core::{
     Cx, Errno, Fields, LinkInfo, Lower, Mux, MuxInfo, Refused, Side, State, Step, Upper,
 };
@@ -117,6 +118,10 @@ impl Mux for Tcp2 {
             *self = state::take(state, FIRST_INFO.name, SECOND)?;
         }
         Ok(())
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        self.tcp.as_any()
     }
 
     fn show(&self, fields: &mut Fields) {

@@ -8,11 +8,13 @@ mod info;
 mod listen;
 mod option;
 mod request;
+mod sockets;
 mod up;
 
 pub use carry::{T_EXPORT_REQ, T_IMPORT_REQ};
 pub use option::names;
 pub(super) use request::Asked;
+pub use sockets::{FlowView, SocketView};
 pub(super) use up::URGENT;
 
 use super::env::{Env, Event, Shared};

@@ -1,12 +1,13 @@
 //! tcp as a multiplexor: users above, `ip` below. See [`Engine`].
 
 use super::TcpDrop;
-use super::engine::{Asked, Engine};
+use super::engine::{Asked, Engine, SocketView};
 use crate::ctl::Ctl;
 use crate::ip::protocol;
 use crate::state;
 use crate::users::Users;
 use alloc::boxed::Box;
+use core::any::Any;
 use millstream_core::{
     Contract, Cx, Drop, Errno, Fields, Format, LinkInfo, Lower, Marks, Mux, MuxInfo, Refused,
     State, Step, Upper,
@@ -47,6 +48,14 @@ impl Tcp {
     /// Without users. `key` is random: peers must not know it.
     pub fn new(key: u64) -> Self {
         Self { engine: Engine::new(key), users: Users::default(), held_up: false }
+    }
+
+    /// Every socket, with the stream above it: what `ss` shows.
+    pub fn sockets(&self, now: u64) -> impl Iterator<Item = (SocketView, Option<Upper>)> {
+        self.engine.sockets(now).map(|socket| {
+            let upper = socket.user.and_then(|user| self.users.upper(user));
+            (socket, upper)
+        })
     }
 
     /// Hands up and sends what the engine has left, connection by connection; then counts.
@@ -241,6 +250,10 @@ impl Mux for Tcp {
     fn import(&mut self, state: State) -> Result<(), Refused> {
         *self = state::take(state, INFO.name, VERSION)?;
         Ok(())
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 
     fn show(&self, fields: &mut Fields) {

@@ -6,6 +6,7 @@ use crate::device::LinkInfo;
 use crate::errno::Errno;
 use crate::module::{Fields, Invalid, Marks, Refused, State, Step};
 use crate::slab::Key;
+use core::any::Any;
 use millstream_msg::{Msg, MsgList};
 
 /// A stream above a multiplexor. A stale one is a counted no-op.
@@ -147,6 +148,11 @@ pub trait Mux: Send + 'static {
     fn set(&mut self, cx: &mut Cx<'_>, key: &str, value: &str) -> Result<(), Invalid> {
         let _ = (cx, value);
         Err(Invalid::unknown(key))
+    }
+
+    /// The multiplexor as what it is, for a host that knows it and asks for more than it shows.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
     }
 
     /// Writes parameters and counters for people.

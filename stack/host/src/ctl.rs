@@ -15,6 +15,7 @@
 //! | `{"op":"link","mux":M,"stream":S}` | links a stream below a multiplexor |
 //! | `{"op":"unlink","stream":S}` | takes it from there |
 //! | `{"op":"find","module":M}` | where a module is |
+//! | `{"op":"sockets","which":W,"state":S,"port":N}` | sockets of `tcp` |
 //! | `{"op":"ping","addr":A,"seq":N}` | one echo request of the stack, and its answer |
 //! | `{"op":"trace","stream":S,"way":W,"match":T,"count":N}` | follows messages |
 //! | `{"op":"traced","wait_ms":N,"last":B}` | the ways that they took |
@@ -37,6 +38,7 @@ mod report;
 mod request;
 mod server;
 mod sink;
+mod sockets;
 mod times;
 mod tracer;
 
@@ -48,9 +50,10 @@ pub use report::{
     Conf, Found, ModuleAt, NodeConf, NodeStat, PoolKind, PoolStat, SideStat, Stat, StreamConf,
     StreamStat, Version,
 };
-pub use request::{HistAction, Param, Request, Way};
+pub use request::{HistAction, Param, Request, Way, WhichSockets};
 pub use server::{Listener, Server};
 pub use sink::Writers;
+pub use sockets::{Flow, Socket, Sockets};
 pub use times::{Blocked, HistReport, QueueAt, QueueReport, Times};
 pub use tracer::{Traced, TracedHop, TracedPath};
 

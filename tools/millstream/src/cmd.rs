@@ -25,6 +25,7 @@ mod remove;
 mod replace;
 mod replay;
 mod set;
+mod ss;
 mod stat;
 mod top;
 mod trace;
@@ -67,6 +68,7 @@ enum Command {
     Up(up::Up),
     Down(down::Down),
     Conf(conf::Conf),
+    Ss(ss::Ss),
     Stat(stat::Stat),
     Push(push::Push),
     Pop(pop::Pop),
@@ -99,6 +101,7 @@ impl Command {
             Self::Up(command) => command.run(common),
             Self::Down(command) => command.run(common),
             Self::Conf(command) => command.run(common),
+            Self::Ss(command) => command.run(common),
             Self::Stat(command) => command.run(common),
             Self::Push(command) => command.run(common),
             Self::Pop(command) => command.run(common),

@@ -2,6 +2,7 @@
 
 use super::error::PlumbError;
 use crate::module::Fields;
+use crate::mux::Upper;
 use crate::net::Role;
 use crate::perimeter::{Node, NodeId, Perimeter, StreamId};
 use crate::slab::Key;
@@ -84,6 +85,20 @@ impl Perimeter {
             depth: [0; 2],
             pending: false,
         })
+    }
+
+    /// A multiplexor as what it is, when it is a `T` and shows itself as one.
+    pub fn mux_as<T: 'static>(&self, mux: NodeId) -> Option<&T> {
+        match self.nodes.get(mux.0) {
+            Some(Node::Mux(m)) => m.as_any()?.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// The stream above a multiplexor that an upper is the end of, and its name.
+    pub fn stream_of(&self, upper: Upper) -> Option<(StreamId, &str)> {
+        let key = self.streams.key_at(self.net.pairs.get(upper.pair)?.stream)?;
+        Some((StreamId(key), self.streams.get(key)?.name.as_str()))
     }
 
     /// Bytes that a message from the top of a stream should have in front.

@@ -6,6 +6,7 @@ use super::recorder::Recorder;
 use super::report::{self, Version};
 use super::request::{HistAction, Param, Request, Way};
 use super::sink::Writers;
+use super::sockets;
 use super::times;
 use super::tracer::Tracer;
 use crate::inlet::Handle;
@@ -93,6 +94,10 @@ impl Session {
             Request::Find { module } => {
                 let in_table = catalog::modules().iter().any(|about| about.name == module);
                 value(asked.call(move |shard| report::find(shard, &module, in_table))?)
+            }
+            Request::Sockets { which, state, port } => {
+                let state = state.map(|state| state.to_ascii_uppercase());
+                value(asked.call(move |shard| sockets::sockets(shard.core(), which, state, port))?)
             }
             Request::Ping { addr, seq, size, timeout_ms } => {
                 let pinger = match &mut self.pinger {

@@ -90,6 +90,18 @@ pub enum Request {
         /// Its name.
         module: String,
     },
+    /// Sockets of `tcp`.
+    Sockets {
+        /// Which of them.
+        #[serde(default)]
+        which: WhichSockets,
+        /// Only those in this state, as `ss` names it; case does not matter.
+        #[serde(default)]
+        state: Option<String>,
+        /// Only those with this port at one of their ends.
+        #[serde(default)]
+        port: Option<u16>,
+    },
     /// One echo request, and the answer to it.
     Ping {
         /// Whom.
@@ -155,6 +167,19 @@ pub enum Request {
     },
     /// Stops the stack.
     Down {},
+}
+
+/// Which sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhichSockets {
+    /// Connections.
+    #[default]
+    Connected,
+    /// Listeners.
+    Listening,
+    /// All, those that are only bound too.
+    All,
 }
 
 /// A direction.
