@@ -121,12 +121,9 @@ pub struct ServiceAt {
 pub fn services() -> impl Iterator<Item = ServiceAt> {
     let served = ENTRIES.iter().filter_map(|entry| Some((entry.serves?, entry.info.name)));
     served.filter_map(|(serves, module)| match serves {
-        Serves::Udp(port) => Some(ServiceAt {
-            name: module,
-            port,
-            udp: Some(module),
-            tcp: over_tcp(module),
-        }),
+        Serves::Udp(port) => {
+            Some(ServiceAt { name: module, port, udp: Some(module), tcp: over_tcp(module) })
+        }
         // The others were told of with their modules over UDP.
         Serves::Tcp(port) if !module.starts_with(OVER_TCP) => {
             Some(ServiceAt { name: module, port, udp: None, tcp: Some(module) })
@@ -135,12 +132,12 @@ pub fn services() -> impl Iterator<Item = ServiceAt> {
     })
 }
 
-/// Where a module serves, for people: `UDP port 7`.
-pub fn serves(module: &str) -> Option<String> {
+/// Over what a module serves, and at which port.
+pub fn serves(module: &str) -> Option<(&'static str, u16)> {
     let serves = ENTRIES.iter().find(|entry| entry.info.name == module)?.serves?;
     Some(match serves {
-        Serves::Udp(port) => format!("UDP port {port}"),
-        Serves::Tcp(port) => format!("TCP port {port}"),
+        Serves::Udp(port) => ("UDP", port),
+        Serves::Tcp(port) => ("TCP", port),
     })
 }
 

@@ -5,7 +5,8 @@ mod small_kit;
 use millstream_core::Module;
 use millstream_modules::capture::Sink;
 use millstream_modules::recording;
-use millstream_modules::table::{Env, MakeError, make, names, service_port};
+use millstream_modules::services::http::{Files, Found, Missing};
+use millstream_modules::table::{Env, MakeError, ServiceAt, make, names, serves, services};
 use small_kit::*;
 
 struct Nowhere;
@@ -13,6 +14,14 @@ struct Nowhere;
 impl Sink for Nowhere {
     fn write(&mut self, _: &[u8]) -> bool {
         true
+    }
+}
+
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn find(&mut self, _: &str) -> Result<Found, Missing> {
+        Err(Missing::None)
     }
 }
 
@@ -31,7 +40,9 @@ fn made(name: &str, params: &[(&str, &str)]) -> Result<Box<dyn Module>, MakeErro
             Ok(bytes)
         }
     };
-    make(name, params, &mut Env { place: "tap0", sink: &mut sink, source: &mut source })
+    let mut files = |_: &str| Ok(Box::new(NoFiles) as Box<dyn Files>);
+    let env = Env { place: "tap0", sink: &mut sink, source: &mut source, files: &mut files };
+    make(name, params, &mut { env })
 }
 
 /// A stream with a module made by name and set to its parameters, as the command does it.
@@ -48,7 +59,7 @@ fn stack(name: &str, params: &[(&str, &str)]) -> Stack {
 fn every_module_is_made_by_its_name_which_no_other_has() {
     let mut seen = std::collections::BTreeSet::new();
     for info in names() {
-        let module = made(info.name, &[("file", "/tmp/x")]).unwrap();
+        let module = made(info.name, &[("file", "/tmp/x"), ("root", "/srv")]).unwrap();
         assert_eq!(module.info().name, info.name);
         assert!(seen.insert(info.name) && !info.about.is_empty());
     }
@@ -58,8 +69,12 @@ fn every_module_is_made_by_its_name_which_no_other_has() {
 #[test]
 fn every_module_takes_back_what_it_shows() {
     for info in names() {
-        let needs = matches!(info.name, "capture" | "record" | "replay");
-        let mut s = stack(info.name, &[("file", "/tmp/x")][..usize::from(needs)]);
+        let needs: &[(&str, &str)] = match info.name {
+            "capture" | "record" | "replay" => &[("file", "/tmp/x")],
+            "http" => &[("root", "/srv")],
+            _ => &[],
+        };
+        let mut s = stack(info.name, needs);
         for (key, value) in s.module().fields.0 {
             if let millstream_core::Value::Text(text) = value {
                 let set = s.p.set(s.stream, 0, key, &text);
@@ -71,9 +86,15 @@ fn every_module_takes_back_what_it_shows() {
 
 #[test]
 fn services_have_their_well_known_ports() {
-    let ports = ["echo", "discard", "daytime", "chargen", "time"].map(service_port);
-    assert_eq!(ports, [Some(7), Some(9), Some(13), Some(19), Some(37)]);
-    assert_eq!((service_port("null"), service_port("none")), (None, None));
+    let ports: Vec<_> = services().map(|service| (service.name, service.port)).collect();
+    let expected = [("echo", 7), ("discard", 9), ("daytime", 13), ("chargen", 19), ("time", 37)];
+    assert_eq!((&ports[..5], &ports[5..]), (&expected[..], &[("http", 80)][..]));
+    let of = |name| services().find(|service| service.name == name).unwrap();
+    let echo = ServiceAt { name: "echo", port: 7, udp: Some("echo"), tcp: Some("tcp-echo") };
+    assert_eq!(of("echo"), echo);
+    assert_eq!((of("http").udp, of("http").tcp), (None, Some("http")));
+    assert_eq!((serves("tcp-time"), serves("time")), (Some(("TCP", 37)), Some(("UDP", 37))));
+    assert_eq!((serves("null"), serves("none")), (None, None));
 }
 
 #[test]
@@ -82,7 +103,8 @@ fn errors_say_what_there_is_and_what_is_missing() {
     assert_eq!(
         error("nil", &[]),
         "no module nil; there are null, count, count2, impair, capture, filter, record, \
-         replay, nth, testmod, echo, discard, daytime, chargen, time"
+         replay, nth, testmod, echo, discard, daytime, chargen, time, tcp-echo, tcp-discard, \
+         tcp-daytime, tcp-chargen, tcp-time, http"
     );
     assert_eq!(error("capture", &[]), "capture needs a file: file=PATH");
     assert_eq!(error("capture", &[("file", "/locked")]), "/locked: permission denied");

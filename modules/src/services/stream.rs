@@ -18,9 +18,7 @@ pub use plain::{DAYTIME, DISCARD, Discard, ECHO, Echo, TIME, Tell};
 
 use super::ServiceDrop;
 use millstream_core::tpi::{self, Primitive};
-use millstream_core::{
-    Contract, Cx, Fields, Format, Invalid, Marks, ModInfo, Module, Side, Step,
-};
+use millstream_core::{Contract, Cx, Fields, Format, Invalid, Marks, ModInfo, Module, Side, Step};
 use millstream_msg::{Band, Kind, Msg};
 
 /// What a service does with a connection.

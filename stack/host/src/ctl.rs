@@ -42,6 +42,7 @@ mod sockets;
 mod times;
 mod tracer;
 
+pub(crate) use catalog::make_with;
 pub use catalog::{About, make, modules, place, read_recording};
 pub use client::{Client, pick, running};
 pub use error::CtlError;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// A folder; all connections share it.
 #[derive(Clone, Debug)]
-pub struct Folder(Arc<Shared>);
+pub(crate) struct Folder(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -55,7 +55,7 @@ impl Folder {
     ///
     /// # Errors
     /// A sentence.
-    pub fn open(path: &str) -> Result<Self, String> {
+    pub(crate) fn open(path: &str) -> Result<Self, String> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let refused = |e: Errno| format!("cannot serve the folder {path}: {e}");
         let root = rustix::fs::open(path, flags, Mode::empty()).map_err(refused)?;

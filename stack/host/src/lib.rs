@@ -13,6 +13,7 @@ mod change;
 mod checksum;
 pub mod ctl;
 mod end;
+mod files;
 mod head;
 mod inlet;
 mod ioctl;

@@ -10,13 +10,14 @@ use millstream_modules::ip::Ip;
 use millstream_modules::tcp::Tcp;
 use millstream_modules::udp::Udp;
 use millstream_msg::PoolConfig;
+use service::Wanted;
 use std::net::IpAddr;
 
 mod datalink;
 mod line;
 pub(crate) mod service;
 
-pub use service::{Service, known as known_services};
+pub use service::{Service, check as check_service};
 
 /// What a stack is made of. Interfaces are opened in the network namespace of the thread that
 /// calls [`Plan::build`], unless they were opened before.
@@ -28,7 +29,7 @@ pub struct Plan {
     pub gateway: Option<IpAddr>,
     /// Packets between interfaces are forwarded.
     pub forward: bool,
-    /// Services over UDP, by their names in the table of modules: echo, discard and so on.
+    /// Services: `NAME`, `NAME:PORT`, and `http=FOLDER`. See [`check_service`].
     pub services: Vec<String>,
     /// Programs may open the interfaces beside `ip`, as data links: between an interface and `ip`
     /// there is a provider of DLPI.
@@ -196,9 +197,10 @@ impl Plan {
         let udp = transport(core, ip, "udp", Box::new(Udp::new(random_key())))?;
         let tcp = transport(core, ip, "tcp", Box::new(Tcp::new(random_key())))?;
         let mut services = Vec::new();
-        for name in &self.services {
-            services.push(service::open(shard.core(), udp, name)?);
-            services.extend(service::listen(&mut shard, tcp, name)?);
+        for text in &self.services {
+            let wanted = Wanted::parse(text)?;
+            services.extend(service::open(shard.core(), udp, &wanted)?);
+            services.extend(service::listen(&mut shard, tcp, &wanted)?);
         }
         Ok(Stack { shard, ip, udp, tcp, interfaces, data_links, services })
     }

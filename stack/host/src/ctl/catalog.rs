@@ -4,7 +4,9 @@
 use super::answer::resolve;
 use super::request::Param;
 use super::sink::Writers;
+use crate::files::Folder;
 use millstream_core::{Change, Module, Perimeter, StreamId};
+use millstream_modules::services::http::Files;
 use millstream_modules::table::{self, Env};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
@@ -16,16 +18,18 @@ pub struct About {
     pub name: String,
     /// One sentence.
     pub about: String,
-    /// The UDP port at which it serves, for one that is a service.
+    /// The port at which it serves, for one that is a service.
     pub port: Option<u16>,
+    /// Over what it serves: `UDP` or `TCP`.
+    pub transport: Option<String>,
 }
 
 /// The modules that can be pushed, in the order of the table.
 pub fn modules() -> Vec<About> {
-    let about = |info: &millstream_core::ModInfo| About {
-        name: info.name.to_owned(),
-        about: info.about.to_owned(),
-        port: table::service_port(info.name),
+    let about = |info: &millstream_core::ModInfo| {
+        let (transport, port) = table::serves(info.name).unzip();
+        let (name, about) = (info.name.to_owned(), info.about.to_owned());
+        About { name, about, port, transport: transport.map(str::to_owned) }
     };
     table::names().map(about).collect()
 }
@@ -40,10 +44,22 @@ pub fn make(
     stream: &str,
     writers: &Writers,
 ) -> Result<Box<dyn Module>, String> {
+    let folder = |path: &str| Ok(Box::new(Folder::open(path)?) as Box<dyn Files>);
+    make_with(name, params, stream, writers, folder)
+}
+
+/// As [`make`], where somebody else says which files are served.
+pub(crate) fn make_with(
+    name: &str,
+    params: &[Param],
+    stream: &str,
+    writers: &Writers,
+    mut files: impl FnMut(&str) -> Result<Box<dyn Files>, String>,
+) -> Result<Box<dyn Module>, String> {
     let params: Vec<(&str, &str)> = params.iter().map(|Param(k, v)| (&**k, &**v)).collect();
     let mut open = |path: &str| writers.open(path);
     let mut source = read_recording;
-    let mut env = Env { place: stream, sink: &mut open, source: &mut source };
+    let mut env = Env { place: stream, sink: &mut open, source: &mut source, files: &mut files };
     table::make(name, &params, &mut env).map_err(|e| e.to_string())
 }
 

@@ -2,11 +2,14 @@
 //! module in it, and a stream of tcp that takes connections for it.
 
 use super::PlanError;
-use crate::ctl::{self, Writers};
+use crate::acceptor::MakeModule;
+use crate::ctl::{self, Param, Writers};
+use crate::files::Folder;
 use crate::shard::Shard;
 use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Errno, NodeId, Perimeter, PlumbError, StreamId};
-use millstream_modules::table;
+use millstream_modules::services::http::Files;
+use millstream_modules::table::{self, ServiceAt};
 use millstream_modules::udp::option;
 use millstream_msg::Msg;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,33 +19,74 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 pub struct Service {
     /// Its name in the table of modules.
     pub name: String,
-    /// Its UDP port.
+    /// Its port, of UDP or TCP.
     pub port: u16,
-    /// Its stream, named `udp.NAME`.
+    /// Its stream, named `udp.NAME` or `tcp.NAME`.
     pub stream: StreamId,
 }
 
-/// Names of the services there are, with their ports.
-pub fn known() -> Vec<(String, u16)> {
-    ctl::modules().into_iter().filter_map(|about| Some((about.name, about.port?))).collect()
+/// A service that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    service: ServiceAt,
+    port: u16,
+    folder: Option<&'a str>,
 }
 
-/// Opens the stream of a service, binds it and pushes the module.
-pub(super) fn open(core: &mut Perimeter, udp: NodeId, name: &str) -> Result<Service, PlanError> {
-    let port = table::service_port(name).ok_or_else(|| PlanError::UnknownService {
-        name: name.to_owned(),
-        known: known().into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
-    })?;
-    let refused = |what: &str, cause: PlumbError| PlanError::Plumb {
-        what: format!("{what} the service {name}"),
-        cause,
-    };
+impl<'a> Wanted<'a> {
+    /// Reads `NAME[:PORT][=FOLDER]`.
+    pub(super) fn parse(text: &'a str) -> Result<Self, PlanError> {
+        let (place, folder) = match text.split_once('=') {
+            Some((place, folder)) => (place, Some(folder)),
+            None => (text, None),
+        };
+        let (name, port) = match place.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (place, None),
+        };
+        let refused = |why: String| PlanError::Service { name: name.to_owned(), why };
+        let service = table::services().find(|known| known.name == name);
+        let service = service.ok_or_else(|| PlanError::UnknownService {
+            name: name.to_owned(),
+            known: table::services().map(|known| known.name).collect::<Vec<_>>().join(", "),
+        })?;
+        let port = match port {
+            Some(text) => text.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
+                refused(format!("{text} is no port: write {name}:PORT, from 1 to 65535"))
+            })?,
+            None => service.port,
+        };
+        match (name, folder) {
+            ("http", None | Some("")) => {
+                Err(refused("it needs a folder: write http=FOLDER".to_owned()))
+            }
+            ("http", _) | (_, None) => Ok(Self { service, port, folder }),
+            (_, Some(_)) => Err(refused(format!("it serves no folder: write {name}"))),
+        }
+    }
+}
+
+/// Is it a service, as `NAME`, `NAME:PORT` or `http=FOLDER` say?
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(text: &str) -> Result<(), PlanError> {
+    Wanted::parse(text).map(drop)
+}
+
+/// Opens the stream of a service over UDP, if it is given over UDP, binds it and pushes the module.
+pub(super) fn open(
+    core: &mut Perimeter,
+    udp: NodeId,
+    wanted: &Wanted<'_>,
+) -> Result<Option<Service>, PlanError> {
+    let Some(name) = wanted.service.udp else { return Ok(None) };
+    let refused = |what: &str, cause| refused(what, name, cause);
     let place = format!("udp.{name}");
     let stream = core.open_mux(udp, &place).map_err(|e| refused("open a stream for", e))?;
     // Bound first, while its acknowledgement comes up to the head. Nothing is read from the
     // interfaces before the stack runs, so no datagram comes by without the module.
-    let all = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
-    let ack = request(core, stream, &Primitive::bind_req(all))
+    let ack = request(core, stream, &Primitive::bind_req(any(wanted.port)))
         .map_err(|errno| refused("bind", PlumbError::Refused(errno)))?;
     core.pool().free(ack);
     // These send back or swallow what comes, however large: super-datagrams stay whole.
@@ -51,36 +95,59 @@ pub(super) fn open(core: &mut Perimeter, udp: NodeId, name: &str) -> Result<Serv
             .map_err(|errno| refused("set up", PlumbError::Refused(errno)))?;
         core.pool().free(ack);
     }
-    // A service has no files.
-    let module = ctl::make(name, &[], &place, &Writers::new(|_| ()))
+    let module = ctl::make(name, &[], &place, &no_writers())
         .map_err(|why| PlanError::Service { name: name.to_owned(), why })?;
     core.push(stream, module).map_err(|e| refused("push", e))?;
-    Ok(Service { name: name.to_owned(), port, stream })
+    Ok(Some(Service { name: name.to_owned(), port: wanted.port, stream }))
 }
 
 /// Opens the listening stream of a service over TCP, if it is given over TCP.
 pub(super) fn listen(
     shard: &mut Shard,
     tcp: NodeId,
-    name: &str,
+    wanted: &Wanted<'_>,
 ) -> Result<Option<Service>, PlanError> {
-    let Some((module, port)) = table::stream_service(name) else { return Ok(None) };
-    let refused = |what: &str, cause: PlumbError| PlanError::Plumb {
-        what: format!("{what} the service {name}"),
-        cause,
-    };
+    let Some(module) = wanted.service.tcp else { return Ok(None) };
+    let name = wanted.service.name;
+    let refused = |what: &str, cause| refused(what, name, cause);
     let place = format!("tcp.{name}");
+    let make = maker(module, &place, wanted.folder)
+        .map_err(|why| PlanError::Service { name: name.to_owned(), why })?;
     let core = shard.core();
     let stream = core.open_mux(tcp, &place).map_err(|e| refused("open a stream for", e))?;
-    let all = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
-    let bind = Primitive::bind_req(all).with_word(12, BACKLOG);
+    let bind = Primitive::bind_req(any(wanted.port)).with_word(12, BACKLOG);
     let ack = request(core, stream, &bind)
         .map_err(|errno| refused("bind", PlumbError::Refused(errno)))?;
     core.pool().free(ack);
-    let at = place.clone();
-    let make = move || ctl::make(module, &[], &at, &Writers::new(|_| ()));
-    shard.accept_at(stream, tcp, Box::new(make));
-    Ok(Some(Service { name: module.to_owned(), port, stream }))
+    shard.accept_at(stream, tcp, make);
+    Ok(Some(Service { name: module.to_owned(), port: wanted.port, stream }))
+}
+
+/// Makes the module of one connection after another; they share the folder.
+fn maker(module: &'static str, place: &str, folder: Option<&str>) -> Result<MakeModule, String> {
+    let (place, writers) = (place.to_owned(), no_writers());
+    let Some(path) = folder else {
+        return Ok(Box::new(move || ctl::make(module, &[], &place, &writers)));
+    };
+    let folder = Folder::open(path)?;
+    let root = [Param("root".to_owned(), path.to_owned())];
+    Ok(Box::new(move || {
+        let files = |_: &str| Ok(Box::new(folder.clone()) as Box<dyn Files>);
+        ctl::make_with(module, &root, &place, &writers, files)
+    }))
+}
+
+/// A service writes no files.
+fn no_writers() -> Writers {
+    Writers::new(|_| ())
+}
+
+fn any(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
+}
+
+fn refused(what: &str, name: &str, cause: PlumbError) -> PlanError {
+    PlanError::Plumb { what: format!("{what} the service {name}"), cause }
 }
 
 /// Sends a request down and reads its acknowledgement.
@@ -128,24 +195,46 @@ mod tests {
     }
 
     #[test]
-    fn each_service_is_a_stream_of_udp_with_its_module_at_its_port() {
-        let names: Vec<String> = known().into_iter().map(|(name, _)| name).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut stack = build(&names).unwrap();
+    fn each_service_is_a_stream_of_udp_with_its_module_and_a_listener_of_tcp_at_its_port() {
+        let mut stack = build(&["echo", "discard", "daytime:1313", "chargen", "time"]).unwrap();
         let ports: Vec<u16> = stack.services.iter().map(|service| service.port).collect();
-        assert_eq!(ports, [7, 9, 13, 19, 37]);
-        for service in stack.services.clone() {
-            let chain = stack.shard.core().chain(service.stream).unwrap();
-            let names: Vec<&str> = chain.iter().map(|view| view.name.as_str()).collect();
-            assert_eq!(names, ["head", &service.name, "udp"]);
+        assert_eq!(ports, [7, 7, 9, 9, 1313, 1313, 19, 19, 37, 37]);
+        for pair in stack.services.clone().chunks(2) {
+            let [udp, tcp] = [0, 1].map(|at| {
+                let chain = stack.shard.core().chain(pair[at].stream).unwrap();
+                chain.into_iter().map(|view| view.name).collect::<Vec<_>>()
+            });
+            assert_eq!(udp, ["head", &pair[0].name, "udp"]);
+            assert_eq!(tcp, ["head", "tcp"], "a connection has the module");
+            assert_eq!(pair[1].name, format!("tcp-{}", pair[0].name));
         }
     }
 
     #[test]
-    fn a_service_that_is_unknown_or_asked_for_twice_is_refused_with_a_reason() {
-        let text = build(&["echo", "gopher"]).unwrap_err().to_string();
-        assert_eq!(text, "no service gopher: there are echo, discard, daytime, chargen, time");
-        let text = build(&["echo", "echo"]).unwrap_err().to_string();
-        assert!(text.starts_with("bind the service echo: refused:"), "{text}");
+    fn http_is_given_over_tcp_alone_with_the_folder_it_is_given() {
+        let stack = build(&["http:8080=/tmp"]).unwrap();
+        let services: Vec<_> = stack.services.iter().map(|s| (&*s.name, s.port)).collect();
+        assert_eq!(services, [("http", 8080)]);
+        assert_eq!(Wanted::parse("http=a=b:c").unwrap().folder, Some("a=b:c"));
+    }
+
+    #[test]
+    fn a_service_that_is_unknown_wrong_or_asked_for_twice_is_refused_with_a_reason() {
+        for (services, reason) in [
+            (
+                &["echo", "gopher"][..],
+                "no service gopher: there are echo, discard, daytime, chargen, time, http",
+            ),
+            (&["http"], "the service http: it needs a folder: write http=FOLDER"),
+            (&["http="], "the service http: it needs a folder: write http=FOLDER"),
+            (&["echo=/tmp"], "the service echo: it serves no folder: write echo"),
+            (&["echo:0"], "the service echo: 0 is no port: write echo:PORT, from 1 to 65535"),
+            (&["echo:"], "the service echo:  is no port: write echo:PORT, from 1 to 65535"),
+            (&["http=/nowhere"], "the service http: cannot serve the folder /nowhere: No such"),
+            (&["echo", "echo"], "bind the service echo: refused:"),
+        ] {
+            let text = build(services).unwrap_err().to_string();
+            assert!(text.starts_with(reason), "{services:?}: {text}");
+        }
     }
 }

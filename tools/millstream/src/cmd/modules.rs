@@ -17,8 +17,9 @@ impl Modules {
         }
         let mut table = Table::new(&["module", "what it does"]);
         for module in modules {
-            let port = module.port.map(|port| format!(" (UDP port {port})")).unwrap_or_default();
-            table.row([module.name, module.about + &port]);
+            let serves = module.transport.zip(module.port);
+            let port = serves.map(|(over, port)| format!(" ({over} port {port})"));
+            table.row([module.name, module.about + &port.unwrap_or_default()]);
         }
         render::line(&table.text());
         Ok(())

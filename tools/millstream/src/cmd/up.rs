@@ -9,7 +9,7 @@ use clap::CommandFactory;
 use interfaces::Interfaces;
 use millstream_core::Errno;
 use millstream_host::ctl::{self, Listener, Param, Writers};
-use millstream_host::plan::{Plan, Stack, random_key};
+use millstream_host::plan::{Plan, Stack, check_service, random_key};
 use millstream_host::{Handle, Notice};
 use plan::Described;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -61,7 +61,8 @@ pub(crate) struct Up {
     /// Seed of all random choices but the keys of tables; another one each time if not given
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Services over UDP: echo, discard, daytime, chargen, time, separated by commas; or none
+    /// Services, separated by commas: echo, discard, daytime, chargen, time over UDP and TCP, and
+    /// http=FOLDER, which serves files; each may have another port, as http:8080=FOLDER; or none
     #[arg(long, value_name = "LIST|none", default_value = "none", value_delimiter = ',')]
     service: Vec<String>,
 }
@@ -126,13 +127,8 @@ impl Up {
             [none] if none == "none" => Vec::new(),
             list => list.to_vec(),
         };
-        let known: Vec<String> =
-            millstream_host::plan::known_services().into_iter().map(|(name, _)| name).collect();
-        if let Some(unknown) = services.iter().find(|name| !known.contains(name)) {
-            let known = known.join(", ");
-            return Err(Failure::Usage(format!(
-                "no service {unknown}: there are {known}, or none alone"
-            )));
+        if let Some(why) = services.iter().find_map(|text| check_service(text).err()) {
+            return Err(Failure::Usage(format!("{why}; or none alone")));
         }
         let interface = |wanted: interfaces::Wanted| wanted.interface(self.plain);
         let plan = Plan {

@@ -6,7 +6,7 @@ use crate::cmd::params;
 use millstream_drivers::Wrap;
 use millstream_drivers::netlink::Prefix;
 use millstream_host::ctl::{self, Param, Writers};
-use millstream_host::plan::{Plan, Stack, known_services, random_key};
+use millstream_host::plan::{Plan, Stack, check_service, random_key};
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -124,11 +124,10 @@ fn describe(text: &str, file: &str) -> Result<Described, String> {
             "{file} has no [[interface]]: write one with tap or raw, and addresses"
         ));
     }
-    let known: Vec<String> = known_services().into_iter().map(|(name, _)| name).collect();
     for service in &parsed.services {
-        let (name, place) = (service.get_ref(), place(service.span()));
-        if !known.contains(name) {
-            return Err(format!("{place}: no service {name}: there are {}", known.join(", ")));
+        let wrong = check_service(service.get_ref()).err();
+        if let Some(why) = wrong {
+            return Err(format!("{}: {why}", place(service.span())));
         }
     }
     let mut interfaces: Vec<(Wanted, bool)> = Vec::new();
