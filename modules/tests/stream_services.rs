@@ -4,7 +4,7 @@ use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Errno, Module, SetOptions, Side};
 use millstream_modules::services::stream::{Chargen, Discard, Echo, LINGER_NS, Served, Tell};
 use millstream_modules::services::{ServiceDrop, chargen};
-use millstream_msg::{Kind, Msg};
+use millstream_msg::{Kind, Msg, MsgList};
 use millstream_rig::Rig;
 
 /// A rig with a service, and the connection stands.
@@ -136,6 +136,22 @@ fn tcp_daytime_and_time_answer_a_connection_and_end_it() {
         assert!(rig.below().is_empty(), "ended once");
         rig.finish();
     }
+}
+
+#[test]
+fn tcp_daytime_answers_a_peer_that_has_ended_before_it_was_accepted() {
+    let mut rig = Rig::new(Box::new(Served::new(Tell::DAYTIME)));
+    let opts = SetOptions { hiwat: Some(1), ..SetOptions::default() };
+    let mut batch = MsgList::new();
+    batch.push(opts.to_msg(rig.perimeter().pool()).unwrap());
+    let word = Primitive::ordrel_ind();
+    let mut end = rig.msg(word.as_bytes());
+    end.set_kind(word.kind());
+    batch.push(end);
+    rig.inject(Side::Read, batch);
+    assert_eq!(numbers(&rig.below()), [0, tpi::T_ORDREL_REQ]);
+    drop(rig.above());
+    rig.finish();
 }
 
 #[test]

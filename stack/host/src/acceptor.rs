@@ -7,6 +7,7 @@ use millstream_core::{Errno, Got, Module, NodeId, Perimeter, StreamId};
 use millstream_msg::Msg;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::time::Duration;
 
 /// Makes the module for one more connection; why not, in a sentence.
 pub(crate) type MakeModule = Box<dyn FnMut() -> Result<Box<dyn Module>, String> + Send>;
@@ -85,6 +86,7 @@ impl Listener {
         let module = (self.make)().map_err(|_| Errno::ENOSR)?;
         let name = module.info().name;
         let stream = core.open_mux(self.tcp, name).map_err(|_| Errno::ENOSR)?;
+        core.set_close_time(stream, CLOSE_TIME)?;
         Ok(stream).and_then(|stream| match core.push(stream, module) {
             Ok(_) => Ok(stream),
             Err(_) => {
@@ -140,3 +142,6 @@ fn free(core: &mut Perimeter, got: Got) {
         core.pool().free(part);
     }
 }
+
+/// What was sent before the end has so long to leave: a peer may read slowly.
+const CLOSE_TIME: Duration = Duration::from_secs(120);

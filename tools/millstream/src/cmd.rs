@@ -16,6 +16,7 @@ mod load;
 mod man;
 mod modules;
 mod monitor;
+mod nc;
 mod params;
 mod ping;
 mod pop;
@@ -88,6 +89,7 @@ enum Command {
     Capture(capture::Capture),
     Ping(ping::Ping),
     Load(load::Load),
+    Nc(nc::Nc),
     Modules(modules::Modules),
     Completions(completions::Completions),
     Man(man::Man),
@@ -121,6 +123,7 @@ impl Command {
             Self::Capture(command) => command.run(common),
             Self::Ping(command) => command.run(common),
             Self::Load(command) => command.run(common),
+            Self::Nc(command) => command.run(),
             Self::Modules(command) => command.run(common),
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),

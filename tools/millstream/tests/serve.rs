@@ -139,14 +139,14 @@ fn ss_shows_connections_with_their_figures_and_listeners() {
 fn http_answers_on_one_connection_again_and_again_and_in_order() {
     let Some((lab, _up, root)) = serving("http_pipelines", "http=DIR") else { return };
     std::fs::write(root.join("a"), "first").unwrap();
-    std::fs::write(root.join("b"), vec![b'b'; 5 << 20]).unwrap();
+    std::fs::write(root.join("b"), vec![7; 5 << 20]).unwrap();
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     let all = get("/a") + &get("/b") + &get("/../a") + &get("/a");
     let answer = lab.talk("10.9.0.2:80", all.as_bytes());
     let text = String::from_utf8_lossy(&answer);
     let heads: Vec<&str> = text.split("HTTP/1.1 ").skip(1).map(|head| &head[..3]).collect();
     assert_eq!(heads, ["200", "200", "403", "200"]);
-    assert_eq!(answer.iter().filter(|octet| **octet == b'b').count() - 4, 5 << 20);
+    assert_eq!(answer.iter().filter(|octet| **octet == 7).count(), 5 << 20);
     assert!(text.ends_with("first"));
 }
 

@@ -236,8 +236,8 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
 
 /// A character of a token (RFC 9110 section 5.6.2).
 const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+    let sign = matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'|' | b'~');
+    sign || byte.is_ascii_alphanumeric() || matches!(byte, b'^'..=b'`')
 }
 
 /// Octets of a target: longer ones get 414.

@@ -121,6 +121,11 @@ impl Serve for Tell {
         Next::End
     }
 
+    /// A peer may end its direction before it is answered.
+    fn finish(&mut self, cx: &mut Cx<'_>) -> bool {
+        self.send(cx) == Next::End
+    }
+
     fn show(&self, fields: &mut Fields) {
         fields.count("answers", self.told.into());
     }

@@ -17,8 +17,7 @@ pub(crate) struct Ss {
     #[arg(short, long, conflicts_with = "listening")]
     all: bool,
     /// Only those in this state, as estab or time-wait
-    #[arg(long, value_name = "STATE", value_parser = clap::builder::PossibleValuesParser::new(STATES),
-        ignore_case = true)]
+    #[arg(long, value_name = "STATE", value_parser = STATES, ignore_case = true)]
     state: Option<String>,
     /// Only those with this port at one of their ends
     #[arg(long, value_name = "PORT")]

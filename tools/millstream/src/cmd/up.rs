@@ -1,6 +1,6 @@
 //! up: a stack is made of interfaces, runs in the foreground, and leaves nothing behind.
 
-mod interfaces;
+pub(super) mod interfaces;
 mod plan;
 
 use super::{Common, Failure};
@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 /// A line that begins with "ready" is printed when the services answer. SIGTERM, SIGINT and SIGHUP
 /// stop the stack.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("tap", |tap| tap.required_unless_present("plan")))]
 #[command(override_usage = "millstream up --name NAME --tap IF [--host ADDR/LEN] --addr ADDR/LEN \
     [--wrap NAME [KEY=VALUE ...]] [--raw IF [--mac MAC] --addr ADDR/LEN] [--loopback NAME --addr \
     ADDR/LEN] [--tap IF ...] [--gateway ADDR] [--forward] [--poll] [--plain] [--pcap FILE] \

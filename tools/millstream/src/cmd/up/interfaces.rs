@@ -9,33 +9,33 @@ use millstream_host::plan::{Interface, Line};
 
 /// Interfaces in order.
 #[derive(Clone, Debug)]
-pub(super) struct Interfaces(pub(super) Vec<Wanted>);
+pub(crate) struct Interfaces(pub(crate) Vec<Wanted>);
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) kind: Kind,
-    pub(super) name: String,
+pub(crate) struct Wanted {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
     /// Addresses of the host's side.
-    pub(super) host: Vec<Prefix>,
+    pub(crate) host: Vec<Prefix>,
     /// Addresses of the stack.
-    pub(super) addr: Vec<Prefix>,
+    pub(crate) addr: Vec<Prefix>,
     /// Link address of the stack.
-    pub(super) mac: Option<[u8; 6]>,
+    pub(crate) mac: Option<[u8; 6]>,
     /// Devices around its device.
-    pub(super) wraps: Vec<Wrap>,
+    pub(crate) wraps: Vec<Wrap>,
 }
 
 /// What is below an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Tap,
     Raw,
     Loopback,
 }
 
 impl Wanted {
-    pub(super) fn new(kind: Kind, name: &str) -> Self {
+    pub(crate) fn new(kind: Kind, name: &str) -> Self {
         let name = name.to_owned();
         Self { kind, name, host: Vec::new(), addr: Vec::new(), mac: None, wraps: Vec::new() }
     }
@@ -44,7 +44,7 @@ impl Wanted {
     ///
     /// # Errors
     /// A sentence.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let name = &self.name;
         if let Some(host) = self.host.first() {
             match self.kind {
@@ -72,7 +72,7 @@ impl Wanted {
     }
 
     /// As a plan has it. `plain`: without offloads.
-    pub(super) fn interface(self, plain: bool) -> Interface {
+    pub(crate) fn interface(self, plain: bool) -> Interface {
         let Self { kind, name, host, addr, mac, wraps } = self;
         let line = match kind {
             Kind::Tap => Line::Tap { name, host, plain },
@@ -84,7 +84,7 @@ impl Wanted {
     }
 
     /// Whether the other one would take the same name.
-    pub(super) fn same_name(&self, other: &Self) -> bool {
+    pub(crate) fn same_name(&self, other: &Self) -> bool {
         // A name like tap%d stands for a fresh number each time.
         self.name == other.name && !self.name.contains('%')
     }
@@ -112,7 +112,7 @@ impl Args for Interfaces {
         let raw = "Ethernet interface that is there, taken by a raw socket; it keeps its settings";
         let wrap = "Device around the one before it: fault, trace or pcap, with its parameters";
         command
-            .arg(tap.required_unless_present_any(["plan", "raw", "loopback"]))
+            .arg(tap.required_unless_present_any(["raw", "loopback"]))
             .arg(many("raw", "IF", raw))
             .arg(many("loopback", "NAME", "Interface whose frames come back"))
             .arg(
@@ -223,7 +223,7 @@ fn prefix(text: &str) -> Result<Prefix, String> {
 ///
 /// # Errors
 /// A sentence.
-pub(super) fn mac(text: &str) -> Result<[u8; 6], String> {
+pub(crate) fn mac(text: &str) -> Result<[u8; 6], String> {
     let byte = |part: &str| match part.len() {
         2 => u8::from_str_radix(part, 16).ok(),
         _ => None,
