@@ -15,6 +15,7 @@ pub mod lab;
 pub mod report;
 pub mod smoltcp;
 pub mod stack;
+pub mod stream;
 pub mod tcp;
 
 use report::{Options, Report};

@@ -27,20 +27,20 @@ fn works(experiment: Experiment, lines: usize) {
 
 #[test]
 fn tcp_bulk_measures_all_its_lines() {
-    works(tcp_bulk::run, 33);
+    works(tcp_bulk::run, 51);
 }
 
 #[test]
 fn tcp_rr_measures_all_its_lines() {
-    works(tcp_rr::run, 9);
+    works(tcp_rr::run, 15);
 }
 
 #[test]
 fn tcp_conn_measures_all_its_lines() {
-    works(tcp_conn::run, 6);
+    works(tcp_conn::run, 9);
 }
 
 #[test]
 fn tcp_pair_measures_all_its_lines() {
-    works(tcp_pair::run, 1);
+    works(tcp_pair::run, 3);
 }

@@ -3,9 +3,10 @@
 use crate::Trouble;
 use crate::bare::Wait;
 use crate::bare_tcp::{self, Does as Bare};
-use crate::lab::{Lab, Mode};
+use crate::lab::{Lab, Mode, Pinning};
 use crate::report::{Options, Report};
 use crate::smoltcp::{self, Does as Smol};
+use crate::stream::{Does as App, Service as Module, application};
 use crate::tcp::{Peer, SETTINGS, Serving, Setting, kernel, kernel_peer, measure};
 use millstream_tools::load::bulk::{self, Amount, Bulk, Direction};
 use millstream_tools::load::server::Service;
@@ -20,6 +21,9 @@ const ABOUT: &str = "TCP bulk, one connection, MTU 1500, writes and reads of 128
 const STANDSTILL: f64 = 1e7;
 
 const INWARDS: &[Peer] = &[
+    ("inwards, in the shard", |lab, at| application(lab, at, App::Nothing(Module::Discard))),
+    ("inwards, application owned", |lab, at| application(lab, at, App::Discard { copy: false })),
+    ("inwards, application copy", |lab, at| application(lab, at, App::Discard { copy: true })),
     ("inwards, kernel", |lab, at| kernel_peer(lab, at, Service::Discard, false)),
     ("inwards, ceiling, ACK per frame", |lab, at| bare(lab, at, Bare::Discard { ack_every: 1 })),
     ("inwards, ceiling, ACK per 8", |lab, at| bare_lazy(lab, at, Bare::Discard { ack_every: 8 })),
@@ -29,6 +33,9 @@ const INWARDS: &[Peer] = &[
 ];
 
 const OUTWARDS: &[Peer] = &[
+    ("outwards, in the shard", |lab, at| application(lab, at, App::Nothing(Module::Chargen))),
+    ("outwards, application owned", |lab, at| application(lab, at, App::Chargen { copy: false })),
+    ("outwards, application copy", |lab, at| application(lab, at, App::Chargen { copy: true })),
     ("outwards, kernel", |lab, at| kernel_peer(lab, at, Service::Chargen, false)),
     ("outwards, ceiling", |lab, at| bare_lazy(lab, at, Bare::Chargen)),
     ("outwards, smoltcp owned", |lab, at| smol(lab, at, Smol::Chargen { copy: false }, false)),
@@ -72,17 +79,37 @@ fn one_way(
         rate if rate < STANDSTILL => Err("the transfer stood still".into()),
         rate => Ok(vec![rate * 8.0 / 1e9]),
     });
-    let name = |what: &str| setting.name(what);
-    let way = if direction == Direction::Out { "inwards" } else { "outwards" };
-    let kernel = name(&format!("{way}, kernel"));
-    let ceilings: Vec<String> = peers.iter().map(|(what, _)| name(what)).collect();
-    let ceilings: Vec<String> =
-        ceilings.into_iter().filter(|name| name.contains("ceiling")).collect();
-    if let Some(ceiling) = report.best("rate", &ceilings) {
-        report.ratio("rate", &ceiling, &kernel, None);
+    let inwards = direction == Direction::Out;
+    let way = if inwards { "inwards" } else { "outwards" };
+    let name = |what: &str| setting.name(&format!("{way}, {what}"));
+    let ceilings = peers.iter().map(|(what, _)| setting.name(what));
+    let ceilings: Vec<String> = ceilings.filter(|what| what.contains("ceiling")).collect();
+    let ceiling = report.best("rate", &ceilings).unwrap_or_default();
+    let kernel = name("kernel");
+    // Asked on two cores.
+    let asked = |target: f64| (setting.pinning == Pinning::Two).then_some(target);
+    let of_ceiling = if inwards { 0.9 } else { 0.85 };
+    let of_kernel = match (inwards, setting.mode) {
+        (true, Mode::Sleeping) => [1.05, 1.05],
+        (true, Mode::Polling) => [1.2, 1.2],
+        (false, _) => [1.5, 1.3],
+    };
+    let [owned, copied] = of_kernel;
+    for (what, like, of_kernel) in [
+        ("in the shard", "smoltcp owned", owned),
+        ("application owned", "smoltcp owned", owned),
+        ("application copy", "smoltcp copy", copied),
+    ] {
+        let stack = name(what);
+        // A copy for the application is no part of the ceiling, which has none.
+        let of_ceiling = asked(of_ceiling).filter(|_| like == "smoltcp owned");
+        report.ratio("rate", &stack, &ceiling, of_ceiling);
+        report.ratio("rate", &stack, &kernel, asked(of_kernel));
+        report.ratio("rate", &stack, &name(like), Some(1.0));
     }
+    report.ratio("rate", &ceiling, &kernel, None);
     for what in ["smoltcp owned", "smoltcp copy", "smoltcp plain TAP"] {
-        report.ratio("rate", &name(&format!("{way}, {what}")), &kernel, None);
+        report.ratio("rate", &name(what), &kernel, None);
     }
 }
 

@@ -4,6 +4,7 @@ use crate::Trouble;
 use crate::lab::{Lab, Mode};
 use crate::report::{Options, Report};
 use crate::smoltcp::{self, Does as Smol};
+use crate::stream::{Does as App, application};
 use crate::tcp::{Peer, SETTINGS, Setting, kernel, kernel_peer, measure};
 use millstream_tools::load::connect::{self, Connects};
 use millstream_tools::load::server::Service;
@@ -14,7 +15,11 @@ const ABOUT: &str = "TCP connect, one byte there and back, close; 16 clients at 
 
 const CLIENTS: usize = 16;
 
+/// What is asked, of the kernel's single-threaded server.
+const OF_KERNEL: f64 = 1.4;
+
 const PEERS: &[Peer] = &[
+    ("application", |lab, at| application(lab, at, App::Echo)),
     ("kernel epoll", |lab, at| kernel_peer(lab, at, Service::Echo, true)),
     ("smoltcp, 64 sockets", |lab, at| {
         Ok(Box::new(smoltcp::serve(lab, at.core(), at.mode, Smol::Echo, 64, false)?))
@@ -45,5 +50,9 @@ fn compare(report: &mut Report, options: &Options, setting: Setting) {
         let times = seen.times;
         Ok(vec![seen.rate(), times.p50_us, times.p99_us, seen.failed as f64])
     });
-    report.ratio("rate", &setting.name("smoltcp, 64 sockets"), &setting.name("kernel epoll"), None);
+    let [stack, kernel, smoltcp] =
+        ["application", "kernel epoll", "smoltcp, 64 sockets"].map(|what| setting.name(what));
+    report.ratio("rate", &stack, &kernel, Some(OF_KERNEL));
+    report.ratio("rate", &stack, &smoltcp, None);
+    report.ratio("rate", &smoltcp, &kernel, None);
 }

@@ -2,9 +2,10 @@
 
 use crate::Trouble;
 use crate::bare_tcp::{self, Does as Bare};
-use crate::lab::Lab;
+use crate::lab::{Lab, Mode};
 use crate::report::{Options, Report};
 use crate::smoltcp::{self, Does as Smol};
+use crate::stream::{Does as App, Service as Module, application};
 use crate::tcp::{Peer, SETTINGS, Setting, kernel, kernel_peer, measure};
 use millstream_tools::load::rr::{self, Requests};
 use millstream_tools::load::server::Service;
@@ -14,6 +15,8 @@ const ABOUT: &str = "TCP request and response of one byte, one connection; sleep
     what both ends do";
 
 const PEERS: &[Peer] = &[
+    ("in the shard", |lab, at| application(lab, at, App::Nothing(Module::Echo))),
+    ("application", |lab, at| application(lab, at, App::Echo)),
     ("kernel", |lab, at| kernel_peer(lab, at, Service::Echo, false)),
     ("bare", |lab, at| Ok(Box::new(bare_tcp::serve(lab, at.core(), at.mode.into(), Bare::Echo)?))),
     ("smoltcp", |lab, at| {
@@ -44,7 +47,19 @@ fn compare(report: &mut Report, options: &Options, setting: Setting) {
         let times = seen.times;
         Ok(vec![seen.rate(), times.p50_us, times.p99_us, times.p999_us])
     });
-    for what in ["bare", "smoltcp"] {
-        report.ratio("rate", &setting.name(what), &setting.name("kernel"), None);
+    let (of_bare, of_kernel) = match setting.mode {
+        Mode::Sleeping => (Some(0.95), None),
+        Mode::Polling => (None, Some(1.2)),
+    };
+    let [bare, kernel, smoltcp] = ["bare", "kernel", "smoltcp"].map(|what| setting.name(what));
+    for what in ["in the shard", "application"] {
+        let stack = setting.name(what);
+        report.ratio("rate", &stack, &bare, of_bare);
+        report.ratio("rate", &stack, &kernel, of_kernel);
+        report.ratio("rate", &stack, &smoltcp, None);
+        // A shorter time is the better one.
+        report.ratio("p99", &kernel, &stack, Some(1.0));
     }
+    report.ratio("rate", &bare, &kernel, None);
+    report.ratio("rate", &smoltcp, &kernel, None);
 }

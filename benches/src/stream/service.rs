@@ -1,0 +1,91 @@
+//! service: discard, chargen and echo as modules on a stream of `tcp`: not a byte is touched.
+
+use bytes::Bytes;
+use millstream_core::tpi::{self, Primitive};
+use millstream_core::{Cx, Errno, ModInfo, Module, Side, Step};
+use millstream_msg::{Band, Kind, Msg};
+
+/// A service; as a module, on a stream whose connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// What comes is thrown away.
+    Discard,
+    /// Super-segments go down as long as there is room.
+    Chargen,
+    /// What comes goes back.
+    Echo,
+}
+
+/// What one message carries: 44 packets of 1460 bytes.
+static DATA: [u8; 44 * 1460] = [b'x'; 44 * 1460];
+
+const INFO: ModInfo = ModInfo {
+    rsrv: true,
+    wsrv: true,
+    ..ModInfo::new("stream-service", "discard, chargen or echo of a connection")
+};
+
+impl Service {
+    /// A module for a stream.
+    pub fn module(self) -> Box<dyn Module> {
+        Box::new(self)
+    }
+
+    /// Takes data, or gives it back when there is no room below.
+    fn take(self, cx: &mut Cx<'_>, msg: Msg) -> Result<(), Msg> {
+        match self {
+            Self::Discard | Self::Chargen => cx.free(msg),
+            Self::Echo if cx.canput(Side::Write, Band(0)) => cx.qreply(msg),
+            Self::Echo => return Err(msg),
+        }
+        Ok(())
+    }
+}
+
+impl Module for Service {
+    fn info(&self) -> &'static ModInfo {
+        &INFO
+    }
+
+    fn open(&mut self, cx: &mut Cx<'_>) -> Result<Step, Errno> {
+        cx.qenable(Side::Write);
+        Ok(Step::Done)
+    }
+
+    fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        if msg.kind() == Kind::Data {
+            if cx.queue_len() > 0 {
+                return cx.putq(msg);
+            }
+            return match self.take(cx, msg) {
+                Ok(()) => {}
+                Err(msg) => cx.putq(msg),
+            };
+        }
+        if tpi::primitive(msg.first()) == Some(tpi::T_ORDREL_IND) {
+            // Without memory the peer waits until the stream is closed.
+            cx.put_control(Side::Write, Kind::Proto, Primitive::ordrel_req().as_bytes());
+        }
+        cx.putnext(msg);
+    }
+
+    fn rsrv(&mut self, cx: &mut Cx<'_>) {
+        while let Some(msg) = cx.getq() {
+            if let Err(msg) = self.take(cx, msg) {
+                return cx.putbq(msg);
+            }
+        }
+    }
+
+    fn wsrv(&mut self, cx: &mut Cx<'_>) {
+        cx.forward_queue();
+        cx.qenable(Side::Read);
+        while *self == Self::Chargen && cx.canput(Side::Write, Band(0)) {
+            match cx.pool().wrap_bytes(Bytes::from_static(&DATA)) {
+                Ok(data) => cx.put(Side::Write, data),
+                // Memory comes back with ACKs, and room with it.
+                Err(_) => return,
+            }
+        }
+    }
+}
