@@ -42,6 +42,22 @@ pub fn on_tap(
     run(stack, core)
 }
 
+/// A stack with the services of the table of modules, over UDP and TCP.
+///
+/// # Errors
+/// As [`Plan::build`].
+pub fn services(
+    lab: &Lab,
+    core: Option<usize>,
+    mode: Mode,
+    names: &[&str],
+) -> Result<Running, Trouble> {
+    let services = names.iter().map(|&name| name.to_owned()).collect();
+    let polling = mode == Mode::Polling;
+    let interfaces = vec![interface(lab)?];
+    run(Plan { interfaces, services, polling, ..Plan::default() }.build()?, core)
+}
+
 /// A stack that forwards between the TAPs of two labs.
 ///
 /// # Errors

@@ -12,8 +12,6 @@ pub use service::Service;
 use crate::Trouble;
 use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Errno, NodeId, Perimeter, StreamId};
-use millstream_host::plan::{Stack, random_key};
-use millstream_modules::tcp::Tcp;
 use millstream_msg::Msg;
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,18 +20,6 @@ const BACKLOG: i32 = 4096;
 
 /// Dispatches in which a request is answered.
 const DISPATCHES: usize = 64;
-
-/// The multiplexor of a stack.
-///
-/// # Errors
-/// When it does not fit on `ip`.
-pub fn tcp_of(stack: &mut Stack) -> Result<NodeId, Trouble> {
-    let core = stack.shard.core();
-    let tcp = core.add_mux(Box::new(Tcp::new(random_key())));
-    let below = core.open_mux(stack.ip, "tcp").map_err(|why| why.to_string())?;
-    core.link(tcp, below).map_err(|why| why.to_string())?;
-    Ok(tcp)
-}
 
 /// A stream that listens.
 ///

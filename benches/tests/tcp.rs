@@ -37,7 +37,7 @@ fn tcp_rr_measures_all_its_lines() {
 
 #[test]
 fn tcp_conn_measures_all_its_lines() {
-    works(tcp_conn::run, 9);
+    works(tcp_conn::run, 12);
 }
 
 #[test]

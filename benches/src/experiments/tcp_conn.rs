@@ -4,6 +4,7 @@ use crate::Trouble;
 use crate::lab::{Lab, Mode};
 use crate::report::{Options, Report};
 use crate::smoltcp::{self, Does as Smol};
+use crate::stack;
 use crate::stream::{Does as App, application};
 use crate::tcp::{Peer, SETTINGS, Setting, kernel, kernel_peer, measure};
 use millstream_tools::load::connect::{self, Connects};
@@ -19,6 +20,7 @@ const CLIENTS: usize = 16;
 const OF_KERNEL: f64 = 1.4;
 
 const PEERS: &[Peer] = &[
+    ("in the shard", |lab, at| Ok(Box::new(stack::services(lab, at.core(), at.mode, &["echo"])?))),
     ("application", |lab, at| application(lab, at, App::Echo)),
     ("kernel epoll", |lab, at| kernel_peer(lab, at, Service::Echo, true)),
     ("smoltcp, 64 sockets", |lab, at| {
@@ -50,9 +52,10 @@ fn compare(report: &mut Report, options: &Options, setting: Setting) {
         let times = seen.times;
         Ok(vec![seen.rate(), times.p50_us, times.p99_us, seen.failed as f64])
     });
-    let [stack, kernel, smoltcp] =
-        ["application", "kernel epoll", "smoltcp, 64 sockets"].map(|what| setting.name(what));
-    report.ratio("rate", &stack, &kernel, Some(OF_KERNEL));
-    report.ratio("rate", &stack, &smoltcp, None);
+    let [kernel, smoltcp] = ["kernel epoll", "smoltcp, 64 sockets"].map(|what| setting.name(what));
+    for what in ["in the shard", "application"] {
+        report.ratio("rate", &setting.name(what), &kernel, Some(OF_KERNEL));
+        report.ratio("rate", &setting.name(what), &smoltcp, None);
+    }
     report.ratio("rate", &smoltcp, &kernel, None);
 }

@@ -5,7 +5,8 @@ use crate::bare_tcp::{self, Does as Bare};
 use crate::lab::{Lab, Mode};
 use crate::report::{Options, Report};
 use crate::smoltcp::{self, Does as Smol};
-use crate::stream::{Does as App, Service as Module, application};
+use crate::stack;
+use crate::stream::{Does as App, application};
 use crate::tcp::{Peer, SETTINGS, Setting, kernel, kernel_peer, measure};
 use millstream_tools::load::rr::{self, Requests};
 use millstream_tools::load::server::Service;
@@ -15,7 +16,7 @@ const ABOUT: &str = "TCP request and response of one byte, one connection; sleep
     what both ends do";
 
 const PEERS: &[Peer] = &[
-    ("in the shard", |lab, at| application(lab, at, App::Nothing(Module::Echo))),
+    ("in the shard", |lab, at| Ok(Box::new(stack::services(lab, at.core(), at.mode, &["echo"])?))),
     ("application", |lab, at| application(lab, at, App::Echo)),
     ("kernel", |lab, at| kernel_peer(lab, at, Service::Echo, false)),
     ("bare", |lab, at| Ok(Box::new(bare_tcp::serve(lab, at.core(), at.mode.into(), Bare::Echo)?))),

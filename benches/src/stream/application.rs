@@ -1,7 +1,7 @@
 //! application: a thread that has a connection of the stack as a program has one, and comes into
 //! the shard for each call.
 
-use super::{Service, accept, free, listen, tcp_of};
+use super::{Service, accept, free, listen};
 use crate::Trouble;
 use crate::lab::{self, Lab, Stop, TICK_MS};
 use crate::stack::{Running, on_tap, tick};
@@ -48,9 +48,8 @@ static DATA: [u8; 44 * 1460] = [b'x'; 44 * 1460];
 pub fn application(lab: &Lab, setting: Setting, does: Does) -> Result<Serving, Trouble> {
     let (mut tcp, mut listener) = (None, None);
     let running = on_tap(lab, setting.core(), setting.mode, |stack| {
-        let node = tcp_of(stack)?;
-        tcp = Some(node);
-        listener = Some(listen(stack.shard.core(), node, lab.echo())?);
+        tcp = Some(stack.tcp);
+        listener = Some(listen(stack.shard.core(), stack.tcp, lab.echo())?);
         Ok(())
     })?;
     let (tcp, listener) = (tcp.ok_or("no tcp")?, listener.ok_or("no listener")?);

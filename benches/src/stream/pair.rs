@@ -1,13 +1,13 @@
 //! pair: two stacks back to back on one thread, and connections between them.
 
-use super::{accept, call, control, free, listen, tcp_of};
+use super::{accept, call, control, free, listen};
 use crate::Trouble;
 use crate::lab::PORT;
 use bytes::Bytes;
 use millstream_core::{NodeId, StreamId, tpi};
 use millstream_drivers::pair;
 use millstream_host::Shard;
-use millstream_host::plan::{Interface, Line, Plan};
+use millstream_host::plan::{Interface, Line, Plan, Stack};
 use millstream_msg::offload::Can;
 use std::net::{IpAddr, SocketAddr};
 
@@ -55,9 +55,8 @@ impl Two {
             let line = Line::Pair("pair".into(), end);
             let interface = Interface { line, addresses: vec![address.parse()?] };
             let plan = Plan { interfaces: vec![interface], ..Plan::default() };
-            let mut stack = plan.build()?;
-            let tcp = tcp_of(&mut stack)?;
-            Ok(Host { shard: stack.shard, ip: stack.ip, tcp })
+            let Stack { shard, ip, tcp, .. } = plan.build()?;
+            Ok(Host { shard, ip, tcp })
         };
         let hosts = [
             host(a.with_offloads(can), "10.9.0.1/24")?,

@@ -1,4 +1,4 @@
-//! service: discard, chargen and echo as modules on a stream of `tcp`: not a byte is touched.
+//! service: discard and chargen as modules on a stream of `tcp`: not a byte is touched.
 
 use bytes::Bytes;
 use millstream_core::tpi::{self, Primitive};
@@ -12,33 +12,18 @@ pub enum Service {
     Discard,
     /// Super-segments go down as long as there is room.
     Chargen,
-    /// What comes goes back.
-    Echo,
 }
 
 /// What one message carries: 44 packets of 1460 bytes.
 static DATA: [u8; 44 * 1460] = [b'x'; 44 * 1460];
 
-const INFO: ModInfo = ModInfo {
-    rsrv: true,
-    wsrv: true,
-    ..ModInfo::new("stream-service", "discard, chargen or echo of a connection")
-};
+const INFO: ModInfo =
+    ModInfo { wsrv: true, ..ModInfo::new("stream-service", "discard or chargen of a connection") };
 
 impl Service {
     /// A module for a stream.
     pub fn module(self) -> Box<dyn Module> {
         Box::new(self)
-    }
-
-    /// Takes data, or gives it back when there is no room below.
-    fn take(self, cx: &mut Cx<'_>, msg: Msg) -> Result<(), Msg> {
-        match self {
-            Self::Discard | Self::Chargen => cx.free(msg),
-            Self::Echo if cx.canput(Side::Write, Band(0)) => cx.qreply(msg),
-            Self::Echo => return Err(msg),
-        }
-        Ok(())
     }
 }
 
@@ -54,13 +39,7 @@ impl Module for Service {
 
     fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
         if msg.kind() == Kind::Data {
-            if cx.queue_len() > 0 {
-                return cx.putq(msg);
-            }
-            return match self.take(cx, msg) {
-                Ok(()) => {}
-                Err(msg) => cx.putq(msg),
-            };
+            return cx.free(msg);
         }
         if tpi::primitive(msg.first()) == Some(tpi::T_ORDREL_IND) {
             // Without memory the peer waits until the stream is closed.
@@ -69,17 +48,8 @@ impl Module for Service {
         cx.putnext(msg);
     }
 
-    fn rsrv(&mut self, cx: &mut Cx<'_>) {
-        while let Some(msg) = cx.getq() {
-            if let Err(msg) = self.take(cx, msg) {
-                return cx.putbq(msg);
-            }
-        }
-    }
-
     fn wsrv(&mut self, cx: &mut Cx<'_>) {
         cx.forward_queue();
-        cx.qenable(Side::Read);
         while *self == Self::Chargen && cx.canput(Side::Write, Band(0)) {
             match cx.pool().wrap_bytes(Bytes::from_static(&DATA)) {
                 Ok(data) => cx.put(Side::Write, data),
