@@ -3,7 +3,7 @@
 //! | from | to | says |
 //! |---|---|---|
 //! | ip | arp | addresses of the interface, as they come and go |
-//! | ip | transport | addresses of the host, as they come and go, and their interfaces' MTU |
+//! | ip | transport | addresses of the host, as they come and go, their interfaces' MTU, and which of them leads where |
 //! | arp | ip | "which addresses?", when it is pushed on a running stream |
 //! | transport | ip | the protocol or echo identifier it takes; groups it joins and leaves |
 //! | transport | ip | a packet that nobody took, to be told to its sender (the packet follows) |
@@ -23,6 +23,8 @@ pub enum Ctl {
     RemoveAddress(IpAddr),
     /// The interface with this address of the host takes packets of so many bytes.
     Mtu(IpAddr, u16),
+    /// Packets to this network, with a prefix of so many bits, leave with this address.
+    Way(IpAddr, u8, IpAddr),
     /// Tell me the addresses of the interface.
     WhichAddresses,
     /// Packets of this protocol are mine.
@@ -61,6 +63,11 @@ impl Ctl {
                 bytes[0] = 11;
                 bytes[2..4].copy_from_slice(&mtu.to_be_bytes());
                 put_address(&mut bytes, 4, addr);
+            }
+            Self::Way(network, prefix_len, source) => {
+                bytes[..2].copy_from_slice(&[12, prefix_len]);
+                put_address(&mut bytes, 4, network);
+                put_address(&mut bytes, 21, source);
             }
             Self::WhichAddresses => bytes[0] = 3,
             Self::TakeProtocol(protocol) => bytes[..2].copy_from_slice(&[4, protocol]),
@@ -120,6 +127,7 @@ impl Ctl {
             8 => Self::Undeliverable,
             10 => Self::HostUnreachable,
             11 => Self::Mtu(address(&bytes, 4)?, word),
+            12 => Self::Way(address(&bytes, 4)?, bytes[1], address(&bytes, 21)?),
             9 => {
                 let word = [bytes[55], bytes[56], bytes[57], bytes[58]];
                 Self::Failed(SoftError {
@@ -183,6 +191,7 @@ mod tests {
             Ctl::AddAddress(v4, 24),
             Ctl::RemoveAddress(v6),
             Ctl::Mtu(v4, 9000),
+            Ctl::Way(v4, 16, v6),
             Ctl::WhichAddresses,
             Ctl::TakeProtocol(17),
             Ctl::TakeEcho(777),

@@ -3,22 +3,38 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
-/// The host's addresses with their prefix lengths, and the packets that their interfaces take.
+/// The host's addresses, what their interfaces take, and which of them leads where.
 #[derive(Debug, Default)]
-pub(crate) struct Locals(Vec<(IpAddr, u8)>, Vec<(IpAddr, u16)>);
+pub(crate) struct Locals {
+    /// With their prefix lengths.
+    addresses: Vec<(IpAddr, u8)>,
+    /// Bytes of a packet on the interface of an address.
+    mtus: Vec<(IpAddr, u16)>,
+    ways: Vec<Way>,
+}
+
+/// Packets to a network beyond the host's own leave with this address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Way {
+    network: IpAddr,
+    prefix_len: u8,
+    source: IpAddr,
+}
 
 impl Locals {
     /// The host has this address.
     pub(crate) fn add(&mut self, address: IpAddr, prefix_len: u8) {
-        if !self.0.contains(&(address, prefix_len)) && self.0.len() < ADDRESSES_MAX {
-            self.0.push((address, prefix_len));
+        if !self.addresses.contains(&(address, prefix_len)) && self.addresses.len() < ADDRESSES_MAX
+        {
+            self.addresses.push((address, prefix_len));
         }
     }
 
     /// The host no longer has this address.
     pub(crate) fn remove(&mut self, address: IpAddr) {
-        self.0.retain(|(known, _)| *known != address);
-        self.1.retain(|(known, _)| *known != address);
+        self.addresses.retain(|(known, _)| *known != address);
+        self.mtus.retain(|(known, _)| *known != address);
+        self.ways.retain(|way| way.source != address);
     }
 
     /// May a user bind this address? One of the host, any, a group, or a broadcast address, to
@@ -28,11 +44,11 @@ impl Locals {
             (IpAddr::V4(asked), IpAddr::V4(own)) => asked == broadcast(*own, *prefix_len),
             _ => false,
         };
-        self.0.is_empty()
+        self.addresses.is_empty()
             || address.is_unspecified()
             || address.is_multicast()
             || address == IpAddr::V4(Ipv4Addr::BROADCAST)
-            || self.0.iter().any(|known| known.0 == address || many(known))
+            || self.addresses.iter().any(|known| known.0 == address || many(known))
     }
 
     /// Is it an address of many: a group, or the broadcast address of a network of ours?
@@ -42,33 +58,48 @@ impl Locals {
             IpAddr::V4(own) => *prefix_len < 31 && asked == broadcast(*own, *prefix_len),
             IpAddr::V6(_) => false,
         };
-        asked.is_multicast() || asked.is_broadcast() || self.0.iter().any(is_broadcast)
+        asked.is_multicast() || asked.is_broadcast() || self.addresses.iter().any(is_broadcast)
     }
 
     /// Bytes that a packet may have on the interface of one of our addresses.
     pub(crate) fn mtu(&self, address: IpAddr) -> u16 {
-        self.1.iter().find(|(known, _)| *known == address).map_or(MTU_USUAL, |(_, mtu)| *mtu)
+        self.mtus.iter().find(|(known, _)| *known == address).map_or(MTU_USUAL, |(_, mtu)| *mtu)
     }
 
     /// The interface of an address takes packets of so many bytes.
     pub(crate) fn set_mtu(&mut self, address: IpAddr, mtu: u16) {
-        self.1.retain(|(known, _)| *known != address);
-        if self.1.len() < ADDRESSES_MAX {
-            self.1.push((address, mtu));
+        self.mtus.retain(|(known, _)| *known != address);
+        if self.mtus.len() < ADDRESSES_MAX {
+            self.mtus.push((address, mtu));
         }
     }
 
-    /// The address that packets to `remote` leave with: ours in its network, else our first.
+    /// Packets to this network leave with this address of ours.
+    pub(crate) fn add_way(&mut self, network: IpAddr, prefix_len: u8, source: IpAddr) {
+        self.ways.retain(|way| (way.network, way.prefix_len) != (network, prefix_len));
+        if self.ways.len() < ADDRESSES_MAX {
+            self.ways.push(Way { network, prefix_len, source });
+        }
+    }
+
+    /// The address that packets to `remote` leave with: that of the longest prefix which leads
+    /// there, else our first of the family (RFC 9293 MUST-44).
     pub(crate) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
-        let near = |(known, prefix_len): &&(IpAddr, u8)| match (known, remote) {
-            (IpAddr::V4(own), IpAddr::V4(remote)) => {
-                broadcast(*own, *prefix_len) == broadcast(remote, *prefix_len)
+        let own = |&(source, prefix_len)| Way { network: source, prefix_len, source };
+        let ways = self.addresses.iter().map(own).chain(self.ways.iter().copied());
+        let leads = |way: &Way| match (way.network, remote) {
+            (IpAddr::V4(network), IpAddr::V4(remote)) => {
+                broadcast(network, way.prefix_len) == broadcast(remote, way.prefix_len)
             }
             _ => false,
         };
+        // Of equals the first.
+        let longest = ways
+            .filter(leads)
+            .reduce(|best, way| if way.prefix_len > best.prefix_len { way } else { best });
         let family = |(known, _): &&(IpAddr, u8)| known.is_ipv4() == remote.is_ipv4();
-        let found = self.0.iter().find(near).or_else(|| self.0.iter().find(family));
-        found.map(|(address, _)| *address)
+        let first = || self.addresses.iter().find(family).map(|(address, _)| *address);
+        longest.map(|way| way.source).or_else(first)
     }
 }
 
@@ -110,5 +141,20 @@ mod tests {
         locals.add([10, 0, 0, 9].into(), 24);
         locals.remove([10, 0, 0, 9].into());
         assert!(!locals.may_bind([10, 0, 0, 9].into()));
+    }
+
+    #[test]
+    fn must_44_the_source_is_that_of_the_longest_prefix_which_leads_there() {
+        let mut locals = locals();
+        locals.add([192, 168, 1, 1].into(), 24);
+        let source = |locals: &Locals, to: [u8; 4]| locals.source_for(to.into()).unwrap();
+        assert_eq!(source(&locals, [192, 168, 1, 9]), IpAddr::from([192, 168, 1, 1]));
+        assert_eq!(source(&locals, [8, 8, 8, 8]), IpAddr::from([10, 0, 0, 2]), "the first");
+        locals.add_way([0, 0, 0, 0].into(), 0, [192, 168, 1, 1].into());
+        assert_eq!(source(&locals, [8, 8, 8, 8]), IpAddr::from([192, 168, 1, 1]));
+        locals.add_way([8, 8, 0, 0].into(), 16, [10, 0, 0, 2].into());
+        assert_eq!(source(&locals, [8, 8, 8, 8]), IpAddr::from([10, 0, 0, 2]));
+        locals.remove([192, 168, 1, 1].into());
+        assert_eq!(source(&locals, [9, 9, 9, 9]), IpAddr::from([10, 0, 0, 2]));
     }
 }

@@ -201,6 +201,18 @@ impl Ip {
                 }
             }
         }
+        for way in self.engine.net.routes().filter_map(|route| self.way(&route)) {
+            if let Ok(msg) = way.to_msg(cx.pool()) {
+                cx.put_upper(to, msg);
+            }
+        }
+    }
+
+    /// What a transport is told of a route: the address that packets leave with.
+    fn way(&self, route: &Route) -> Option<Ctl> {
+        let interface = self.engine.net.interface(route.interface)?;
+        let (source, _) = interface.addresses().next()?;
+        Some(Ctl::Way(route.network, route.prefix_len, source.into()))
     }
 
     /// Tells all transports of an address that has come or gone.
@@ -247,7 +259,7 @@ impl Ip {
         Ok(())
     }
 
-    fn add_route(&mut self, value: &str) -> Result<(), Invalid> {
+    fn add_route(&mut self, cx: &mut Cx<'_>, value: &str) -> Result<(), Invalid> {
         const WANT: &str = "NET/LEN via GATEWAY, or NET/LEN dev INTERFACE";
         let bad = || Invalid::value("route", value, WANT);
         let mut words = value.split_whitespace();
@@ -266,7 +278,11 @@ impl Ip {
             _ => return Err(bad()),
         };
         let route = Route { network, prefix_len, gateway, interface };
-        self.engine.net.add_route(route).map_err(|e| refused("route", value, e))
+        self.engine.net.add_route(route).map_err(|e| refused("route", value, e))?;
+        if let Some(way) = self.way(&route) {
+            self.announce(cx, way);
+        }
+        Ok(())
     }
 }
 
@@ -423,7 +439,7 @@ impl Mux for Ip {
             ("forward", "off") => self.engine.forwarding = false,
             ("forward", _) => return Err(Invalid::value(key, value, "on or off")),
             ("address", _) => return self.add_address(cx, value),
-            ("route", _) => return self.add_route(value),
+            ("route", _) => return self.add_route(cx, value),
             _ => return Err(Invalid::unknown(key)),
         }
         Ok(())

@@ -246,6 +246,7 @@ impl Engine {
             Ctl::AddAddress(address, prefix_len) => self.locals.add(*address, *prefix_len),
             Ctl::RemoveAddress(address) => self.locals.remove(*address),
             Ctl::Mtu(address, mtu) => self.locals.set_mtu(*address, *mtu),
+            Ctl::Way(network, len, source) => self.locals.add_way(*network, *len, *source),
             Ctl::Failed(error) => self.failed(error, now, pool),
             _ => {}
         }

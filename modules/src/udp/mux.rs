@@ -159,8 +159,8 @@ impl Mux for Udp {
                     self.engine.remove_address(address);
                     cx.free(msg);
                 }
-                // Datagrams are cut to fit by ip.
-                (_, Some(Ctl::Mtu(..))) => cx.free(msg),
+                // Datagrams are cut to fit by ip, which also chooses where they leave.
+                (_, Some(Ctl::Mtu(..) | Ctl::Way(..))) => cx.free(msg),
                 _ => cx.discard(msg, Drop::UNEXPECTED_TYPE),
             }
         }

@@ -110,8 +110,7 @@ impl Net {
     }
 
     /// As [`Net::getq`], of a data message of band 0, as nearly all are; nothing when another one
-    /// is
-    /// first.
+    /// is first.
     #[inline]
     pub(crate) fn getq_plain(&mut self, queue: QueueNo) -> Option<Msg> {
         let q = self.queue_mut(queue)?;
