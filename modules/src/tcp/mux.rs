@@ -161,7 +161,7 @@ impl Mux for Tcp {
 
     fn uclose(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Step {
         let user = upper.cookie as u32;
-        let (now, unread) = (cx.now(), cx.upper_held(upper));
+        let (now, unread) = (cx.now(), u32::from(cx.upper_has_data(upper)));
         self.engine.close(user, unread, now, cx.pool());
         self.users.close(cx, user);
         self.settle(cx);

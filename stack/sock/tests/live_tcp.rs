@@ -130,6 +130,22 @@ fn a_reset_is_told_once_and_then_the_stream_is_at_its_end() {
 }
 
 #[test]
+fn an_end_that_was_not_read_is_no_unread_data() {
+    with_stack("unread end", |stack| {
+        let (ours, mut theirs) = pair(stack);
+        theirs.shutdown(Shutdown::Write).unwrap();
+        // The word of it is at the head, and nobody reads it.
+        let end = std::time::Instant::now() + LONG;
+        while ours.stream().waiting().unwrap().messages == 0 {
+            assert!(std::time::Instant::now() < end, "no word in {LONG:?}");
+            std::thread::yield_now();
+        }
+        drop(ours);
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0, "an end, and no reset");
+    });
+}
+
+#[test]
 fn reading_waits_as_long_as_it_is_told() {
     with_stack("time-outs", |stack| {
         let (mut ours, mut theirs) = pair(stack);

@@ -361,12 +361,15 @@ impl Records {
 
     /// The timer ran off: all that is not sacked and that `late` names is taken for lost. A first
     /// record that is sacked tells that the peer dropped what it had acknowledged selectively
-    /// (RFC 2018 section 8), so nothing of that counts.
+    /// (RFC 2018 section 8), so nothing of that counts, and all of it is sent again.
     pub(super) fn mark_all(&mut self, late: impl Fn(&Record) -> bool) {
         if self.list.front().is_some_and(|first| first.sacked) {
             self.sacked.clear();
             self.sacked_records = 0;
-            self.list.iter_mut().for_each(|record| record.sacked = false);
+            for record in self.list.iter_mut().filter(|record| record.sacked) {
+                record.sacked = false;
+                self.lost.insert(record.range);
+            }
         }
         for (number, record) in self.list.iter().enumerate() {
             if !record.sacked && (number == 0 || late(record)) {

@@ -5,7 +5,7 @@ use crate::mux::{Lower, Upper};
 use crate::net::{NONE, QueueNo, queue_no};
 use crate::queue::Side;
 use crate::slab::Key;
-use millstream_msg::{Band, Msg, MsgList};
+use millstream_msg::{Band, Kind, Msg, MsgList};
 
 /// A multiplexor's streams.
 impl Cx<'_> {
@@ -53,6 +53,14 @@ impl Cx<'_> {
     pub fn upper_held(&mut self, upper: Upper) -> u32 {
         let next = self.beyond(upper.pair, Side::Read);
         self.net.queue(next).map(|q| q.target).map_or(0, |target| self.net.watch(target))
+    }
+
+    /// Does data (M_DATA) wait above an upper, where its flow control looks?
+    pub fn upper_has_data(&self, upper: Upper) -> bool {
+        let next = self.beyond(upper.pair, Side::Read);
+        let target = self.net.queue(next).map(|q| q.target);
+        let held = target.and_then(|target| self.net.queue(target)).map(|q| &q.held);
+        held.is_some_and(|held| held.iter().any(|msg| msg.kind() == Kind::Data))
     }
 
     /// Sets the number that comes with an upper from now on.
