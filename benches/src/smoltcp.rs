@@ -101,7 +101,7 @@ impl<D: Device> Host<D> {
         Moment::from_micros(self.began.elapsed().as_micros() as i64)
     }
 
-    /// Takes frames, at most [`FRAMES`]; false when none was there.
+    /// Takes frames, at most `FRAMES`; false when none was there.
     pub fn ingress(&mut self, now: Moment) -> bool {
         for nth in 0..FRAMES {
             let Self { device, interface, sockets, .. } = self;

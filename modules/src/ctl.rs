@@ -3,7 +3,7 @@
 //! | from | to | says |
 //! |---|---|---|
 //! | ip | arp | addresses of the interface, as they come and go |
-//! | ip | transport | addresses of the host, as they come and go, their interfaces' MTU, and which of them leads where |
+//! | ip | transport | addresses of the host, as they come and go; their MTU; which leads where |
 //! | arp | ip | "which addresses?", when it is pushed on a running stream |
 //! | transport | ip | the protocol or echo identifier it takes; groups it joins and leaves |
 //! | transport | ip | a packet that nobody took, to be told to its sender (the packet follows) |

@@ -44,7 +44,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
     with_unit(text, BYTES).filter(|bytes| (1..=BYTES_MAX).contains(bytes))
 }
 
-/// As [`bytes`] takes it.
+/// As [`bytes()`] takes it.
 pub(super) fn bytes_text(bytes: u64) -> String {
     unit_text(bytes, BYTES)
 }

@@ -86,16 +86,16 @@ const fn us(now: u64) -> u32 {
     (now / 1_000) as u32
 }
 
-/// What a receive buffer has at first (tcp_rmem[1] of Linux).
+/// What a receive buffer has at first (`tcp_rmem[1]` of Linux).
 pub const RECEIVE_FIRST: u32 = 131_072;
 
-/// What it has at most (tcp_rmem[2]): 6 MiB, 480 Mbit/s over 100 ms.
+/// What it has at most (`tcp_rmem[2]`): 6 MiB, 480 Mbit/s over 100 ms.
 pub const RECEIVE_MAX: u32 = 6 << 20;
 
 /// What a send buffer has at first: a few writes of a program, and more than IW10.
 pub const SEND_FIRST: u32 = 131_072;
 
-/// What it has at most (tcp_wmem[2]).
+/// What it has at most (`tcp_wmem[2]`).
 pub const SEND_MAX: u32 = 4 << 20;
 
 /// IW10 of Ethernet's segments: a reader that takes no more needs no larger buffer.

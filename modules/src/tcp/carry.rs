@@ -63,7 +63,7 @@ pub(super) fn write(tcb: &mut Tcb, now: u64, pool: &mut Pool) -> Result<Vec<u8>,
     Ok(out)
 }
 
-/// Reads what [`write`] has written; `None` when it is not that.
+/// Reads what [`write()`] has written; `None` when it is not that.
 pub(super) fn read(bytes: &[u8], now: u64) -> Option<Carried> {
     let mut input = Input(bytes);
     (input.word()? == VERSION).then_some(())?;

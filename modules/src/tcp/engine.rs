@@ -182,7 +182,7 @@ impl Engine {
         data.map_or(Ok(()), Err)
     }
 
-    /// May a user send more? If not, its number is in [`Out::room`] when it may.
+    /// May a user send more? If not, the face is told when it may.
     pub fn has_room(&mut self, user: u32) -> bool {
         self.connection_of(user).is_none_or(|(_, tcb)| user::has_room(tcb))
     }

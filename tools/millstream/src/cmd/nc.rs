@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 /// Connect standard input and output to a peer, through a stack of its own
 ///
 /// The stack has the interfaces that are named, as in millstream up, and ends with the command.
-/// nc ADDR PORT connects; nc -l [ADDR] PORT waits for a connection. The end of standard input ends
-/// our direction; nc ends when the peer has ended its own.
+/// nc ADDR PORT connects; nc -l PORT, or nc -l ADDR PORT, waits for a connection. The end of
+/// standard input ends our direction; nc ends when the peer has ended its own.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "millstream nc --tap IF [--host ADDR/LEN] --addr ADDR/LEN \
     [--gateway ADDR] [-u] [-w SECS] [-z] ADDR PORT\n       millstream nc --raw IF --addr ADDR/LEN \
