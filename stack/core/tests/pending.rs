@@ -467,3 +467,43 @@ fn a_multiplexor_is_told_when_nobody_waits_for_its_open_any_more() {
     assert_eq!(log.take(), ["uclose"]);
     line.finish();
 }
+
+#[test]
+fn an_answer_for_an_upper_that_is_gone_is_not_for_the_one_in_its_place() {
+    let (mut line, _, first, _) = above();
+    tell(&mut line, first, Kind::PcProto, b"open");
+    let late = ticket(line.p.close(first));
+    line.advance(secs(16));
+    assert_eq!(line.changed().last(), Some(&(late, Ok(()))));
+
+    let other = line.p.add_mux(Box::new(SlowMux::default()));
+    let second = line.p.open_mux(other, "second").unwrap();
+    tell(&mut line, second, Kind::PcProto, b"open");
+    let closing = ticket(line.p.close(second));
+    line.changed();
+    // The first multiplexor says that the close of its upper is done, at last.
+    line.up(b"close");
+    assert_eq!((line.changed(), line.p.pending(second)), (vec![], Some(closing)));
+    line.advance(secs(16));
+    assert_eq!(line.changed(), [(closing, Ok(()))]);
+    line.finish();
+}
+
+#[test]
+fn the_deadline_of_a_close_that_is_done_leaves_the_next_stream_in_its_place_alone() {
+    let mut line = Line::new();
+    line.probe.set_room(Some(0));
+    line.down(b"a");
+    let closing = ticket(line.p.close(line.stream));
+    line.advance(secs(10));
+    line.probe.set_room(None);
+    line.p.writable(line.driver);
+    line.advance(0);
+    assert_eq!(line.changed(), [(closing, Ok(()))]);
+    (line.stream, line.driver) = line.p.open_device("line", Box::new(line.probe.clone()));
+    line.sent();
+    line.advance(secs(300));
+    line.down(b"b");
+    assert_eq!(line.sent(), [b"b"]);
+    line.finish();
+}

@@ -401,7 +401,14 @@ impl Net {
 
     fn answer(&mut self, pair: u32, answer: Answer) {
         if let Some(key) = self.pairs.key_at(pair) {
-            self.answers.push_back((key, answer));
+            self.answer_of(key, answer);
+        }
+    }
+
+    /// What is said of a pair that is gone is not for the one in its place.
+    fn answer_of(&mut self, pair: Key, answer: Answer) {
+        if self.pairs.get(pair).is_some() {
+            self.answers.push_back((pair, answer));
             // Of no pair: the perimeter takes the answer between two dispatches.
             self.relieved.push_back(NONE);
         }
@@ -432,11 +439,11 @@ impl Cx<'_> {
 
     /// The pending open of an upper is done, or has failed: its stream is closed then.
     pub fn upper_opened(&mut self, upper: Upper, result: Result<(), Errno>) {
-        self.net.answer(upper.pair.index, Answer::Opened(result));
+        self.net.answer_of(upper.pair, Answer::Opened(result));
     }
 
     /// The pending close of an upper is done.
     pub fn upper_closed(&mut self, upper: Upper) {
-        self.net.answer(upper.pair.index, Answer::Closed);
+        self.net.answer_of(upper.pair, Answer::Closed);
     }
 }
