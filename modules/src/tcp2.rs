@@ -56,6 +56,10 @@ impl Mux for Tcp2 {
         self.tcp.uclose(cx, upper)
     }
 
+    fn takes_backlog(&self) -> bool {
+        self.tcp.takes_backlog()
+    }
+
     fn link(&mut self, cx: &mut Cx<'_>, lower: Lower, info: LinkInfo) -> Result<(), Errno> {
         self.tcp.link(cx, lower, info)
     }

@@ -5,6 +5,7 @@ mod carry;
 mod cookies;
 mod icmp;
 mod info;
+mod linger;
 mod listen;
 mod option;
 mod request;
@@ -26,6 +27,7 @@ use crate::ctl::Ctl;
 use crate::ip;
 use crate::locals::Locals;
 use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use millstream_msg::{Msg, MsgFlags, Pool};
@@ -49,8 +51,11 @@ pub struct Engine {
     /// When a SYN was answered with a cookie last, ns.
     cookie_sent: Option<u64>,
     shared: Shared,
-    /// Connections that have something to hand up or to send.
-    dirty: Vec<u32>,
+    /// Connections that have something to hand up or to send, the longest first: those that could
+    /// not for want of room below get theirs before others again.
+    dirty: VecDeque<u32>,
+    /// Users whose close waits (SO_LINGER), by their sockets.
+    lingering: BTreeMap<u32, u32>,
     pub(super) out: Out,
 }
 
@@ -63,6 +68,8 @@ pub(super) struct Out {
     pub(super) timers: Vec<(u32, u64)>,
     /// Users who have room to send again.
     pub(super) room: Vec<u32>,
+    /// Users whose close waits no longer, with the socket it waited for.
+    pub(super) closed: Vec<(u32, u32)>,
 }
 
 #[derive(Debug)]
@@ -100,7 +107,8 @@ impl Engine {
             cookies: Cookies::new(key),
             cookie_sent: None,
             shared: Shared::new(Limits::new(key)),
-            dirty: Vec::with_capacity(64),
+            dirty: VecDeque::with_capacity(64),
+            lingering: BTreeMap::new(),
             out: Out::default(),
         }
     }
@@ -115,23 +123,6 @@ impl Engine {
         });
         self.users[number as usize] = Some(User::default());
         number
-    }
-
-    /// A stream above is gone; `unread` octets that it was given were never read.
-    pub fn close(&mut self, user: u32, unread: u32, now: u64, pool: &mut Pool) {
-        let Some(gone) = self.users.get_mut(user as usize).and_then(Option::take) else { return };
-        self.free_users.push(user);
-        let Some(number) = gone.socket else { return };
-        match self.sockets.get_mut(number as usize) {
-            Some(Some(Socket::Connection(tcb))) if tcb.marks.has(Marks::DEAD) => {
-                self.forget(number);
-            }
-            Some(Some(Socket::Connection(_))) => {
-                self.with(number, now, pool, |tcb, env| user::leave(tcb, unread, env));
-            }
-            Some(Some(Socket::Listening(_))) => self.stop_listening(number, now, pool),
-            _ => self.forget(number),
-        }
     }
 
     /// A packet from `ip`.
@@ -190,7 +181,7 @@ impl Engine {
     /// The next connection that has something to hand up or to send, with its user.
     pub(super) fn next_dirty(&mut self) -> Option<(u32, Option<u32>)> {
         loop {
-            let number = self.dirty.pop()?;
+            let number = self.dirty.pop_front()?;
             let Some(tcb) = self.tcb(number) else { continue };
             tcb.marks.clear(Marks::DIRTY);
             return Some((number, Some(tcb.user).filter(|user| *user != NOBODY)));
@@ -293,6 +284,7 @@ impl Engine {
         }
         self.shared.events.clear();
         self.arm(number);
+        self.see_linger(number);
     }
 
     /// The surroundings of a request.
@@ -314,7 +306,7 @@ impl Engine {
             && !tcb.marks.has(Marks::DIRTY)
         {
             tcb.marks.set(Marks::DIRTY);
-            self.dirty.push(number);
+            self.dirty.push_back(number);
         }
     }
 

@@ -38,6 +38,9 @@ pub const INFO: MuxInfo = MuxInfo {
 /// The layout of the state that it hands over: all of it, connections, listeners and keys.
 pub(crate) const VERSION: u32 = 1;
 
+/// A timer of a socket has its number; with this added it is that of the close that waits for it.
+const LINGERS: u64 = 1 << 32;
+
 impl From<TcpDrop> for Drop {
     fn from(reason: TcpDrop) -> Self {
         Self(reason.name())
@@ -78,6 +81,7 @@ impl Tcp {
                 cx.timer(number.into(), at);
             }
         }
+        self.let_go(cx);
         let shared = self.engine.shared();
         for (msg, reason) in shared.act.dropped.drain(..) {
             cx.discard(msg, reason);
@@ -107,6 +111,17 @@ impl Tcp {
             if let Some(upper) = self.users.upper(user) {
                 cx.qenable_upper(upper);
             }
+        }
+    }
+
+    /// Closes that have waited are done.
+    fn let_go(&mut self, cx: &mut Cx<'_>) {
+        for (user, number) in self.engine.out.closed.drain(..) {
+            cx.cancel(LINGERS + u64::from(number));
+            if let Some(upper) = self.users.upper(user) {
+                cx.upper_closed(upper);
+            }
+            self.users.close(cx, user);
         }
     }
 
@@ -162,10 +177,21 @@ impl Mux for Tcp {
     fn uclose(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Step {
         let user = upper.cookie as u32;
         let (now, unread) = (cx.now(), u32::from(cx.upper_has_data(upper)));
-        self.engine.close(user, unread, now, cx.pool());
-        self.users.close(cx, user);
+        // The connection delivers what did not fit into its send buffer, however long it takes.
+        while let Some(msg) = cx.getq_upper(upper) {
+            self.ask(cx, upper, msg);
+        }
+        let waits = self.engine.close(user, unread, now, cx.pool());
+        match waits {
+            Some((number, until)) => cx.timer(LINGERS + u64::from(number), until),
+            None => self.users.close(cx, user),
+        }
         self.settle(cx);
-        Step::Done
+        if waits.is_some() { Step::Pending } else { Step::Done }
+    }
+
+    fn takes_backlog(&self) -> bool {
+        true
     }
 
     fn link(&mut self, cx: &mut Cx<'_>, lower: Lower, _info: LinkInfo) -> Result<(), Errno> {
@@ -238,7 +264,11 @@ impl Mux for Tcp {
 
     fn timer(&mut self, cx: &mut Cx<'_>, token: u64) {
         let now = cx.now();
-        self.engine.expired(token as u32, now, cx.pool());
+        if token >= LINGERS {
+            self.engine.linger_over(token as u32);
+        } else {
+            self.engine.expired(token as u32, now, cx.pool());
+        }
         self.settle(cx);
     }
 

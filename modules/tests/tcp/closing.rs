@@ -1,6 +1,7 @@
 //! Closing: each side first, both at once, one direction, TIME-WAIT, linger, abort.
 
 use crate::kit::*;
+use millstream_core::StreamId;
 use millstream_core::tpi::Primitive;
 
 /// Twice the longest life of a segment, as Linux has it, and some room.
@@ -361,9 +362,124 @@ fn linger_2_is_how_long_fin_wait_2_of_a_closed_stream_lasts() {
 }
 
 #[test]
+fn close_delivers_what_the_send_buffer_had_no_room_for_however_slow_the_peer_is() {
+    let mut t = T::established();
+    t.set(opt::SNDBUF, 4_000);
+    for _ in 0..60 {
+        t.write(1000);
+    }
+    t.inject(seg().flag(ACK).win(0));
+    t.sent_now();
+    let stream = t.rig.upper(t.user);
+    t.close();
+    assert!(t.rig.perimeter().chain(stream).is_err(), "nothing waits");
+    let begun = t.ms();
+    let mut ended = false;
+    while !ended && t.ms() - begun < 300_000 {
+        // The peer takes three segments, then none for a while.
+        t.inject(seg().flag(ACK).win(3000));
+        ended = t.sent_in(50).iter().any(|sent| sent.has(FIN));
+        t.inject(seg().flag(ACK).win(if ended { 3000 } else { 0 }));
+        t.sent_in(3000);
+    }
+    assert!(t.ms() - begun > 30_000, "the peer is slow");
+    t.inject(fin().ack(60_002));
+    t.expect(ack(2).seq(60_002));
+}
+
+/// SO_LINGER of so many seconds.
+fn linger(t: &mut T, seconds: i32) {
+    t.set_bytes(opt::LINGER, &[1_i32.to_ne_bytes(), seconds.to_ne_bytes()].concat());
+}
+
+/// Does the close of a stream wait?
+fn waits(t: &mut T, stream: StreamId) -> bool {
+    t.rig.perimeter().pending(stream).is_some()
+}
+
+#[test]
+fn linger_lets_close_wait_until_the_peer_has_acknowledged_all() {
+    let mut t = T::established();
+    linger(&mut t, 10);
+    t.write(1000);
+    t.expect(data(1000));
+    let stream = t.rig.upper(t.user);
+    t.close();
+    t.expect(fin().seq(1001));
+    t.inject(ack(1001));
+    assert!(waits(&mut t, stream));
+    t.inject(ack(1002));
+    assert!(!waits(&mut t, stream) && t.rig.perimeter().chain(stream).is_err());
+    // One that has nothing to wait for does not.
+    let listener = 0;
+    t.add_peer(addr([10, 0, 0, 20], 2000));
+    t.user = listener;
+    t.handshake(plain());
+    t.accept();
+    linger(&mut t, 10);
+    t.shutdown();
+    t.expect(fin().seq(1));
+    t.inject(ack(2));
+    let stream = t.rig.upper(t.user);
+    t.close();
+    assert!(!waits(&mut t, stream));
+}
+
+#[test]
+fn close_lingers_no_longer_than_it_was_told_and_the_data_go_on() {
+    let mut t = T::established();
+    linger(&mut t, 5);
+    t.write(1000);
+    t.expect(data(1000));
+    let stream = t.rig.upper(t.user);
+    t.close();
+    t.advance(4900);
+    assert!(waits(&mut t, stream));
+    t.advance(200);
+    assert!(!waits(&mut t, stream));
+    t.sent_now();
+    t.expect_within(20_000, data(1000).seq(1).any_flag(FIN));
+    t.inject(ack(1002));
+    t.sent_now();
+    t.inject(fin());
+    t.expect(ack(2).seq(1002));
+}
+
+#[test]
+fn close_does_not_linger_for_a_peer_that_resets() {
+    let mut t = T::established();
+    linger(&mut t, 10);
+    t.write(1000);
+    let stream = t.rig.upper(t.user);
+    t.close();
+    assert!(waits(&mut t, stream));
+    t.inject(rst());
+    assert!(!waits(&mut t, stream));
+    t.sent_now();
+    t.expect_gone();
+}
+
+#[test]
+fn a_close_that_lingers_beyond_the_close_time_of_its_stream_harms_no_other() {
+    let mut t = T::established();
+    linger(&mut t, 60);
+    t.write(1000);
+    let stream = t.rig.upper(t.user);
+    t.close();
+    t.advance(16_000);
+    assert!(t.rig.perimeter().chain(stream).is_err(), "it is given up after 15 s");
+    let other = t.open();
+    t.sent_now();
+    t.inject(ack(1002));
+    let stream = t.rig.upper(other);
+    assert!(t.rig.perimeter().chain(stream).is_ok());
+    t.bind_at(other, addr([0, 0, 0, 0], 81), 0);
+}
+
+#[test]
 fn linger_of_no_time_makes_close_a_reset() {
     let mut t = T::established();
-    t.set_bytes(opt::LINGER, &[1_i32.to_ne_bytes(), 0_i32.to_ne_bytes()].concat());
+    linger(&mut t, 0);
     t.write(100);
     t.expect(data(100));
     t.close();

@@ -1,6 +1,7 @@
 //! When data leave: Nagle, cork, push, slow start, pieces.
 
 use crate::kit::*;
+use millstream_msg::Msg;
 
 //= rfc9293#section-3.7.4
 #[test]
@@ -240,4 +241,25 @@ fn a_small_maximum_of_the_user_is_sent_and_obeyed() {
     t.write(1200);
     t.expect(data(600).seq(1));
     t.expect(data(600).seq(601));
+}
+
+#[test]
+fn connections_that_wait_for_room_below_send_in_the_order_in_which_they_came() {
+    let mut t = T::listening();
+    let listener = t.user;
+    let users = [20, 21, 22].map(|n| {
+        t.add_peer(addr([10, 0, 0, n], 2000));
+        t.user = listener;
+        t.handshake(plain());
+        t.accept();
+        t.user
+    });
+    t.collect();
+    t.rig.full_below(0);
+    for (n, user) in users.into_iter().enumerate() {
+        t.rig.down(user, &[0; 30][..10 * (n + 1)]);
+    }
+    t.rig.relieve_below(0);
+    let sizes: Vec<_> = t.rig.below(0).iter().map(Msg::len).collect();
+    assert!(sizes.len() == 3 && sizes.is_sorted(), "{sizes:?}");
 }

@@ -78,6 +78,12 @@ pub trait Mux: Send + 'static {
     /// A stream above closes. Nothing comes from it any more.
     fn uclose(&mut self, cx: &mut Cx<'_>, upper: Upper) -> Step;
 
+    /// Does [`Mux::uclose`] take what the upper's write queue still holds? Then it is called at
+    /// once; else when the queue is empty, or the close time is over and the rest is lost.
+    fn takes_backlog(&self) -> bool {
+        false
+    }
+
     /// A stream is linked below (`I_LINK`). An error refuses it.
     fn link(&mut self, cx: &mut Cx<'_>, lower: Lower, info: LinkInfo) -> Result<(), Errno>;
 

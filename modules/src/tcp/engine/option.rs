@@ -29,7 +29,7 @@ pub mod names {
     pub const KEEPALIVE: i32 = 9;
     /// SO_OOBINLINE.
     pub const OOBINLINE: i32 = 10;
-    /// SO_LINGER: on or off, and seconds.
+    /// SO_LINGER: on or off, and seconds. A close waits at most the close time of its stream.
     pub const LINGER: i32 = 13;
     /// IP_TOS.
     pub const TOS: i32 = 1;

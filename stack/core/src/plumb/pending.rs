@@ -162,8 +162,8 @@ impl Perimeter {
 
     /// Closes a stream: unlinks it if it is linked, takes the modules out from the top (each is
     /// drained downward first), waits at most its close time until what was sent has left (the
-    /// device's backlog, what modules hold at the other end of a pipe), then lets the multiplexor
-    /// or driver go. Changes that wait end with [`PlumbError::Closed`]; a pending open is
+    /// backlog of the device, or of a multiplexor that does not take it over, what modules hold at
+    /// the other end of a pipe), then lets the multiplexor or driver go. Changes that wait end with [`PlumbError::Closed`]; a pending open is
     /// abandoned.
     ///
     /// # Errors
@@ -308,13 +308,22 @@ impl Perimeter {
         }
         let queue = match self.peer(stream) {
             Some(peer) => self.holds_for(peer),
-            None => Some(queue_no(self.bottom_of(stream), Side::Write)),
+            None => self.backlog_of(self.bottom_of(stream)),
         };
         let Some(q) = queue.and_then(|queue| self.net.queue_mut(queue)) else { return false };
         if !q.held.is_empty() {
             q.set(DRAINING);
         }
         !q.held.is_empty()
+    }
+
+    /// The queue in which a device or multiplexor keeps what it could not take yet. Some
+    /// multiplexors take it with them.
+    fn backlog_of(&self, bottom: u32) -> Option<QueueNo> {
+        match self.nodes.at(self.node_of(bottom)) {
+            Some(Node::Mux(mux)) if mux.takes_backlog() => None,
+            _ => Some(queue_no(bottom, Side::Write)),
+        }
     }
 
     /// The first queue at an end of a pipe that holds something for its head.

@@ -36,7 +36,9 @@ impl TcpStream {
         Ok(self.get((names::IP, names::TTL))? as u32)
     }
 
-    /// How long closing waits for data to be acknowledged (SO_LINGER); zero: close resets.
+    /// How long the close of the stream waits for data to be acknowledged (SO_LINGER), at most its
+    /// [`close_time`](crate::Stream::close_time); zero: close resets. The data are delivered in
+    /// any other case.
     pub fn set_linger(&self, wait: Option<Duration>) -> io::Result<()> {
         let seconds = wait.map_or(0, |wait| i32::try_from(wait.as_secs()).unwrap_or(i32::MAX));
         let words = [wait.is_some().into(), seconds];
