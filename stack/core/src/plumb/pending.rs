@@ -163,8 +163,8 @@ impl Perimeter {
     /// Closes a stream: unlinks it if it is linked, takes the modules out from the top (each is
     /// drained downward first), waits at most its close time until what was sent has left (the
     /// backlog of the device, or of a multiplexor that does not take it over, what modules hold at
-    /// the other end of a pipe), then lets the multiplexor or driver go. Changes that wait end with [`PlumbError::Closed`]; a pending open is
-    /// abandoned.
+    /// the other end of a pipe), then lets the multiplexor or driver go. Changes that wait end with
+    /// [`PlumbError::Closed`]; a pending open is abandoned.
     ///
     /// # Errors
     /// [`PlumbError::NoStream`]; [`PlumbError::Closed`] when it is being closed already.
