@@ -31,6 +31,18 @@ impl Perimeter {
         }
     }
 
+    /// Sends a message although flow control refuses it: what was taken from a program that is
+    /// gone, right before [`Perimeter::close`], which looks after it as after all that was sent.
+    ///
+    /// # Errors
+    /// As [`Perimeter::putmsg`], but EAGAIN.
+    pub fn putmsg_last(&mut self, stream: StreamId, msg: Msg) -> Result<(), (Errno, Msg)> {
+        match self.head(stream) {
+            Ok((head, net, pair)) => head.putmsg_last(net, pair, msg),
+            Err(errno) => Err((errno, msg)),
+        }
+    }
+
     /// Sends a word between modules (M_CTL) as if a module at the top of the stream had. It is for
     /// the owner of the stack: programs have [`Perimeter::putmsg`].
     ///

@@ -387,6 +387,17 @@ impl EndSlot {
         }
     }
 
+    /// The end is gone, its stream is closed next. What flow control refused goes to the head now:
+    /// it was accepted from the program, and the close looks after what is below the head.
+    pub(crate) fn leave(self, core: &mut Perimeter) {
+        self.shared.tell();
+        for msg in self.pending {
+            if let Err((_, msg)) = core.putmsg_last(self.shared.stream, msg) {
+                core.pool().free(msg);
+            }
+        }
+    }
+
     /// Moves what the head holds to the end, while it has room.
     pub(crate) fn deliver(&mut self, core: &mut Perimeter) {
         if self.shared.at_head {

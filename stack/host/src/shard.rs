@@ -322,8 +322,8 @@ impl Shard {
     }
 
     fn close_end(&mut self, stream: StreamId) {
-        if let Some(mut slot) = self.ends.remove(&stream) {
-            slot.flush(&mut self.core);
+        if let Some(slot) = self.ends.remove(&stream) {
+            slot.leave(&mut self.core);
         }
         self.askers.closed(stream);
         match self.core.close(stream) {

@@ -4,8 +4,9 @@ use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Errno, NodeId};
 use millstream_drivers::pair;
 use millstream_host::plan::{Interface, Line, Plan};
-use millstream_host::{End, EndError, Handle};
+use millstream_host::{End, EndError, Handle, Shard};
 use millstream_msg::{Kind, Msg, Pool, PoolConfig};
+use millstream_rig::Probe;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -189,6 +190,37 @@ fn a_dropped_end_closes_its_stream_and_gives_its_port_back() {
     let view = near.handle.call(move |s| s.core().mux_view(udp).unwrap()).unwrap();
     let endpoints = view.fields.0.iter().find(|(name, _)| *name == "endpoints").unwrap();
     assert_eq!(endpoints.1, millstream_core::Value::Count(0));
+}
+
+#[test]
+fn what_a_dropped_end_had_sent_leaves_when_the_device_has_room_again() {
+    let (near, _far) = two_stacks();
+    let mut pool = Pool::new(PoolConfig::STACK);
+    let probe = Probe::new();
+    probe.set_room(Some(0));
+    let device = Box::new(probe.clone());
+    let open = move |s: &mut Shard| s.core().open_device("probe", device);
+    let (stream, driver) = near.handle.call(open).unwrap();
+    let end = End::attach(&near.handle, stream).unwrap();
+    // Until nothing more is accepted: not by the device, nor the queue, nor the end itself.
+    let mut accepted: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let frame = vec![accepted.len() as u8; 10_000];
+        let mut msg = pool.copy_from(0, &[]).unwrap();
+        msg.append(&mut pool, &frame).unwrap();
+        if let Err((_, msg)) = end.try_put(msg) {
+            pool.free(msg);
+            break;
+        }
+        accepted.push(frame);
+    }
+    let octets: usize = accepted.iter().map(Vec::len).sum();
+    assert!(octets > 2 << 20, "a queue and more: {octets}");
+    drop(end);
+    probe.set_room(None);
+    near.handle.call(move |s| s.core().writable(driver)).unwrap();
+    let sent = probe.sent_bytes();
+    assert!(sent == accepted, "{} of {}", sent.len(), accepted.len());
 }
 
 #[test]

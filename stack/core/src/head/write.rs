@@ -69,6 +69,22 @@ impl Head {
         }
     }
 
+    /// Sends one message down, whatever flow control says: nobody is left to wait for it.
+    pub(crate) fn putmsg_last(
+        &mut self,
+        net: &mut Net,
+        pair: u32,
+        msg: Msg,
+    ) -> Result<(), (Errno, Msg)> {
+        match self.putmsg(net, pair, msg) {
+            Err((Errno::EAGAIN, msg)) => {
+                net.post(net.next_of(queue_no(pair, Side::Write)), msg);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
     /// Sends a data message of band 0 down, as nearly all are, when nothing is in its way; else it
     /// comes back, to be looked at more closely.
     #[inline]
