@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use millstream_core::Errno;
 use millstream_core::dlpi::{self, Address, Malformed, Primitive, State, UnitdataReq, build};
 use millstream_msg::offload::{Can, Refusal, finish};
-use millstream_msg::{Kind, Msg, MsgFlags, MsgList, Offload, Pool};
+use millstream_msg::{Kind, Msg, MsgFlags, MsgList, NoMem, Offload, Pool};
 
 /// The data link of one interface.
 #[derive(Debug)]
@@ -238,14 +238,9 @@ impl Default for Engine {
     }
 }
 
-pub(super) fn control(primitive: &Primitive, pool: &mut Pool) -> Result<Msg, ()> {
-    let bytes = primitive.as_bytes();
-    let mut msg = pool.alloc_reserve(0, bytes.len()).map_err(|_| ())?;
-    msg.spare_mut().get_mut(..bytes.len()).ok_or(())?.copy_from_slice(bytes);
-    msg.commit(bytes.len());
-    let number = dlpi::primitive(bytes);
-    msg.set_kind(number.and_then(dlpi::kind).unwrap_or(Kind::Proto));
-    Ok(msg)
+pub(super) fn control(primitive: &Primitive, pool: &mut Pool) -> Result<Msg, NoMem> {
+    let kind = dlpi::primitive(primitive.as_bytes()).and_then(dlpi::kind);
+    primitive.to_msg(kind.unwrap_or(Kind::Proto), pool)
 }
 
 /// Groups that one stream may enable.

@@ -7,7 +7,7 @@ use crate::ether::{self, Mac, ethertype, is_group};
 use millstream_core::Errno;
 use millstream_core::dlpi::{self, Address, Malformed, Primitive, State, build};
 use millstream_core::ioctl::Iocblk;
-use millstream_msg::{Kind, Msg, Pool};
+use millstream_msg::{Kind, Msg, NoMem, Pool};
 
 impl Engine {
     /// A message of a stream other than an ioctl.
@@ -81,7 +81,7 @@ impl Engine {
         match control(&answer, pool) {
             Ok(msg) => self.out.up.push((user, msg)),
             // It could not even be answered: nobody may wait for ever.
-            Err(()) => self.out.lost += 1,
+            Err(NoMem) => self.out.lost += 1,
         }
     }
 }

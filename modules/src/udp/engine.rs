@@ -219,7 +219,7 @@ impl Engine {
         if let Some(to) = to {
             primitive = primitive.with_address(12, to);
         }
-        let Ok(mut msg) = control(&primitive, Kind::Proto, pool) else {
+        let Ok(mut msg) = primitive.to_msg(Kind::Proto, pool) else {
             return self.out.act.discard(data, UdpDrop::NoMem);
         };
         msg.set_flags(data.flags());
@@ -306,23 +306,10 @@ impl Engine {
 
     /// The stream has failed: M_ERROR.
     fn fail(&mut self, user: u32, errno: Errno, pool: &mut Pool) {
-        if let Ok(mut msg) = pool.alloc_reserve(0, 1) {
-            msg.set_kind(Kind::Error);
-            msg.spare_mut()[0] = errno.0 as u8;
-            msg.commit(1);
+        if let Ok(msg) = errno.to_msg(pool) {
             self.out.up.push((user, msg));
         }
     }
-}
-
-fn control(primitive: &Primitive, kind: Kind, pool: &mut Pool) -> Result<Msg, ()> {
-    let bytes = primitive.as_bytes();
-    let mut msg = pool.alloc_reserve(0, bytes.len()).map_err(|_| ())?;
-    let Some(place) = msg.spare_mut().get_mut(..bytes.len()) else { return Err(()) };
-    place.copy_from_slice(bytes);
-    msg.commit(bytes.len());
-    msg.set_kind(kind);
-    Ok(msg)
 }
 
 fn named(interface: u16) -> Option<u16> {

@@ -1,5 +1,7 @@
 //! Error numbers as POSIX names them, without a C library.
 
+use millstream_msg::{Kind, Msg, NoMem, Pool};
+
 /// An error number. The head and the C interfaces give it to programs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(pub i32);
@@ -69,6 +71,20 @@ errnos! {
     EHOSTUNREACH = 113, "no route to host";
     EALREADY = 114, "already under way";
     EINPROGRESS = 115, "under way";
+}
+
+impl Errno {
+    /// M_ERROR: the stream that it goes up fails with this error, both ways (E1).
+    ///
+    /// # Errors
+    /// [`NoMem`].
+    pub fn to_msg(self, pool: &mut Pool) -> Result<Msg, NoMem> {
+        let mut msg = pool.alloc_reserve(0, 1)?;
+        msg.set_kind(Kind::Error);
+        msg.spare_mut()[0] = self.0 as u8;
+        msg.commit(1);
+        Ok(msg)
+    }
 }
 
 impl core::fmt::Debug for Errno {

@@ -27,12 +27,7 @@ impl Engine {
         self.shared.act.consume(msg, at.pool);
         let ack = self.exported(at).unwrap_or_else(|refusal| {
             let (tli, errno) = refusal.numbers();
-            super::request::control(
-                &Primitive::error_ack(T_EXPORT_REQ, tli, errno),
-                Kind::PcProto,
-                at.pool,
-            )
-            .ok()
+            Primitive::error_ack(T_EXPORT_REQ, tli, errno).to_msg(Kind::PcProto, at.pool).ok()
         });
         if let Some(ack) = ack {
             self.out.up.push((at.user, ack));
@@ -47,8 +42,7 @@ impl Engine {
         }
         let bytes = carry::write(tcb, at.now, at.pool).map_err(|_| Refusal::NoMemory)?;
         let ack = Primitive::ok_ack(T_EXPORT_REQ);
-        let mut ack =
-            super::request::control(&ack, Kind::PcProto, at.pool).map_err(|_| Refusal::NoMemory)?;
+        let mut ack = ack.to_msg(Kind::PcProto, at.pool).map_err(|_| Refusal::NoMemory)?;
         let data = at
             .pool
             .copy_from(0, &[])
@@ -56,7 +50,7 @@ impl Engine {
         match data {
             Ok(data) => ack.link(data),
             Err(_) => {
-                at.pool.free(ack);
+                at.pool.spend(ack);
                 return Err(Refusal::NoMemory);
             }
         }
@@ -93,7 +87,7 @@ impl Engine {
                 Primitive::error_ack(T_IMPORT_REQ, tli, errno)
             }
         };
-        if let Ok(ack) = super::request::control(&ack, Kind::PcProto, at.pool) {
+        if let Ok(ack) = ack.to_msg(Kind::PcProto, at.pool) {
             self.out.up.push((at.user, ack));
         }
     }

@@ -118,7 +118,7 @@ impl Engine {
             let (tli, errno) = refusal.numbers();
             Primitive::error_ack(primitive, tli, errno)
         });
-        match control(&ack, Kind::PcProto, at.pool) {
+        match ack.to_msg(Kind::PcProto, at.pool) {
             Ok(msg) => self.out.up.push((at.user, msg)),
             // It could not even be answered.
             Err(NoMem) => self.fail(at.user, Errno::ENOSR, at.pool),
@@ -310,10 +310,7 @@ impl Engine {
 
     /// The stream has failed: M_ERROR.
     fn fail(&mut self, user: u32, errno: Errno, pool: &mut Pool) {
-        if let Ok(mut msg) = pool.alloc_reserve(0, 1) {
-            msg.set_kind(Kind::Error);
-            msg.spare_mut()[0] = errno.0 as u8;
-            msg.commit(1);
+        if let Ok(msg) = errno.to_msg(pool) {
             self.out.up.push((user, msg));
         }
     }
@@ -407,15 +404,6 @@ fn info(state: State) -> Info {
         state,
         provider: tpi::XPG4_1,
     }
-}
-
-pub(super) fn control(primitive: &Primitive, kind: Kind, pool: &mut Pool) -> Result<Msg, NoMem> {
-    let bytes = primitive.as_bytes();
-    let mut msg = pool.alloc_reserve(0, bytes.len())?;
-    msg.spare_mut()[..bytes.len()].copy_from_slice(bytes);
-    msg.commit(bytes.len());
-    msg.set_kind(kind);
-    Ok(msg)
 }
 
 /// Octets of data in one message of the user that are taken without cutting: a super-segment.

@@ -139,7 +139,7 @@ fn has_word(tcb: &Tcb) -> bool {
 }
 
 fn control(primitive: &Primitive, pool: &mut Pool) -> Option<Msg> {
-    super::request::control(primitive, primitive.kind(), pool).ok()
+    primitive.to_msg(primitive.kind(), pool).ok()
 }
 
 /// T_EXDATA_IND and the octet.

@@ -2,14 +2,14 @@
 //! Which of them is in order when is the table of `tpi::state`; a request is answered before the
 //! next one is looked at, so the states that await an acknowledgement do not last.
 
-use super::{Engine, control};
+use super::Engine;
 use crate::udp::table::BindError;
 use crate::udp::{UdpDrop, build};
 use core::net::{Ipv4Addr, SocketAddr};
 use millstream_core::Errno;
 use millstream_core::tpi::state::{self, Verdict};
 use millstream_core::tpi::{self, Info, Malformed, Primitive, State, decode_address};
-use millstream_msg::{Kind, Msg, Pool};
+use millstream_msg::{Kind, Msg, NoMem, Pool};
 
 impl Engine {
     /// A message of a user: a datagram, or a request that is acknowledged.
@@ -120,10 +120,10 @@ impl Engine {
             let (tli, errno) = refusal.numbers();
             Primitive::error_ack(primitive, tli, errno)
         });
-        match control(&ack, Kind::PcProto, pool) {
+        match ack.to_msg(Kind::PcProto, pool) {
             Ok(msg) => self.out.up.push((user, msg)),
             // It could not even be answered.
-            Err(()) => return self.fail(user, Errno::ENOSR, pool),
+            Err(NoMem) => return self.fail(user, Errno::ENOSR, pool),
         }
         // Nobody has to be asked: the connection stands at once.
         if let Some(peer) = peer {
@@ -197,7 +197,7 @@ impl Engine {
 
     /// Tells a user something that is no acknowledgement.
     fn tell(&mut self, user: u32, primitive: &Primitive, pool: &mut Pool) {
-        if let Ok(msg) = control(primitive, primitive.kind(), pool) {
+        if let Ok(msg) = primitive.to_msg(primitive.kind(), pool) {
             self.out.up.push((user, msg));
         }
     }

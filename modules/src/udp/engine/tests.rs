@@ -19,7 +19,7 @@ fn packet(payload: usize, gso_size: u16, pool: &mut Pool) -> Msg {
 }
 
 fn ask(engine: &mut Engine, user: u32, primitive: &Primitive, pool: &mut Pool) {
-    let msg = control(primitive, Kind::Proto, pool).unwrap();
+    let msg = primitive.to_msg(Kind::Proto, pool).unwrap();
     engine.output(user, msg, 1, pool);
     engine.out.up.clear();
 }

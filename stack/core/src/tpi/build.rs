@@ -4,7 +4,7 @@ use super::number::*;
 use super::{ADDR_MAX, OptmgmtReq, State, encode_address, option, primitive};
 use crate::Errno;
 use core::net::SocketAddr;
-use millstream_msg::Kind;
+use millstream_msg::{Kind, Msg, NoMem, Pool};
 
 /// A primitive of TPI or DLPI: words, then addresses and options that the words point to.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +124,19 @@ impl Primitive {
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+
+    /// The message that carries it, from the pool's reserve: who waits for an answer gets one.
+    ///
+    /// # Errors
+    /// [`NoMem`].
+    pub fn to_msg(&self, kind: Kind, pool: &mut Pool) -> Result<Msg, NoMem> {
+        let bytes = self.as_bytes();
+        let mut msg = pool.alloc_reserve(0, bytes.len())?;
+        msg.spare_mut()[..bytes.len()].copy_from_slice(bytes);
+        msg.commit(bytes.len());
+        msg.set_kind(kind);
+        Ok(msg)
     }
 
     /// The type of message that carries it, for one of TPI.
