@@ -1,8 +1,15 @@
 //! The state of a connection (the transmission control block of RFC 9293 section 3.3.1): plain
 //! data, without pointers to its stack, clocks or descriptors.
 
-use super::autotune::{RECEIVE_FIRST, Reader, SEND_FIRST};
-use super::congestion::Algorithm;
+mod marks;
+mod settings;
+mod state;
+
+pub(super) use marks::Marks;
+pub use settings::Settings;
+pub use state::State;
+
+use super::autotune::Reader;
 use super::loss::{Loss, Records, Sending};
 use super::reasm::Reassembly;
 use super::segment::Flags;
@@ -139,81 +146,6 @@ impl From<Endpoint> for SocketAddr {
     }
 }
 
-/// RFC 9293 figure 5. LISTEN is a listener's, CLOSED is nobody's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// We have asked.
-    SynSent,
-    /// We have answered, or both have asked.
-    SynReceived,
-    /// Data may go both ways.
-    Established,
-    /// We have ended our direction.
-    FinWait1,
-    /// And the peer has acknowledged it.
-    FinWait2,
-    /// The peer has ended its direction.
-    CloseWait,
-    /// Both have ended, ours is not acknowledged.
-    Closing,
-    /// The peer has ended, then we; ours is not acknowledged.
-    LastAck,
-    /// Both have ended; old segments may still come.
-    TimeWait,
-}
-
-impl State {
-    /// Both know the other's sequence numbers.
-    pub const fn is_synchronized(self) -> bool {
-        !matches!(self, Self::SynSent | Self::SynReceived)
-    }
-
-    /// The peer may send data.
-    pub const fn takes_data(self) -> bool {
-        matches!(self, Self::Established | Self::FinWait1 | Self::FinWait2)
-    }
-
-    /// The user may send data.
-    pub const fn sends_data(self) -> bool {
-        matches!(self, Self::SynSent | Self::SynReceived | Self::Established | Self::CloseWait)
-    }
-
-    /// The peer has ended its direction.
-    pub const fn peer_has_ended(self) -> bool {
-        matches!(self, Self::CloseWait | Self::Closing | Self::LastAck | Self::TimeWait)
-    }
-
-    /// The name in `ss`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SynSent => "SYN-SENT",
-            Self::SynReceived => "SYN-RECV",
-            Self::Established => "ESTAB",
-            Self::FinWait1 => "FIN-WAIT-1",
-            Self::FinWait2 => "FIN-WAIT-2",
-            Self::CloseWait => "CLOSE-WAIT",
-            Self::Closing => "CLOSING",
-            Self::LastAck => "LAST-ACK",
-            Self::TimeWait => "TIME-WAIT",
-        }
-    }
-
-    /// The number in Linux's TCP_INFO.
-    pub const fn linux_number(self) -> u8 {
-        match self {
-            Self::Established => 1,
-            Self::SynSent => 2,
-            Self::SynReceived => 3,
-            Self::FinWait1 => 4,
-            Self::FinWait2 => 5,
-            Self::TimeWait => 6,
-            Self::CloseWait => 8,
-            Self::LastAck => 9,
-            Self::Closing => 11,
-        }
-    }
-}
-
 /// What is sent, waits to be sent, or waits to be acknowledged. Reused when all is acknowledged.
 #[derive(Debug)]
 pub struct Flight {
@@ -221,166 +153,6 @@ pub struct Flight {
     pub(super) queue: SendQueue,
     /// What was sent when.
     pub(super) records: Records,
-}
-
-/// Facts about a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Marks(u32);
-
-impl Marks {
-    /// Timestamps are in use (RFC 7323).
-    pub(super) const TIMESTAMPS: Self = Self(1);
-    /// The peer takes SACK blocks (RFC 2018).
-    pub(super) const SACK: Self = Self(1 << 1);
-    /// Congestion is marked (RFC 3168).
-    pub(super) const ECN: Self = Self(1 << 2);
-    /// A congested segment came: say so until the peer has slowed down.
-    pub(super) const ECHO_CONGESTION: Self = Self(1 << 3);
-    /// The window was reduced: tell with the next new data.
-    pub(super) const TELL_REDUCED: Self = Self(1 << 4);
-    /// An acknowledgement goes with the next output.
-    pub(super) const ACK_NOW: Self = Self(1 << 5);
-    /// The user has ended its direction.
-    pub(super) const CLOSING: Self = Self(1 << 6);
-    /// The FIN has been sent.
-    pub(super) const FIN_SENT: Self = Self(1 << 7);
-    /// The peer's FIN is to be told when all data have been taken.
-    pub(super) const TELL_END: Self = Self(1 << 8);
-    /// The user knows of the peer's FIN.
-    pub(super) const TOLD_END: Self = Self(1 << 9);
-    /// It is on the list of connections that have something to do.
-    pub(super) const DIRTY: Self = Self(1 << 10);
-    /// It was opened from here.
-    pub(super) const ACTIVE: Self = Self(1 << 11);
-    /// The user sends urgent data.
-    pub(super) const URGENT_OUT: Self = Self(1 << 12);
-    /// The peer does.
-    pub(super) const URGENT_IN: Self = Self(1 << 13);
-    /// `resend_at` is for a probe of the peer's window.
-    pub(super) const PERSIST: Self = Self(1 << 14);
-    /// The peer waits in the queue of those to be accepted.
-    pub(super) const WAITING: Self = Self(1 << 15);
-    /// Data did not find room in the send buffer: the user is told when there is.
-    pub(super) const WRITER_WAITS: Self = Self(1 << 16);
-    /// It is over: to be forgotten.
-    pub(super) const DEAD: Self = Self(1 << 17);
-    /// A partial segment has waited for more as long as it may ([`Settings::cork`]).
-    pub(super) const CORK_OVER: Self = Self(1 << 18);
-    /// No limit of time applies to the next output: the last round trip is over (TLP).
-    pub(super) const PROBE_NEW: Self = Self(1 << 19);
-    /// The peer's FIN came before what is in front of it.
-    pub(super) const FIN_SEEN: Self = Self(1 << 20);
-    /// Both scale their windows (RFC 7323).
-    pub(super) const SCALED: Self = Self(1 << 21);
-    /// The user is to learn that the connection stands.
-    pub(super) const TELL_CONNECTED: Self = Self(1 << 22);
-    /// The stream head is to have room for the receive buffer.
-    pub(super) const TELL_BUFFER: Self = Self(1 << 23);
-
-    pub(super) const fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub(super) const fn set(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-
-    pub(super) const fn clear(&mut self, other: Self) {
-        self.0 &= !other.0;
-    }
-
-    /// Clears all but these.
-    pub(super) fn keep(&mut self, others: &[Self]) {
-        self.0 &= others.iter().fold(0, |all, other| all | other.0);
-    }
-
-    pub(super) const fn bits_mut(&mut self) -> &mut u32 {
-        &mut self.0
-    }
-
-    /// Clears it; was it set?
-    pub(super) const fn take(&mut self, other: Self) -> bool {
-        let had = self.has(other);
-        self.clear(other);
-        had
-    }
-}
-
-/// What a user can set, and a listener hands on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Small segments leave at once (TCP_NODELAY).
-    pub nodelay: bool,
-    /// Only full segments leave, for at most 200 ms (TCP_CORK).
-    pub cork: bool,
-    /// An idle connection is probed (SO_KEEPALIVE).
-    pub keepalive: bool,
-    /// Urgent data stay in the stream (SO_OOBINLINE).
-    pub oob_inline: bool,
-    /// Another may be bound where old connections were (SO_REUSEADDR).
-    pub reuse: bool,
-    /// We ask for congestion marks (RFC 3168); who asks us gets them in any case.
-    pub ecn: bool,
-    /// Probes of an idle connection that may go unanswered (TCP_KEEPCNT).
-    pub keep_count: u8,
-    /// Retransmissions of a SYN (TCP_SYNCNT).
-    pub syn_count: u8,
-    /// Congestion control.
-    pub algorithm: Algorithm,
-    /// DSCP (IP_TOS).
-    pub tos: u8,
-    /// Hops; 0: as the stack has it (IP_TTL).
-    pub ttl: u8,
-    /// What close waits for data, s (SO_LINGER).
-    pub linger_s: Option<u16>,
-    /// Idle time before probes, s (TCP_KEEPIDLE).
-    pub keep_idle_s: u16,
-    /// Between probes, s (TCP_KEEPINTVL).
-    pub keep_interval_s: u16,
-    /// A connection that the user has left stays in FIN-WAIT-2 so long, s (TCP_LINGER2).
-    pub fin_wait_s: u16,
-    /// Largest payload of a segment; 0: what the path takes (TCP_MAXSEG).
-    pub max_segment: u16,
-    /// Data may stay unacknowledged so long, ms; 0: as many retransmissions as usual
-    /// (TCP_USER_TIMEOUT).
-    pub user_timeout_ms: u32,
-    /// Octets that may wait to be acknowledged (SO_SNDBUF).
-    pub snd_buf: u32,
-    /// Octets that may wait to be read (SO_RCVBUF).
-    pub rcv_buf: u32,
-    /// The send buffer grows with the congestion window, until the user sets it.
-    pub tune_snd: bool,
-    /// The receive buffer grows with what the user reads, until the user sets it.
-    pub tune_rcv: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            nodelay: false,
-            cork: false,
-            keepalive: false,
-            oob_inline: false,
-            reuse: false,
-            ecn: false,
-            keep_count: 9,
-            // 1 + 2 + 4 .. + 128 s: not below the 3 minutes of RFC 9293 MUST-23.
-            syn_count: 7,
-            algorithm: Algorithm::Cubic,
-            tos: 0,
-            ttl: 0,
-            linger_s: None,
-            keep_idle_s: 7200,
-            keep_interval_s: 75,
-            fin_wait_s: 60,
-            max_segment: 0,
-            user_timeout_ms: 0,
-            snd_buf: SEND_FIRST,
-            rcv_buf: RECEIVE_FIRST,
-            tune_snd: true,
-            tune_rcv: true,
-        }
-    }
 }
 
 /// What went through a connection, for TCP_INFO.
