@@ -85,6 +85,7 @@ fn hint(cause: &io::Error) -> &'static str {
     match cause.kind() {
         ErrorKind::ConnectionRefused => ": does a server listen there?",
         ErrorKind::TimedOut | ErrorKind::HostUnreachable => ": is the address right?",
+        ErrorKind::ConnectionReset => ": is it the right service?",
         ErrorKind::NotFound => ": the kernel has no congestion control of that name",
         _ => "",
     }

@@ -160,7 +160,7 @@ fn what_cannot_be_done_is_refused_with_what_can() {
         pos: None,
         params: vec![Param("a".to_owned(), "b".to_owned())],
     };
-    assert!(refused(&set("tcp")).contains("there are ip, udp"));
+    assert!(refused(&set("sctp")).contains("there are ip, udp, tcp"));
     assert!(refused(&set("left")).contains("give the position"));
     let none = Request::Set { target: "ip".to_owned(), pos: None, params: vec![] };
     assert!(refused(&none).contains("key=value"));
