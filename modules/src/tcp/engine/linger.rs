@@ -8,9 +8,9 @@ use millstream_msg::Pool;
 
 impl Engine {
     /// A stream above closes; `unread` octets that it was given were never read. If its close
-    /// waits: for which socket, and until when, ns. [`super::Out::closed`] has the user when the
+    /// waits: for which socket, and until when, ns. `Out::closed` has the user when the
     /// peer has acknowledged everything, when the connection is over, and after
-    /// [`Engine::linger_over`].
+    /// `Engine::linger_over`.
     pub fn close(
         &mut self,
         user: u32,

@@ -41,7 +41,7 @@ impl Marks {
     pub(in crate::tcp) const WRITER_WAITS: Self = Self(1 << 16);
     /// It is over: to be forgotten.
     pub(in crate::tcp) const DEAD: Self = Self(1 << 17);
-    /// A partial segment has waited for more as long as it may ([`Settings::cork`]).
+    /// A partial segment has waited for more as long as it may (`Settings::cork`).
     pub(in crate::tcp) const CORK_OVER: Self = Self(1 << 18);
     /// No limit of time applies to the next output: the last round trip is over (TLP).
     pub(in crate::tcp) const PROBE_NEW: Self = Self(1 << 19);
