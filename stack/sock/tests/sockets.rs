@@ -128,7 +128,7 @@ fn connecting_without_waiting_is_told_by_poll_and_by_so_error() {
             Ok(()) | Err(Errno::EINPROGRESS) => {}
             other => panic!("{other:?}"),
         }
-        wait(sockets, socket, PollEvents::READ);
+        wait(sockets, socket, PollEvents::WRITE);
         assert_eq!(sockets.option(socket, 1, 4).unwrap(), 0_i32.to_ne_bytes());
         assert_eq!(sockets.connect(socket, here), Err(Errno::EISCONN));
         drop(listener);
@@ -138,7 +138,7 @@ fn connecting_without_waiting_is_told_by_poll_and_by_so_error() {
             Err(Errno::EINPROGRESS) => {}
             other => panic!("{other:?}"),
         }
-        wait(sockets, refused, PollEvents::READ);
+        wait(sockets, refused, PollEvents::WRITE);
         let error = sockets.option(refused, 1, 4).unwrap();
         assert_eq!(error, Errno::ECONNREFUSED.0.to_ne_bytes());
     });

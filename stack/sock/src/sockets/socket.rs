@@ -17,6 +17,8 @@ use std::time::Instant;
 pub(super) struct Socket {
     state: Mutex<State>,
     nonblocking: Mutex<bool>,
+    /// Why a connection that was asked for did not come about, until somebody was told.
+    error: Mutex<Option<Errno>>,
 }
 
 #[derive(Clone, Debug)]
@@ -46,7 +48,8 @@ impl Socket {
     }
 
     fn in_state(state: State) -> Self {
-        Self { state: Mutex::new(state), nonblocking: Mutex::default() }
+        let (nonblocking, error) = (Mutex::default(), Mutex::default());
+        Self { state: Mutex::new(state), nonblocking, error }
     }
 
     pub(super) fn bind(&self, local: SocketAddr) -> Result<(), Errno> {
@@ -246,7 +249,8 @@ impl Socket {
         if (level, name) == (names::SOCKET, names::ERROR) {
             // What a connection that was asked for has come to is told here.
             let settled = Self::settle(&mut self.state(), Some(Instant::now()));
-            if let Err(Errno(number)) = settled {
+            let told = self.error().take();
+            if let Some(Errno(number)) = settled.err().or(told) {
                 return Ok(number.to_ne_bytes().to_vec());
             }
         }
@@ -258,6 +262,15 @@ impl Socket {
     }
 
     pub(super) fn poll(&self, asked: PollEvents) -> Result<PollEvents, Errno> {
+        match Self::settle(&mut self.state(), Some(Instant::now())) {
+            Ok(true) => {}
+            // Not writable before it is connected (`connect(2)`).
+            Ok(false) => return Ok(PollEvents::default()),
+            Err(errno) => *self.error() = Some(errno),
+        }
+        if self.error().is_some() {
+            return Ok(asked);
+        }
         self.with_stream(|stream| {
             let seen = stream.end().at_head(|core, at| core.poll_head(at, asked));
             seen.map_err(|_| Errno::ENETDOWN)?
@@ -324,6 +337,10 @@ impl Socket {
             State::Listening(listener) => run(listener.stream()),
             State::Datagram(socket) => run(socket.stream()),
         }
+    }
+
+    fn error(&self) -> MutexGuard<'_, Option<Errno>> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
