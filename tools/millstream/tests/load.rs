@@ -5,7 +5,6 @@ mod kit;
 use kit::{Lab, Up};
 use rustix::process::Signal;
 use serde_json::Value;
-use std::io::Read;
 use std::net::TcpListener;
 use std::process::Output;
 
@@ -134,14 +133,14 @@ fn a_server_of_another_kind_is_found_out() {
     let listener = lab.netns.run(|| TcpListener::bind("127.0.0.1:7")).unwrap().unwrap();
     let closer = std::thread::spawn(move || {
         for _ in 0..2 {
-            // What was asked is read, so that the close is no reset.
-            let (mut client, _) = listener.accept().unwrap();
-            let _asked = client.read(&mut [0; 64]);
+            drop(listener.accept());
         }
     });
     for line in ["bulk 127.0.0.1:7 --in", "connect 127.0.0.1:7"] {
         let text = failure(&lab, line);
-        assert!(text.contains("closed the connection after 0 bytes"), "{text}");
+        // A reset, when something had been asked before the close.
+        let ended = ["closed the connection after 0 bytes", "Connection reset"];
+        assert!(ended.iter().any(|end| text.contains(end)), "{text}");
         assert!(text.contains("is it the right service?"), "{text}");
     }
     closer.join().unwrap();
