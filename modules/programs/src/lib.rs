@@ -1,0 +1,5 @@
+//! Programs of ONC RPC that a stack serves. They see calls with their arguments, and write results:
+//! records, credentials as such, duplicates and errors of RPC are the business of `rpc` below them.
+#![forbid(unsafe_code)]
+
+pub mod vfs;
