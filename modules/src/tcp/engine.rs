@@ -343,11 +343,15 @@ impl Engine {
     /// The socket is nobody's any more.
     fn forget(&mut self, number: u32) {
         let Some(slot) = self.sockets.get_mut(number as usize) else { return };
-        if slot.take().is_some() {
-            self.table.remove(number);
-            self.free.push(number);
-            self.out.timers.push((number, NEVER));
+        let Some(socket) = slot.take() else { return };
+        if let Socket::Connection(mut tcb) = socket {
+            // Of one that is over, and whose user has left before it took all.
+            let ready = core::mem::take(&mut tcb.ready);
+            self.shared.act.discard_all(ready, TcpDrop::Gone);
         }
+        self.table.remove(number);
+        self.free.push(number);
+        self.out.timers.push((number, NEVER));
     }
 
     /// The address that packets to this peer leave with: one of its network, else our first.

@@ -98,11 +98,10 @@ pub(super) fn over(tcb: &mut Tcb, errno: Option<Errno>, env: &mut Env<'_>) {
         env.shared.out_of_order.changed(reassembly.truesize(), 0);
         reassembly.clear(env.pool);
     }
-    // What came in order before an orderly end is still for the user, if there is one.
-    if errno.is_some() || tcb.user == NOBODY {
-        while let Some(msg) = tcb.ready.pop() {
-            env.discard(msg, TcpDrop::Gone);
-        }
+    // What was acknowledged is for the user first, and the error behind it, as Linux has it.
+    if tcb.user == NOBODY {
+        let ready = core::mem::take(&mut tcb.ready);
+        env.shared.act.discard_all(ready, TcpDrop::Gone);
     }
     env.shared.events.push(Event::Over(errno));
 }

@@ -533,3 +533,73 @@ fn a_reset_ends_a_connection_in_every_state() {
         t.expect_gone();
     }
 }
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn data_that_was_acknowledged_is_read_before_a_reset_is_told() {
+    let mut t = T::established();
+    t.stop_reading();
+    t.inject(data(3000));
+    t.expect_within(500, ack(3001));
+    t.inject(rst());
+    t.advance(1000);
+    assert_eq!(t.event(), None);
+    t.go_on_reading();
+    t.expect_read(3000);
+    t.expect_event(Event::Broken(ECONNRESET, -1));
+    t.expect_gone();
+}
+
+//= rfc9293#section-3.8.3
+#[test]
+fn data_that_was_acknowledged_is_read_before_a_time_out_is_told() {
+    let mut t = T::established();
+    t.stop_reading();
+    t.inject(data(3000));
+    t.expect_within(500, ack(3001));
+    t.write(100);
+    t.advance(30 * 60 * 1000);
+    assert_eq!(t.event(), None);
+    t.go_on_reading();
+    t.expect_read(3000);
+    t.expect_event(Event::Broken(ETIMEDOUT, -1));
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn data_and_end_are_read_before_a_reset_behind_them_is_told() {
+    let mut t = T::established();
+    t.stop_reading();
+    t.inject(data(500));
+    t.inject(fin());
+    t.advance(500);
+    t.inject(rst());
+    t.go_on_reading();
+    t.expect_read(500);
+    t.expect_event(Event::Ended);
+    t.expect_event(Event::Broken(EPIPE, -1));
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn data_behind_a_hole_do_not_outlive_a_reset() {
+    let mut t = T::established();
+    t.stop_reading();
+    t.inject(data(500));
+    t.inject(seg().seq(600).len(500));
+    t.inject(rst());
+    t.go_on_reading();
+    t.expect_read(500);
+    t.expect_event(Event::Broken(ECONNRESET, -1));
+}
+
+//= rfc9293#section-3.10.7.4
+#[test]
+fn what_a_reset_left_to_read_is_dropped_with_a_reason_when_nobody_reads_it() {
+    let mut t = T::established();
+    t.stop_reading();
+    t.inject(data(500));
+    t.inject(rst());
+    t.close();
+    assert_eq!(t.drops("tcp_gone"), 1);
+}

@@ -168,6 +168,44 @@ fn a_bound_socket_listens_and_accepts() {
 }
 
 #[test]
+fn data_that_came_before_a_reset_are_read_before_its_error() {
+    with_sockets("reset behind data", |sockets| {
+        let (listener, here) = kernel();
+        let socket = open(sockets, TCP);
+        sockets.connect(socket, here).unwrap();
+        let (mut theirs, _) = listener.accept().unwrap();
+        let sent: Vec<u8> = (0..300_000_u32).map(|n| n as u8).collect();
+        // More than the stream head queues: the rest waits in tcp.
+        sockets.set_option(socket, 1, 8, &1_000_000_i32.to_ne_bytes()).unwrap();
+        assert_eq!(sockets.send(socket, b"never read", 0, None), Ok(10));
+        theirs.write_all(&sent).unwrap();
+        let end = Instant::now() + LONG;
+        let came = || {
+            let info = sockets.option(socket, 6, 11).unwrap();
+            u64::from_ne_bytes(info[128..136].try_into().unwrap())
+        };
+        while came() < sent.len() as u64 {
+            assert!(Instant::now() < end, "{} octets came", came());
+        }
+        // The kernel resets, since it has not read all.
+        drop(theirs);
+        let mut got = Vec::new();
+        let mut piece = vec![0; 10_000];
+        let error = loop {
+            match sockets.recv(socket, &mut piece, 0) {
+                Ok((0, _)) => panic!("an end, and no error, after {}", got.len()),
+                Ok((n, _)) => got.extend_from_slice(&piece[..n]),
+                Err(error) => break error,
+            }
+        };
+        assert!(got == sent, "{} octets", got.len());
+        assert_eq!(error, Errno::ECONNRESET);
+        assert_eq!(sockets.recv(socket, &mut piece, 0), Ok((0, None)));
+        assert_eq!(sockets.send(socket, b"x", 0, None), Err(Errno::EPIPE));
+    });
+}
+
+#[test]
 fn datagrams_are_bound_by_their_first_use() {
     with_sockets("datagrams", |sockets| {
         let kernel = std::net::UdpSocket::bind("10.9.0.1:0").unwrap();

@@ -48,6 +48,7 @@ pub(crate) struct T {
 /// The port that listens.
 pub(crate) const PORT: u16 = 80;
 
+pub(crate) const EPIPE: i32 = 32;
 pub(crate) const ECONNRESET: i32 = 104;
 pub(crate) const ETIMEDOUT: i32 = 110;
 pub(crate) const ECONNREFUSED: i32 = 111;
