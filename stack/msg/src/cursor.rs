@@ -19,6 +19,25 @@ impl<'a> Cursor<'a> {
         cursor
     }
 
+    /// A cursor on bytes that are in no message.
+    #[inline]
+    pub fn of(bytes: &'a [u8]) -> Self {
+        Self { block: bytes, rest: Blocks::none(), left: bytes.len() }
+    }
+
+    /// The next `n` bytes as a cursor of their own, and goes forward past them; `None`, and
+    /// nothing has moved, when there are fewer.
+    pub fn split(&mut self, n: usize) -> Option<Self> {
+        if n > self.left {
+            return None;
+        }
+        let mut front = self.clone();
+        front.left = n;
+        front.block = &front.block[..front.block.len().min(n)];
+        self.skip(n);
+        Some(front)
+    }
+
     /// Bytes from here to the end.
     #[inline]
     pub fn remaining(&self) -> usize {
@@ -32,6 +51,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Goes forward by `n` bytes, at most to the end.
+    #[inline]
     pub fn skip(&mut self, n: usize) {
         let mut n = n.min(self.left);
         self.left -= n;
@@ -76,22 +96,31 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next four bytes, big-endian.
+    #[inline]
     pub fn u32(&mut self) -> Option<u32> {
+        if let Some(&four) = self.block.first_chunk() {
+            self.skip(4);
+            return Some(u32::from_be_bytes(four));
+        }
         let mut out = [0; 4];
         self.read(&mut out).then(|| u32::from_be_bytes(out))
     }
 
     /// The slices from here to the end.
     pub fn chunks(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        core::iter::once(self.block)
-            .chain(self.rest.clone().map_while(Block::as_slice))
-            .filter(|s| !s.is_empty())
+        let mut at = self.clone();
+        core::iter::from_fn(move || {
+            let chunk = at.block;
+            at.skip(chunk.len());
+            (!chunk.is_empty()).then_some(chunk)
+        })
     }
 
     /// Goes on to the next block that has a byte, if any byte is left.
     fn refill(&mut self) {
         while self.block.is_empty() && self.left > 0 {
-            self.block = self.rest.next().and_then(Block::as_slice).unwrap_or_default();
+            let block = self.rest.next().and_then(Block::as_slice).unwrap_or_default();
+            self.block = &block[..block.len().min(self.left)];
         }
     }
 }

@@ -318,6 +318,13 @@ pub struct Blocks<'a> {
     _msg: PhantomData<&'a Msg>,
 }
 
+impl Blocks<'_> {
+    /// Those of no message.
+    pub(crate) fn none() -> Self {
+        Self { next: core::ptr::null(), _msg: PhantomData }
+    }
+}
+
 impl<'a> Iterator for Blocks<'a> {
     type Item = Block<'a>;
 

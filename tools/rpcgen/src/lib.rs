@@ -1,0 +1,1 @@
+//! Compiles .x files, the language of rpcgen, to Rust.
