@@ -2,4 +2,5 @@
 //! records, credentials as such, duplicates and errors of RPC are the business of `rpc` below them.
 #![forbid(unsafe_code)]
 
+pub mod memfs;
 pub mod vfs;

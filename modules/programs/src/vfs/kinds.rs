@@ -1,5 +1,7 @@
 //! kinds: what is said of a file system's objects: ids, attributes, what is to be made, errors.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 /// An object of a file system; another one that gets its number later has another generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
@@ -35,6 +37,15 @@ pub struct Time {
     pub s: u32,
     /// And nanoseconds, below 1,000,000,000.
     pub ns: u32,
+}
+
+impl Time {
+    /// That of the system's clock.
+    pub fn now() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // Wraps in 2106, as the protocol does.
+        Self { s: now.as_secs() as u32, ns: now.subsec_nanos() }
+    }
 }
 
 /// Attributes of an object.
