@@ -2,5 +2,9 @@
 //! records, credentials as such, duplicates and errors of RPC are the business of `rpc` below them.
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod exports;
+pub mod handle;
+pub mod hostfs;
 pub mod memfs;
 pub mod vfs;

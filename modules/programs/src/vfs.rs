@@ -46,7 +46,7 @@ pub trait Vfs: Send + Sync {
     /// Where a symbolic link leads; [`Error::Inval`] for what is none.
     fn readlink(&self, link: Id) -> Result<Bytes, Error>;
 
-    /// Octets of a regular file, `len` unless the file ends before: blocks, not copies, where the
+    /// Octets of a regular file ([`Error::Inval`]), `len` unless the file ends before: blocks, not copies, where the
     /// file system has them in memory.
     fn read(&self, file: Id, from: u64, len: usize) -> Result<Vec<Bytes>, Error>;
 
@@ -89,7 +89,7 @@ pub trait Vfs: Send + Sync {
     /// is a directory, [`Error::NotEmpty`], [`Error::Inval`] if it would be below itself.
     fn rename(&self, dir: Id, name: &[u8], to_dir: Id, to: &[u8]) -> Result<(), Error>;
 
-    /// Gives an object that is no directory one more name.
+    /// Gives an object one more name; not a directory: [`Error::Inval`].
     fn link(&self, file: Id, dir: Id, name: &[u8]) -> Result<(), Error>;
 
     /// Tells of the entries of a directory behind a cookie (0: of all), `.` and `..` first, until

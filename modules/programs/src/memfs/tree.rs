@@ -89,7 +89,6 @@ impl Tree {
         self.node(id)?;
         match self.nodes.get_mut(&id.number).map(|node| &mut node.what) {
             Some(What::File(content)) => Ok((content, &mut self.budget)),
-            Some(What::Dir(_)) => Err(Error::IsDir),
             _ => Err(Error::Inval),
         }
     }
@@ -302,7 +301,7 @@ impl Tree {
     pub(super) fn link(&mut self, file: Id, dir: Id, name: &[u8]) -> Result<(), Error> {
         let node = self.node(file)?;
         if matches!(node.what, What::Dir(_)) {
-            return Err(Error::IsDir);
+            return Err(Error::Inval);
         }
         if node.links >= LINKS_MAX {
             return Err(Error::Mlink);

@@ -100,7 +100,7 @@ pub struct Set {
     pub uid: Option<u32>,
     /// Group.
     pub gid: Option<u32>,
-    /// Octets, of regular files only: [`Error::IsDir`], [`Error::Inval`].
+    /// Octets, of regular files only: [`Error::Inval`].
     pub size: Option<u64>,
     /// Last read.
     pub atime: SetTime,
