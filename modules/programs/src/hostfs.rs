@@ -365,15 +365,20 @@ impl Vfs for HostFs {
 
     fn rename(&self, dir: Id, name: &[u8], to_dir: Id, to: &[u8]) -> Result<(), Error> {
         let (from, into) = (self.dir(dir)?, self.dir(to_dir)?);
-        let moved = sys::id(&self.child(&from, name)?.1);
+        let stat = self.child(&from, name)?.1;
+        let moved = sys::id(&stat);
         let there = match self.child(&into, to) {
-            Ok((_, stat)) => Some(sys::id(&stat)),
+            Ok((_, there)) if sys::id(&there) == moved => return Ok(()),
+            Ok((_, there)) => {
+                let is_dir = |stat: &Statx| sys::kind(stat) == Kind::Dir;
+                if is_dir(&there) != is_dir(&stat) {
+                    return Err(Error::Exist);
+                }
+                Some(sys::id(&there))
+            }
             Err(Error::NoEnt) => None,
             Err(e) => return Err(e),
         };
-        if there == Some(moved) {
-            return Ok(());
-        }
         rustix::fs::renameat(&from.fd, name, &into.fd, to).map_err(|e| match e {
             Errno::NOTDIR | Errno::ISDIR => Error::Exist,
             Errno::EXIST => Error::NotEmpty,

@@ -7,4 +7,5 @@ pub mod exports;
 pub mod handle;
 pub mod hostfs;
 pub mod memfs;
+pub mod nfs;
 pub mod vfs;

@@ -25,10 +25,12 @@ pub(super) fn make(
         | ResolveFlags::NO_SYMLINKS
         | ResolveFlags::NO_MAGICLINKS
         | ResolveFlags::NO_XDEV;
-    // A pipe or a terminal that somebody has put there must not stop a thread.
-    let safe = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let safe = if flags.contains(OFlags::PATH) { safe & !OFlags::NONBLOCK } else { safe };
-    rustix::fs::openat2(below, path, flags | safe, mode, resolve)
+    let mut all = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    if !flags.contains(OFlags::PATH) {
+        // A pipe or a terminal that somebody has put there must not stop a thread.
+        all |= OFlags::NONBLOCK | OFlags::NOCTTY;
+    }
+    rustix::fs::openat2(below, path, all, mode, resolve)
 }
 
 pub(super) fn stat(fd: impl AsFd) -> Result<Statx, Errno> {

@@ -269,13 +269,15 @@ impl Tree {
             return Ok(());
         }
         let is_dir = self.dir(self.id(number)).is_ok();
+        let there = there.map(|there| self.dir(self.id(there)));
+        if there.as_ref().is_some_and(|there| there.is_ok() != is_dir) {
+            return Err(Error::Exist);
+        }
         if is_dir && self.is_below(to_dir.number, number) {
             return Err(Error::Inval);
         }
-        match there.map(|there| self.dir(self.id(there))) {
-            Some(Ok(there)) if is_dir && !there.entries.is_empty() => return Err(Error::NotEmpty),
-            Some(there) if is_dir != there.is_ok() => return Err(Error::Exist),
-            _ => {}
+        if there.is_some_and(|there| there.is_ok_and(|there| !there.entries.is_empty())) {
+            return Err(Error::NotEmpty);
         }
         if !self.budget.exchange(name.len(), to.len()) {
             return Err(Error::NoSpc);

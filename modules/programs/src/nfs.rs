@@ -1,0 +1,3 @@
+//! nfs: NFS version 3 (RFC 1813).
+
+pub mod ops;
