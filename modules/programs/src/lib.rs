@@ -8,4 +8,5 @@ pub mod handle;
 pub mod hostfs;
 pub mod memfs;
 pub mod nfs;
+pub mod square;
 pub mod vfs;
