@@ -2,7 +2,7 @@
 
 use crate::auth::{AuthStat, Credential};
 use crate::later::{Later, Ticket};
-use crate::xdr::{Decoder, Encoder};
+use crate::xdr::{Decoder, Encoder, Fault};
 use core::net::SocketAddr;
 
 /// What answers the calls to one program number, in all its versions.
@@ -46,6 +46,12 @@ pub struct ProcedureInfo {
     pub number: u32,
     /// Its name, as in the `.x` file: for statistics.
     pub name: &'static str,
+}
+
+impl ProcedureInfo {
+    /// Procedure 0, where a program has none of its own: it does nothing, and shows that the
+    /// program is there.
+    pub const NULL: Self = Self { number: 0, name: "NULL" };
 }
 
 impl VersionInfo {
@@ -113,6 +119,33 @@ pub enum Answer {
     Later,
     /// Nothing is answered: a call of a batch.
     Silent,
+}
+
+impl Answer {
+    /// What a server trait's method came to. The results of [`Answer::Done`] are written: as an
+    /// error it is a mistake of the program.
+    pub fn of(result: Result<(), Self>) -> Self {
+        match result {
+            Ok(()) => Self::Done,
+            Err(Self::Done) => Self::SystemErr,
+            Err(answer) => answer,
+        }
+    }
+
+    /// Results that cannot be written are no fault of the caller.
+    ///
+    /// # Errors
+    /// [`Answer::SystemErr`].
+    pub fn written(results: Result<(), Fault>) -> Result<(), Self> {
+        results.map_err(|_| Self::SystemErr)
+    }
+}
+
+impl From<Fault> for Answer {
+    /// What a fault of the arguments comes to.
+    fn from(fault: Fault) -> Self {
+        if fault == Fault::NoMem { Self::SystemErr } else { Self::GarbageArgs }
+    }
 }
 
 /// A call in the hands of a server trait's method: it is read like a [`Call`], and gives the

@@ -70,6 +70,15 @@ impl<'a> Decoder<'a> {
     /// [`Fault::Left`] when octets are left.
     #[inline]
     pub fn finish(self) -> Result<(), Fault> {
+        self.end()
+    }
+
+    /// As [`Decoder::finish`], where the decoder is lent.
+    ///
+    /// # Errors
+    /// [`Fault::Left`] when octets are left.
+    #[inline]
+    pub fn end(&self) -> Result<(), Fault> {
         match self.remaining() {
             0 => Ok(()),
             left => Err(Fault::Left(left)),

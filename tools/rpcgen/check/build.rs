@@ -1,0 +1,7 @@
+//! Compiles the .x files of the tests.
+
+fn main() {
+    for file in ["x/square.x", "x/types.x"] {
+        millstream_rpcgen::compile(file);
+    }
+}
