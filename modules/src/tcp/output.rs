@@ -82,11 +82,33 @@ fn resend(tcb: &mut Tcb, env: &mut Env<'_>) {
         if range.len() > most {
             range.end = range.start.add(most);
         }
-        if !transmit(tcb, range, false, env) {
+        if !again(tcb, range, env) {
             return;
         }
+    }
+}
+
+/// Sends a range again, as far as the peer still takes it; false: it takes nothing of it, or there
+/// is no memory. What lies beyond a window that was taken back waits, but of the first octets,
+/// which are the probe of it (RFC 9293 section 3.8.6, SHLD-16).
+pub(super) fn again(tcb: &mut Tcb, mut range: Range, env: &mut Env<'_>) -> bool {
+    let edge = tcb.una.add(tcb.wnd);
+    if range.end.after(edge) && range.start != tcb.iss {
+        let mss = u32::from(tcb.mss);
+        let within = if edge.after(range.start) { edge.since(range.start) } else { 0 };
+        let most = match within {
+            0 if range.start != tcb.una => return false,
+            0 => mss,
+            _ if within < mss => within,
+            _ => within - within % mss,
+        };
+        range.end = range.start.add(most.min(range.len()));
+    }
+    let sent = transmit(tcb, range, false, env);
+    if sent {
         resent(tcb, range, env);
     }
+    sent
 }
 
 /// Notes that a range was sent again.

@@ -101,9 +101,7 @@ fn resend(tcb: &mut Tcb, env: &mut Env<'_>) {
         Expired::Retransmit | Expired::Nothing => {}
         Expired::ProbeNew => tcb.marks.set(Marks::PROBE_NEW),
         Expired::ProbeLast(range) => {
-            if output::transmit(tcb, range, false, env) {
-                output::resent(tcb, range, env);
-            }
+            output::again(tcb, range, env);
         }
     }
 }
@@ -115,6 +113,12 @@ fn overdue(tcb: &Tcb, now: u64) -> bool {
         State::SynSent => return attempts > u32::from(tcb.settings.syn_count),
         State::SynReceived => return attempts > SYN_ACK_RETRIES,
         _ => {}
+    }
+    // It took back the window that these data were sent into, and answers: it is alive (SHLD-17).
+    let patient = tcb.user != NOBODY && tcb.settings.user_timeout_ms == 0;
+    let taken_back = tcb.nxt.after(tcb.una.add(tcb.wnd));
+    if patient && taken_back && ms(now).wrapping_sub(tcb.heard_ms) < SILENT_MAX_MS {
+        return false;
     }
     // Nobody waits for an orphan, however patient its user was.
     let orphan = tcb.user == NOBODY && attempts > ORPHAN_RETRIES;
@@ -194,6 +198,8 @@ const TIME_WAIT_NS: u64 = 60 * SECOND;
 /// How long a partial segment waits under TCP_CORK.
 const CORK_NS: u64 = 200_000_000;
 const PERSIST_MAX_NS: u64 = 120 * SECOND;
+/// A peer with a window that it took back answers within two of the longest time-outs, as Linux.
+const SILENT_MAX_MS: u32 = 240_000;
 /// Unanswered retransmissions of data before the connection is given up: about 15 minutes.
 const RETRIES: u32 = 15;
 /// The same when no user waits for it.

@@ -314,3 +314,108 @@ fn a_fin_is_taken_with_a_closed_window() {
     let events: Vec<Event> = std::iter::from_fn(|| t.event()).collect();
     assert_eq!(events.last(), Some(&Event::Ended));
 }
+
+//= rfc9293#section-3.8.6
+#[test]
+fn shld_16_what_a_window_taken_back_still_covers_is_sent_again_and_nothing_beyond_it() {
+    let mut t = T::established_with(with_sack());
+    t.write(10_000);
+    t.expect_octets(1, 10_001);
+    // All but the last segment is lost, and the window ends at 3501 whatever comes.
+    let mut at = 1;
+    while at < 3501 {
+        t.p().window = (3501 - at) as u16;
+        t.inject(ack(at).sack(&[(9001, 10_001)]));
+        for sent in t.sent_in(10_000) {
+            assert!(sent.end() <= 3501, "beyond it: {sent:?}");
+            at = if sent.seq <= at { at.max(sent.end()) } else { at };
+        }
+    }
+    t.p().window = 0;
+    t.inject(ack(3501).sack(&[(9001, 10_001)]));
+    for sent in t.sent_in(10_000) {
+        assert_eq!((sent.seq, sent.end()), (3501, 4501), "a probe of it");
+    }
+    t.p().window = 0xffff;
+    while at < 9001 {
+        t.inject(ack(at).sack(&[(9001, 10_001)]));
+        at = t.sent_in(10_000).iter().map(|sent| sent.end()).fold(at, u32::max);
+    }
+    t.inject(ack(10_001));
+    t.write(100);
+    t.expect(data(100).seq(10_001));
+}
+
+//= rfc9293#section-3.8.6
+#[test]
+fn shld_16_a_window_taken_back_whole_is_probed_with_the_first_octets() {
+    let mut t = T::established_with(with_sack());
+    t.write(10_000);
+    t.expect_octets(1, 10_001);
+    t.p().window = 0;
+    t.inject(ack(4001));
+    let probes = t.sent_in(10_000);
+    assert!(probes.len() >= 3, "{probes:#?}");
+    assert!(probes.iter().all(|sent| (sent.seq, sent.end()) == (4001, 5001)), "{probes:#?}");
+    t.p().window = 0xffff;
+    t.inject(ack(5001));
+    let mut at = 5001;
+    while at < 10_001 {
+        for sent in t.sent_in(10) {
+            assert_eq!(sent.seq, at);
+            at = sent.end();
+        }
+        t.inject(ack(at));
+    }
+    assert_eq!(t.event(), None);
+}
+
+//= rfc9293#section-3.8.6
+#[test]
+fn shld_17_data_beyond_a_window_taken_back_do_not_end_the_connection() {
+    let mut t = T::established();
+    t.write(10_000);
+    t.expect_octets(1, 10_001);
+    t.p().window = 0;
+    t.inject(ack(4001));
+    let end = t.ms() + 2 * 3_600_000;
+    while t.ms() < end {
+        t.expect_within(130_000, data(1000).seq(4001));
+        t.advance(10);
+        t.inject(ack(4001));
+        t.sent_now();
+    }
+    assert_eq!(t.event(), None, "two hours, and it is there");
+    t.p().window = 0xffff;
+    t.inject(ack(10_001));
+    t.write(100);
+    t.expect(data(100).seq(10_001));
+}
+
+//= rfc9293#section-3.8.6
+#[test]
+fn a_window_taken_back_by_a_peer_that_falls_silent_ends_the_connection() {
+    let mut t = T::established();
+    t.write(10_000);
+    t.expect_octets(1, 10_001);
+    t.p().window = 0;
+    t.inject(ack(4001));
+    t.advance(2 * 3_600_000);
+    assert_eq!(t.event(), Some(Event::Broken(ETIMEDOUT, -1)));
+}
+
+//= rfc9293#section-3.8.6
+#[test]
+fn a_window_taken_back_holds_no_connection_that_its_user_has_left() {
+    let mut t = T::established();
+    t.write(10_000);
+    t.expect_octets(1, 10_001);
+    t.close();
+    t.p().window = 0;
+    t.inject(ack(4001));
+    let end = t.ms() + 2 * 3_600_000;
+    while t.ms() < end && !t.sent_in(1000).iter().any(|sent| sent.has(RST)) {
+        t.inject(ack(4001));
+    }
+    assert!(t.ms() < end, "it ends however long the peer answers");
+}
