@@ -6,6 +6,8 @@
 //! | ip | transport | addresses of the host, as they come and go; their MTU; which leads where |
 //! | arp | ip | "which addresses?", when it is pushed on a running stream |
 //! | transport | ip | the protocol or echo identifier it takes; groups it joins and leaves |
+//! | transport | ip | a peer does not answer: is the way to it still good? |
+//! | ip | arp | the same of a next hop |
 //! | transport | ip | a packet that nobody took, to be told to its sender (the packet follows) |
 //! | arp | ip | a frame whose next hop does not answer (the frame follows) |
 //! | ip | transport | an ICMP error about a packet it sent, or that there is no way for it |
@@ -35,6 +37,9 @@ pub enum Ctl {
     Join(IpAddr, Option<u16>),
     /// They no longer are.
     Leave(IpAddr, Option<u16>),
+    /// What was sent to this address was not acknowledged for long: the way there may be gone
+    /// (RFC 9293 section 3.8.3, R1).
+    Doubt(IpAddr),
     /// The packet that follows found nobody at its port.
     Undeliverable,
     /// The frame that follows could not be delivered: its next hop does not answer.
@@ -80,6 +85,10 @@ impl Ctl {
                 bytes[..2].copy_from_slice(&[op, u8::from(interface.is_some())]);
                 bytes[2..4].copy_from_slice(&interface.unwrap_or_default().to_be_bytes());
                 put_address(&mut bytes, 4, group);
+            }
+            Self::Doubt(addr) => {
+                bytes[0] = 13;
+                put_address(&mut bytes, 4, addr);
             }
             Self::Undeliverable => bytes[0] = 8,
             Self::HostUnreachable => bytes[0] = 10,
@@ -127,6 +136,7 @@ impl Ctl {
             8 => Self::Undeliverable,
             10 => Self::HostUnreachable,
             11 => Self::Mtu(address(&bytes, 4)?, word),
+            13 => Self::Doubt(address(&bytes, 4)?),
             12 => Self::Way(address(&bytes, 4)?, bytes[1], address(&bytes, 21)?),
             9 => {
                 let word = [bytes[55], bytes[56], bytes[57], bytes[58]];
@@ -192,6 +202,7 @@ mod tests {
             Ctl::RemoveAddress(v6),
             Ctl::Mtu(v4, 9000),
             Ctl::Way(v4, 16, v6),
+            Ctl::Doubt(v4),
             Ctl::WhichAddresses,
             Ctl::TakeProtocol(17),
             Ctl::TakeEcho(777),

@@ -3,10 +3,10 @@
 //!
 //! | | |
 //! |---|---|
-//! | state of the connection | 528 |
+//! | state of the connection | 560 |
 //! | two pairs of queues | 352 |
 //! | counters of the head, from its first message on | 232 |
-//! | user and socket, with the user's settings | 152 |
+//! | user and socket, with the user's settings | 168 |
 //! | stream, node, head and name | 212 |
 //! | place among ends and ports | 60 |
 //! | room of the tables for more, timers | 240 |
@@ -50,7 +50,7 @@ static ALLOCATOR: Counting = Counting;
 const COUNT: usize = 100_000;
 
 #[test]
-fn a_hundred_thousand_idle_connections_take_at_most_1800_bytes_each() {
+fn a_hundred_thousand_idle_connections_take_at_most_1850_bytes_each() {
     let mut two = Two::new(Faults::NONE);
     let callers = [1, 3, 4, 5].map(|n| [10, 0, 0, n]);
     for [.., n] in &callers[1..] {
@@ -84,7 +84,7 @@ fn a_hundred_thousand_idle_connections_take_at_most_1800_bytes_each() {
     two.pass(secs(1));
     let each = (BYTES.load(Relaxed) - before) / (2 * COUNT);
     println!("an idle connection takes {each} bytes");
-    assert!(each <= 1800, "{each}");
+    assert!(each <= 1850, "{each}");
     // They are alive.
     for (client, server) in all.iter().step_by(1000).chain([&warm]) {
         assert_eq!(two.write(0, *client, b"still there"), 11);

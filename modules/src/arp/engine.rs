@@ -171,6 +171,21 @@ impl Engine {
         }
     }
 
+    /// Somebody beyond the station does not answer: it is asked at once whether it is still there.
+    pub fn doubt(
+        &mut self,
+        address: Ipv4Addr,
+        now: u64,
+        pool: &mut Pool,
+        out: &mut Actions<ArpDrop>,
+    ) {
+        let Some(id) = self.cache.find(address) else { return };
+        if self.cache.at(id).state == State::Live {
+            self.cache.set_state(id, State::Probe, out);
+            self.ask(id, now, pool, out);
+        }
+    }
+
     /// When [`Engine::timer`] wants to be called, if at all. It may find nothing to do.
     pub fn next_deadline(&self) -> Option<u64> {
         (self.next != u64::MAX).then_some(self.next)

@@ -75,6 +75,10 @@ impl Arp {
                 engine.remove_address(address);
                 cx.free(msg);
             }
+            Some(Ctl::Doubt(IpAddr::V4(address))) => {
+                engine.doubt(address, now, cx.pool(), &mut self.out);
+                cx.free(msg);
+            }
             _ => return cx.putnext(msg),
         }
         self.settle(cx);

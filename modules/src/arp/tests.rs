@@ -336,3 +336,25 @@ proptest! {
         prop_assert_eq!(out.down.len(), (out.created - before) as usize);
     }
 }
+
+#[test]
+fn station_that_is_doubted_is_asked_at_once_and_all_if_it_is_silent_rfc1122_2_3_2_1() {
+    let mut link = Link::new();
+    link.send(HOST, b"one");
+    link.sent();
+    link.receive(packet(Op::Reply, HOST_MAC, HOST, OURS));
+    link.sent();
+    link.arp.doubt(Ipv4Addr::new(10, 0, 0, 200), link.now, &mut link.pool, &mut link.out);
+    assert_eq!(link.sent_arp(), [], "nobody knows that one");
+    for _ in 0..2 {
+        link.arp.doubt(HOST, link.now, &mut link.pool, &mut link.out);
+    }
+    let asked = link.sent_arp();
+    assert_eq!((asked.len(), asked[0].0), (1, HOST_MAC), "once, itself");
+    link.advance(3 * SECOND);
+    let to: Vec<Mac> = link.sent_arp().into_iter().map(|(to, _)| to).collect();
+    assert_eq!(to, [HOST_MAC, ether::BROADCAST, ether::BROADCAST]);
+    // Another station has the address now.
+    link.receive(packet(Op::Reply, OTHER_MAC, HOST, OURS));
+    assert_eq!(link.arp.station(HOST), Some(OTHER_MAC));
+}

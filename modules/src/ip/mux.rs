@@ -12,7 +12,7 @@ use crate::state;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use millstream_core::{
     Contract, Cx, Drop, Errno, Fields, Format, Invalid, LinkInfo, Lower, Marks, Mux, MuxInfo,
     Refused, State, Step, Upper,
@@ -163,6 +163,7 @@ impl Ip {
                 }
             }
             Some(Ctl::Leave(group, interface)) => self.engine.leave(group, interface, now),
+            Some(Ctl::Doubt(IpAddr::V4(peer))) => self.doubt(cx, peer),
             Some(Ctl::Undeliverable) => {
                 let (control, packet) = msg.unlink();
                 cx.free(control);
@@ -174,6 +175,16 @@ impl Ip {
             _ => return cx.discard(msg, Drop::UNEXPECTED_TYPE),
         }
         cx.free(msg);
+    }
+
+    /// The next hop to a peer that does not answer is asked whether it is still there.
+    fn doubt(&self, cx: &mut Cx<'_>, peer: Ipv4Addr) {
+        let Some(hop) = self.engine.net.lookup(peer) else { return };
+        if let Some(Some(lower)) = self.lowers.get(usize::from(hop.interface))
+            && let Ok(msg) = Ctl::Doubt(hop.next_hop.into()).to_msg(cx.pool())
+        {
+            cx.put_lower(*lower, msg);
+        }
     }
 
     /// True when the packet can leave now; else the interface calls back.

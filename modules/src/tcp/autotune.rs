@@ -48,6 +48,11 @@ impl Reader {
         (self.window_end, self.window_at_us) = (next.add(window), us(now));
     }
 
+    /// The round trip as a receiver sees it, microseconds, and the most octets of one.
+    pub const fn figures(&self) -> (u32, u32) {
+        (self.rtt_us, self.best)
+    }
+
     /// The user has read all before `read`. Returns the size that the buffer of `buffer` octets
     /// should have: at least that.
     pub fn read(&mut self, read: Seq, buffer: u32, mss: u32, now: u64) -> u32 {

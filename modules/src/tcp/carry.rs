@@ -133,6 +133,7 @@ fn visit(tcb: &mut Tcb, each: &mut impl FnMut(&mut u32)) {
     flags!(s.nodelay, s.cork, s.keepalive, s.oob_inline, s.reuse, s.ecn, s.tune_snd, s.tune_rcv);
     numbers!(s.keep_count, s.syn_count, s.tos, s.ttl, s.keep_idle_s, s.keep_interval_s);
     numbers!(s.fin_wait_s, s.max_segment, s.user_timeout_ms, s.snd_buf, s.rcv_buf);
+    numbers!(s.window_clamp, s.notsent_lowat, s.max_pacing);
     let mut linger = s.linger_s.map_or(u32::MAX, u32::from);
     each(&mut linger);
     s.linger_s = u16::try_from(linger).ok();
@@ -199,7 +200,7 @@ const CARRIED_MARKS: &[Marks] = &[
 ];
 
 /// The layout.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// More than a send buffer holds.
 pub(super) const OCTETS_MAX: usize = 16 << 20;

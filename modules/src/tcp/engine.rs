@@ -45,6 +45,8 @@ pub struct Engine {
     sockets: Vec<Option<Socket>>,
     free: Vec<u32>,
     users: Vec<Option<User>>,
+    /// What a user begins with.
+    defaults: Settings,
     free_users: Vec<u32>,
     pub(super) locals: Locals,
     cookies: Cookies,
@@ -102,6 +104,7 @@ impl Engine {
             sockets: Vec::new(),
             free: Vec::new(),
             users: Vec::new(),
+            defaults: Settings::default(),
             free_users: Vec::new(),
             locals: Locals::default(),
             cookies: Cookies::new(key),
@@ -121,8 +124,18 @@ impl Engine {
             self.users.push(None);
             (self.users.len() - 1) as u32
         });
-        self.users[number as usize] = Some(User::default());
+        self.users[number as usize] = Some(User { settings: self.defaults, ..User::default() });
         number
+    }
+
+    /// What users begin with that come from now on.
+    pub(super) const fn defaults_mut(&mut self) -> &mut Settings {
+        &mut self.defaults
+    }
+
+    /// What users begin with.
+    pub(super) const fn defaults(&self) -> &Settings {
+        &self.defaults
     }
 
     /// A packet from `ip`.
@@ -196,7 +209,7 @@ impl Engine {
         let mut env = Env { now, pool, shared: &mut self.shared };
         user::has_read(tcb, unread, &env);
         output::output(tcb, &mut env);
-        if tcb.marks.has(Marks::WRITER_WAITS) && tcb.queued() < tcb.settings.snd_buf / 3 * 2 {
+        if tcb.marks.has(Marks::WRITER_WAITS) && user::has_much_room(tcb) {
             tcb.marks.clear(Marks::WRITER_WAITS);
             self.out.room.push(tcb.user);
         }

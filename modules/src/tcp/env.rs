@@ -5,8 +5,10 @@ use super::sendq::SendQueue;
 use super::tcb::{Flight, Tcb};
 use super::{Seq, TcpDrop};
 use crate::actions::Actions;
+use crate::ctl::Ctl;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use millstream_core::Errno;
 use millstream_msg::{Msg, Pool, PoolConfig};
 
@@ -69,6 +71,14 @@ impl Env<'_> {
     /// A segment has served.
     pub(super) fn consume(&mut self, msg: Msg) {
         self.shared.act.consume(msg, self.pool);
+    }
+
+    /// The way to a peer may be gone: word to `ip`.
+    pub(super) fn doubt(&mut self, peer: IpAddr) {
+        match Ctl::Doubt(peer).to_msg(self.pool) {
+            Ok(msg) => self.shared.act.create_down(msg),
+            Err(_) => self.shared.happened.push(TcpDrop::NoMem),
+        }
     }
 
     /// The connection's flight, made if it has none.

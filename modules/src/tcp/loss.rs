@@ -53,17 +53,19 @@ pub struct Loss {
     duplicates: u16,
     /// The end of the data in flight when the reduction or recovery that is going on began.
     recover: Seq,
-    /// From when the retransmission timer runs, in nanoseconds.
-    timer_from: u64,
     /// When data last left, in nanoseconds.
     last_sent: u64,
+    /// When the next octets may leave by the pace that was asked for, in nanoseconds.
+    pace_at: u64,
     reordering: Reordering,
     undo: Undo,
     usage: Usage,
+    /// Octets a second that were delivered in the last round trip.
+    delivery_rate: u32,
     counters: Counters,
 }
 
-const _: () = assert!(size_of::<Loss>() <= 176);
+const _: () = assert!(size_of::<Loss>() <= 192);
 
 /// What goes on, as `TCP_INFO` tells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -212,11 +214,12 @@ impl Loss {
             limited: false,
             duplicates: 0,
             recover: Seq(0),
-            timer_from: 0,
             last_sent: 0,
+            pace_at: 0,
             reordering: Reordering::default(),
             undo: Undo::default(),
             usage: Usage::default(),
+            delivery_rate: 0,
             counters: Counters::default(),
         }
     }
@@ -311,6 +314,34 @@ impl Loss {
     /// Octets a second at which data should leave, where the controller asks for it.
     pub fn pacing(&self, at: &Sending) -> Option<u64> {
         self.control.pacing(&self.window, &self.moment(at))
+    }
+
+    /// When the next octets may leave by the pace that was asked for, in nanoseconds.
+    pub fn pace_at(&self) -> u64 {
+        self.pace_at
+    }
+
+    /// So many octets leave now, at `rate` octets a second: the next ones later. What a late timer
+    /// cost is made up for, up to half of what leaves (as Linux).
+    pub fn leaves_by_pace(&mut self, octets: u32, rate: u64, now: u64) {
+        let takes = u64::from(octets) * 1_000_000_000 / rate.max(1);
+        let late = now.saturating_sub(self.pace_at);
+        self.pace_at = now.max(self.pace_at) + takes - late.min(takes / 2);
+    }
+
+    /// Octets a second that were delivered in the last round trip; 0 before the first.
+    pub fn delivery_rate(&self) -> u32 {
+        self.delivery_rate
+    }
+
+    /// When data last left, in nanoseconds; 0: never.
+    pub fn last_sent(&self) -> u64 {
+        self.last_sent
+    }
+
+    /// Did the application or the peer, not the network, limit what left of late?
+    pub fn is_unused(&self) -> bool {
+        !self.limited
     }
 
     fn moment(&self, at: &Sending) -> Moment {

@@ -1,6 +1,7 @@
 //! tcp as a multiplexor: users above, `ip` below. See [`Engine`].
 
 use super::TcpDrop;
+use super::congestion::Algorithm;
 use super::engine::{Asked, Engine, SocketView};
 use crate::ctl::Ctl;
 use crate::ip::protocol;
@@ -8,9 +9,10 @@ use crate::state;
 use crate::users::Users;
 use alloc::boxed::Box;
 use core::any::Any;
+use millstream_core::tpi;
 use millstream_core::{
-    Contract, Cx, Drop, Errno, Fields, Format, LinkInfo, Lower, Marks, Mux, MuxInfo, Refused,
-    State, Step, Upper,
+    Contract, Cx, Drop, Errno, Fields, Format, Invalid, LinkInfo, Lower, Marks, Mux, MuxInfo,
+    Refused, State, Step, Upper,
 };
 use millstream_msg::{Band, Kind, Msg, MsgList};
 
@@ -23,7 +25,9 @@ pub struct Tcp {
     held_up: bool,
 }
 
-/// What `tcp` says of itself.
+/// What `tcp` says of itself. Parameters, for connections that are opened from then on:
+/// `ecn=on|off`, whether ours ask for marks of congestion (RFC 3168; who asks us gets them in any
+/// case); `congestion=cubic|reno`.
 pub const INFO: MuxInfo = MuxInfo {
     name: "tcp",
     about: "streams of octets between ports (RFC 9293)",
@@ -155,12 +159,26 @@ impl Tcp {
             Kind::Flush => cx.turn_flush_upper(from, msg),
             Kind::Ioctl | Kind::IocData => cx.unknown_ioctl(from, msg),
             kind if kind.is_high_priority() => self.ask(cx, from, msg),
+            Kind::Proto if overtakes_data(&msg) => {
+                if tpi::primitive(msg.first()) == Some(tpi::T_DISCON_REQ) {
+                    while let Some(waits) = cx.getq_upper(from) {
+                        cx.discard(waits, TcpDrop::Gone);
+                    }
+                }
+                self.ask(cx, from, msg);
+            }
             _ if cx.upper_len(from) > 0 || !self.engine.has_room(from.cookie as u32) => {
                 cx.putq_upper(from, msg);
             }
             _ => self.ask(cx, from, msg),
         }
     }
+}
+
+/// Data may wait for ever while the peer's window is closed: who asks for options or gives the
+/// connection up does not.
+fn overtakes_data(msg: &Msg) -> bool {
+    matches!(tpi::primitive(msg.first()), Some(tpi::T_OPTMGMT_REQ | tpi::T_DISCON_REQ))
 }
 
 impl Mux for Tcp {
@@ -272,6 +290,21 @@ impl Mux for Tcp {
         self.settle(cx);
     }
 
+    fn set(&mut self, _: &mut Cx<'_>, key: &str, value: &str) -> Result<(), Invalid> {
+        let defaults = self.engine.defaults_mut();
+        match (key, value) {
+            ("ecn", "on") => defaults.ecn = true,
+            ("ecn", "off") => defaults.ecn = false,
+            ("ecn", _) => return Err(Invalid::value(key, value, "on or off")),
+            ("congestion", name) => {
+                defaults.algorithm = Algorithm::named(name)
+                    .ok_or_else(|| Invalid::value(key, value, "cubic or reno"))?;
+            }
+            _ => return Err(Invalid::unknown(key)),
+        }
+        Ok(())
+    }
+
     fn export(&mut self) -> Option<State> {
         let value = Box::new(core::mem::replace(self, Self::new(0)));
         Some(State { name: INFO.name, version: VERSION, value })
@@ -287,6 +320,9 @@ impl Mux for Tcp {
     }
 
     fn show(&self, fields: &mut Fields) {
+        let defaults = self.engine.defaults();
+        fields.text("ecn", if defaults.ecn { "on" } else { "off" });
+        fields.text("congestion", defaults.algorithm.name());
         fields.count("sockets", self.engine.connections() as u64);
     }
 }

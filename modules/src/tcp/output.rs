@@ -65,10 +65,10 @@ pub(super) fn reset(tcb: &mut Tcb, env: &mut Env<'_>) {
 /// Would an acknowledgement give the peer a window that is worth it (RFC 9293 section
 /// 3.8.6.2.2)? Not while it has half of what it could have: what it sends next is answered.
 pub(super) fn window_has_grown(tcb: &Tcb) -> bool {
-    let free = free(tcb);
-    let edge = tcb.rcv_nxt.add(free);
-    let step = (tcb.rcv_buf / 2).min(2 * u32::from(tcb.rcv_mss));
-    let needs_it = tcb.rcv_wnd() <= tcb.rcv_buf.min(window_max(tcb)) / 2;
+    let edge = tcb.rcv_nxt.add(free(tcb));
+    let half = tcb.rcv_buf.min(window_max(tcb)) / 2;
+    let step = half.min(2 * u32::from(tcb.rcv_mss));
+    let needs_it = tcb.rcv_wnd() <= half;
     needs_it && tcb.count.received > 0 && edge.after(tcb.rcv_adv.add(step.saturating_sub(1)))
 }
 
@@ -78,7 +78,10 @@ fn resend(tcb: &mut Tcb, env: &mut Env<'_>) {
         let at = tcb.sending(env.now);
         let Some(flight) = &tcb.flight else { return };
         let Some(mut range) = tcb.loss.next_lost(&flight.records, &at) else { return };
-        let most = largest(tcb);
+        if waits_for_pace(tcb, env.now) {
+            return;
+        }
+        let most = largest(tcb, env.now);
         if range.len() > most {
             range.end = range.start.add(most);
         }
@@ -113,8 +116,8 @@ pub(super) fn again(tcb: &mut Tcb, mut range: Range, env: &mut Env<'_>) -> bool 
 
 /// Notes that a range was sent again.
 pub(super) fn resent(tcb: &mut Tcb, range: Range, env: &mut Env<'_>) {
+    keep_pace(tcb, range.len(), env.now);
     let at = tcb.sending(env.now);
-    tcb.count.resent = tcb.count.resent.wrapping_add(range.len());
     if let Some(flight) = &mut tcb.flight {
         tcb.loss.retransmitted(&mut flight.records, range, &at);
     }
@@ -128,6 +131,9 @@ fn fresh(tcb: &mut Tcb, env: &mut Env<'_>) {
         let unsent = tcb.unsent();
         let closing = tcb.marks.has(Marks::CLOSING);
         let len = if unsent > 0 { worth_sending(tcb, unsent, env.now) } else { 0 };
+        if len > 0 && waits_for_pace(tcb, env.now) {
+            break;
+        }
         let fin = closing && len == unsent && (len < window_left(tcb));
         if len == 0 && !fin {
             break;
@@ -161,11 +167,27 @@ fn sent(tcb: &mut Tcb, range: Range, env: &mut Env<'_>) {
     if !tcb.in_flight() {
         tcb.silent_since_ms = super::tcb::ms(env.now);
     }
+    keep_pace(tcb, range.len(), env.now);
     let at = tcb.sending(env.now);
     if let Some(flight) = &mut tcb.flight {
         tcb.loss.sent(&mut flight.records, range, &at);
     }
     tcb.nxt = range.end;
+}
+
+/// The pace that was asked for does not let more leave yet: a timer calls when it does.
+fn waits_for_pace(tcb: &mut Tcb, now: u64) -> bool {
+    let waits = tcb.loss.pace_at() > now && tcb.pace(now).is_some();
+    if waits {
+        tcb.marks.set(Marks::PACED);
+    }
+    waits
+}
+
+fn keep_pace(tcb: &mut Tcb, octets: u32, now: u64) {
+    if let Some(rate) = tcb.pace(now) {
+        tcb.loss.leaves_by_pace(octets, rate, now);
+    }
 }
 
 /// The timer of a silly window has run out: what the window takes is sent, however little.
@@ -209,7 +231,7 @@ fn worth_sending(tcb: &mut Tcb, unsent: u32, now: u64) -> u32 {
         }
         (None, _) => 0,
     };
-    let room = window.min(quota).min(largest(tcb));
+    let room = window.min(quota).min(largest(tcb, now));
     if unsent <= room {
         // The rest of the data: its last, partial segment may have to wait for more.
         let partial = unsent % mss;
@@ -235,11 +257,18 @@ fn may_be_small(tcb: &Tcb) -> bool {
     tcb.settings.nodelay || !tcb.small.after(tcb.una)
 }
 
-/// Octets of the largest super-segment: full segments only. The urgent pointer counts from its
-/// segment, so that what is cut would point elsewhere.
-fn largest(tcb: &Tcb) -> u32 {
+/// Octets of the largest super-segment: full segments only, and no more than a millisecond of the
+/// pace. The urgent pointer counts from its segment, so that what is cut would point elsewhere.
+fn largest(tcb: &Tcb, now: u64) -> u32 {
     let mss = u32::from(tcb.mss);
-    if tcb.marks.has(Marks::URGENT_OUT) { mss } else { SUPER_MAX - SUPER_MAX % mss }
+    if tcb.marks.has(Marks::URGENT_OUT) {
+        return mss;
+    }
+    let most = match tcb.pace(now) {
+        Some(rate) => (rate / 1000).clamp(2 * u64::from(mss), SUPER_MAX.into()) as u32,
+        None => SUPER_MAX,
+    };
+    most - most % mss
 }
 
 /// Builds and sends the segment of a range; false without memory: what calls for it stays.
@@ -281,6 +310,8 @@ fn transmit_syn(tcb: &mut Tcb, env: &mut Env<'_>) -> bool {
     let mut flags = Flags::SYN.with_if(answers, Flags::ACK);
     if answers && tcb.marks.has(Marks::ECN) {
         flags = flags.with(Flags::ECE);
+    } else if tcb.asks_for_marks() {
+        flags = flags.with(Flags::ECE).with(Flags::CWR);
     }
     let fixed = if tcb.remote.ip.is_ipv4() { 40 } else { 60 };
     let mut mss = tcb.path_mtu.saturating_sub(fixed).max(super::tcb::MSS_MIN);
@@ -352,7 +383,8 @@ fn tell_blocks(tcb: &mut Tcb, room: u32, options: &mut Options) {
 /// in steps that are worth a segment.
 fn announce(tcb: &mut Tcb) -> u16 {
     let edge = tcb.rcv_nxt.add(free(tcb));
-    let step = (tcb.rcv_buf / 2).min(u32::from(tcb.rcv_mss));
+    let half = tcb.rcv_buf.min(window_max(tcb)) / 2;
+    let step = half.min(u32::from(tcb.rcv_mss));
     if edge.after(tcb.rcv_adv) && edge.since(tcb.rcv_adv) >= step {
         tcb.rcv_adv = edge;
     }
@@ -369,13 +401,18 @@ fn free(tcb: &Tcb) -> u32 {
     tcb.rcv_buf.saturating_sub(tcb.unread.saturating_add(ready)).min(window_max(tcb))
 }
 
-/// The largest window that a header can tell of.
-fn window_max(tcb: &Tcb) -> u32 {
-    0xffff << tcb.rcv_scale
+/// The largest window that a header can tell of, and the user lets it.
+pub(super) fn window_max(tcb: &Tcb) -> u32 {
+    let told = 0xffff << tcb.rcv_scale;
+    match tcb.settings.window_clamp {
+        0 => told,
+        clamp => clamp.min(told),
+    }
 }
 
 fn emit(tcb: &mut Tcb, header: &Header, payload: Option<Msg>, ecn: u8, env: &mut Env<'_>) -> bool {
     let way = Way { ttl: tcb.settings.ttl, tos: (tcb.settings.tos & !3) | ecn };
+    let data = payload.is_some();
     match build::segment(header, way, payload, tcb.mss, env.pool) {
         Ok(msg) => env.shared.act.create_down(msg),
         Err((payload, reason)) => {
@@ -387,6 +424,7 @@ fn emit(tcb: &mut Tcb, header: &Header, payload: Option<Msg>, ecn: u8, env: &mut
         }
     }
     tcb.count.segments_out = tcb.count.segments_out.wrapping_add(1);
+    tcb.count.data_out = tcb.count.data_out.wrapping_add(u32::from(data));
     if header.flags.has(Flags::ACK) {
         tcb.acked = tcb.rcv_nxt;
         tcb.unacked = 0;
@@ -396,6 +434,8 @@ fn emit(tcb: &mut Tcb, header: &Header, payload: Option<Msg>, ecn: u8, env: &mut
     true
 }
 
+/// How long an acknowledgement waits: as Linux, less than a tenth of the RFC's most.
+pub(super) const DELAYED_ACK_NS: u64 = 40_000_000;
 /// Octets that a message in wait counts for beside its own, as where streams queue it.
 const PER_MSG: u32 = 1024;
 /// Octets of a SACK option without its blocks, with padding, and of a block.

@@ -162,12 +162,13 @@ pub(super) struct Count {
     pub acked: u64,
     /// Octets that were received in order.
     pub received: u64,
-    /// Octets that were sent again.
-    pub resent: u32,
-    /// Segments that were sent, super-segments as one.
+    /// Segments that were sent, super-segments as one; those with data among them.
     pub segments_out: u32,
-    /// Segments that came.
+    pub data_out: u32,
+    /// Segments that came; those with data among them, and of those what came out of order.
     pub segments_in: u32,
+    pub data_in: u32,
+    pub out_of_order: u32,
 }
 
 impl Tcb {
@@ -242,6 +243,22 @@ impl Tcb {
     #[inline]
     pub(super) fn sending(&self, now: u64) -> Sending {
         Sending { now, una: self.una, nxt: self.nxt, mss: u32::from(self.mss) }
+    }
+
+    /// Octets a second at which data leave, where the controller or the user asks for a pace.
+    #[inline]
+    pub(super) fn pace(&self, now: u64) -> Option<u64> {
+        let asked = self.loss.pacing(&self.sending(now));
+        match self.settings.max_pacing {
+            0 => asked,
+            most => Some(asked.unwrap_or(u64::MAX).min(most.into())),
+        }
+    }
+
+    /// Does our SYN ask for marks of congestion? A path that drops such a SYN gets another one
+    /// after the first time-out (RFC 3168 section 6.1.1.1).
+    pub(super) fn asks_for_marks(&self) -> bool {
+        self.state == State::SynSent && self.settings.ecn && self.loss.backed_off() == 0
     }
 
     /// Octets that may come.

@@ -31,7 +31,8 @@ pub(super) fn arm(tcb: &mut Tcb, now: u64) {
 
 /// The earliest deadline; [`NEVER`] without one.
 pub(super) fn next(tcb: &Tcb) -> u64 {
-    tcb.resend_at.min(tcb.ack_at).min(tcb.life_at)
+    let pace_at = if tcb.marks.has(Marks::PACED) { tcb.loss.pace_at() } else { NEVER };
+    tcb.resend_at.min(tcb.ack_at).min(tcb.life_at).min(pace_at)
 }
 
 /// Deadlines have passed.
@@ -39,6 +40,9 @@ pub(super) fn expired(tcb: &mut Tcb, env: &mut Env<'_>) {
     if tcb.ack_at <= env.now {
         tcb.ack_at = NEVER;
         tcb.marks.set(Marks::ACK_NOW);
+    }
+    if tcb.loss.pace_at() <= env.now {
+        tcb.marks.clear(Marks::PACED);
     }
     if tcb.resend_at <= env.now {
         if tcb.marks.has(Marks::PERSIST) { persist(tcb, env) } else { resend(tcb, env) }
@@ -52,6 +56,9 @@ pub(super) fn expired(tcb: &mut Tcb, env: &mut Env<'_>) {
 /// Data or a FIN are there, and nothing that is under way will bring news of the window.
 fn waits_for_window(tcb: &Tcb) -> bool {
     let fin = tcb.marks.has(Marks::CLOSING) && !tcb.marks.has(Marks::FIN_SENT);
+    if tcb.marks.has(Marks::PACED) {
+        return false;
+    }
     tcb.state.is_synchronized() && (fin || tcb.unsent() > 0)
 }
 
@@ -89,6 +96,9 @@ fn resend(tcb: &mut Tcb, env: &mut Env<'_>) {
     if matches!(timer, Timer::Rto) {
         if overdue(tcb, env.now) {
             return give_up(tcb, env);
+        }
+        if tcb.loss.backed_off() == R1 {
+            env.doubt(tcb.remote.ip);
         }
         if !tcb.state.is_synchronized() {
             // The handshake has its own pace; there is nothing else to send.
@@ -200,6 +210,8 @@ const CORK_NS: u64 = 200_000_000;
 const PERSIST_MAX_NS: u64 = 120 * SECOND;
 /// A peer with a window that it took back answers within two of the longest time-outs, as Linux.
 const SILENT_MAX_MS: u32 = 240_000;
+/// Unanswered retransmissions until `ip` is told (RFC 9293 section 3.8.3), as `tcp_retries1`.
+const R1: u32 = 3;
 /// Unanswered retransmissions of data before the connection is given up: about 15 minutes.
 const RETRIES: u32 = 15;
 /// The same when no user waits for it.

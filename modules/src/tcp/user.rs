@@ -34,11 +34,18 @@ pub(super) fn send(tcb: &mut Tcb, data: Msg, urgent: bool, env: &mut Env<'_>) ->
 
 /// Is there room in the send buffer? If not, the user is called back when there is.
 pub(super) fn has_room(tcb: &mut Tcb) -> bool {
-    let room = tcb.queued() < tcb.settings.snd_buf;
+    let lowat = tcb.settings.notsent_lowat;
+    let room = tcb.queued() < tcb.settings.snd_buf && (lowat == 0 || tcb.unsent() < lowat);
     if !room {
         tcb.marks.set(Marks::WRITER_WAITS);
     }
     room
+}
+
+/// Is there enough room again to call a user who waits for it?
+pub(super) fn has_much_room(tcb: &Tcb) -> bool {
+    let lowat = tcb.settings.notsent_lowat;
+    tcb.queued() < tcb.settings.snd_buf / 3 * 2 && (lowat == 0 || tcb.unsent() < lowat.div_ceil(2))
 }
 
 /// CLOSE: the user's direction ends behind what it has sent.
@@ -93,6 +100,7 @@ pub(super) fn over(tcb: &mut Tcb, errno: Option<Errno>, env: &mut Env<'_>) {
     }
     tcb.marks.set(Marks::DEAD);
     (tcb.resend_at, tcb.ack_at, tcb.life_at) = (NEVER, NEVER, NEVER);
+    tcb.marks.clear(Marks::PACED);
     env.retire_flight(tcb);
     if let Some(mut reassembly) = tcb.reassembly.take() {
         env.shared.out_of_order.changed(reassembly.truesize(), 0);

@@ -586,7 +586,7 @@ fn data_behind_a_hole_do_not_outlive_a_reset() {
     let mut t = T::established();
     t.stop_reading();
     t.inject(data(500));
-    t.inject(seg().seq(600).len(500));
+    t.inject(data(500).seq(600));
     t.inject(rst());
     t.go_on_reading();
     t.expect_read(500);

@@ -318,3 +318,67 @@ fn segments_sent_again_are_not_marked() {
     t.expect(data(1000).tos(2));
     t.expect_within(3000, data(1000).seq(1).tos(0));
 }
+
+/// A host that asks for marks of congestion; its SYN is looked at.
+fn asking() -> T {
+    let mut t = T::new();
+    assert!(t.set_mux("ecn", "on"));
+    t.connect();
+    t
+}
+
+//= rfc3168#section-6.1.1
+#[test]
+fn ecn_is_asked_for_where_the_stack_is_told_to() {
+    let mut t = T::connecting();
+    t.expect(syn().no_flag(ECE | CWR));
+    let mut t = asking();
+    t.expect(syn().flag(ECE | CWR).tos(0));
+    t.inject(with_sack().ack(1).flag(ECE));
+    t.expect(ack(1).tos(0));
+    t.write(1000);
+    t.expect(data(1000).tos(2).no_flag(ECE | CWR));
+    t.inject(ack(1001).flag(ECE));
+    t.write(1000);
+    t.expect(data(1000).tos(2).flag(CWR));
+}
+
+//= rfc3168#section-6.1.1
+#[test]
+fn ecn_that_the_peer_does_not_agree_to_is_not_used() {
+    // Its answer has no ECE; or an old host sends back the flags as they came.
+    for flags in [0, ECE | CWR] {
+        let mut t = asking();
+        t.expect(syn().flag(ECE | CWR));
+        t.inject(with_sack().ack(1).flag(flags));
+        t.expect(ack(1));
+        t.write(1000);
+        t.expect(data(1000).tos(0).no_flag(ECE | CWR));
+    }
+}
+
+//= rfc3168#section-6.1.1.1
+#[test]
+fn a_syn_that_asks_for_ecn_and_is_not_answered_is_followed_by_one_that_does_not() {
+    let mut t = asking();
+    t.expect(syn().flag(ECE | CWR));
+    t.expect_within(2000, syn().no_flag(ECE | CWR));
+    t.inject(with_sack().ack(1).flag(ECE));
+    t.expect(ack(1));
+    t.write(1000);
+    t.expect(data(1000).tos(0).no_flag(ECE | CWR));
+}
+
+#[test]
+fn parameters_of_tcp_are_for_connections_from_then_on_and_nonsense_is_refused() {
+    let mut t = asking();
+    assert!(t.set_mux("ecn", "off") && t.set_mux("congestion", "reno"));
+    assert!(!t.set_mux("ecn", "perhaps") && !t.set_mux("congestion", "bbr"));
+    assert!(!t.set_mux("eon", "on"));
+    t.expect(syn().flag(ECE | CWR));
+    assert_eq!(&t.get_bytes(opt::CONGESTION)[..], b"cubic");
+    t.add_peer(addr([10, 0, 0, 10], 5000));
+    t.connect();
+    t.expect(syn().no_flag(ECE | CWR));
+    assert_eq!(&t.get_bytes(opt::CONGESTION)[..], b"reno");
+}

@@ -1,6 +1,7 @@
 //! What is sent again, when, and when that ends.
 
 use crate::kit::*;
+use millstream_modules::ctl::Ctl;
 
 /// Times in milliseconds at which the segment at `seq` is sent from now on, while nobody answers.
 fn times(t: &mut T, seq: u32, millis: u64) -> Vec<u64> {
@@ -372,4 +373,35 @@ fn congestion_control_is_chosen_by_name_also_on_a_live_connection() {
     assert!(matches!(answer, Event::Refused(..)), "{answer:?}");
     t.inject(ack(5001));
     t.expect_alive();
+}
+
+//= rfc9293#section-3.8.3
+#[test]
+fn must_20_ip_is_told_of_a_peer_that_does_not_answer_after_r1_and_once() {
+    let mut t = T::established();
+    t.words.clear();
+    t.write(1000);
+    let again = |t: &mut T| {
+        t.advance(1);
+        t.p().seen.iter().filter(|sent| sent.seq == 1).count() - 1
+    };
+    while again(&mut t) < 3 {
+        assert_eq!(t.words, [], "two transmissions may be lost");
+    }
+    t.advance(60_000);
+    assert_eq!(t.words, [Ctl::Doubt(PEER.into())]);
+    // It answers, and falls silent again.
+    t.inject(ack(1001));
+    t.write(1000);
+    t.advance(600_000);
+    assert_eq!(t.words, [Ctl::Doubt(PEER.into()); 2]);
+}
+
+//= rfc9293#section-3.8.3
+#[test]
+fn must_20_ip_is_told_of_a_peer_that_does_not_answer_a_syn() {
+    let mut t = T::connecting();
+    t.words.clear();
+    t.advance(60_000);
+    assert_eq!(t.words, [Ctl::Doubt(PEER.into())]);
 }

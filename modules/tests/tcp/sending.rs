@@ -263,3 +263,26 @@ fn connections_that_wait_for_room_below_send_in_the_order_in_which_they_came() {
     let sizes: Vec<_> = t.rig.below(0).iter().map(Msg::len).collect();
     assert!(sizes.len() == 3 && sizes.is_sorted(), "{sizes:?}");
 }
+
+#[test]
+fn notsent_lowat_bounds_what_waits_to_be_sent_whatever_the_buffer_holds() {
+    let mut t = T::established();
+    t.set(opt::SNDBUF, 1 << 20);
+    t.set(opt::NOTSENT_LOWAT, 8000);
+    for _ in 0..500 {
+        t.write(1000);
+    }
+    let unsent = |t: &mut T| {
+        let info = t.get_bytes(opt::INFO);
+        u32::from_ne_bytes(*info[144..].first_chunk().unwrap())
+    };
+    let mut most = 0;
+    for _ in 0..400 {
+        most = most.max(unsent(&mut t));
+        t.inject(seg().flag(ACK));
+        t.advance(10);
+        t.sent_now();
+    }
+    assert!((7000..=9000).contains(&most), "{most} octets waited");
+    assert_eq!(t.p().rcv_nxt, 500_001, "all of it came");
+}

@@ -176,6 +176,8 @@ fn options_unknown_or_out_of_range_are_refused() {
         (opt::KEEPCNT, 128),
         (opt::USER_TIMEOUT, -1),
         (opt::MAXSEG, 1),
+        (opt::WINDOW_CLAMP, -1),
+        (opt::MAX_PACING_RATE, 0),
     ] {
         let answer = t.try_set(t.user, option, &i32::to_ne_bytes(value));
         assert!(matches!(answer, Event::Refused(..)), "{option:?} = {value}: {answer:?}");
@@ -200,6 +202,9 @@ fn options_are_read_as_they_were_set() {
         (opt::TTL, 33),
         (opt::OOBINLINE, 1),
         (opt::SYNCNT, 3),
+        (opt::WINDOW_CLAMP, 20_000),
+        (opt::NOTSENT_LOWAT, 16_384),
+        (opt::MAX_PACING_RATE, 125_000),
     ] {
         t.set(option, value);
         assert_eq!(t.get(option), value, "{option:?}");
@@ -211,22 +216,6 @@ fn options_are_read_as_they_were_set() {
 fn an_accepted_connection_has_the_options_of_its_listener() {
     let mut t = T::established_by(opt::NODELAY, 1, plain());
     assert_eq!(t.get(opt::NODELAY), 1);
-}
-
-#[test]
-fn tcp_info_tells_the_state_and_the_figures() {
-    let mut t = T::established_with(full());
-    t.write(1000);
-    let info = t.get_bytes(opt::INFO);
-    assert!(info.len() >= 104, "{} octets", info.len());
-    assert_eq!(info[0], State::Established as u8);
-    // TCPI_OPT_TIMESTAMPS, SACK, WSCALE.
-    assert_eq!(info[5] & 7, 7, "options");
-    assert_eq!(info[6] & 15, 7, "the peer's window scale");
-    let word = |n: usize| u32::from_ne_bytes(*info[8 + 4 * n..].first_chunk().unwrap());
-    let (rto, snd_mss, unacked) = (word(0), word(2), word(4));
-    assert!((200_000..=1_100_000).contains(&rto), "RTO {rto} microseconds");
-    assert_eq!((snd_mss, unacked), (1448, 1));
 }
 
 #[test]
@@ -352,4 +341,23 @@ fn a_reader_that_stops_stops_the_peer_and_no_memory_grows() {
     assert!(held <= 2 * 65_536, "{held} octets were taken");
     t.go_on_reading();
     t.expect_read(held as usize);
+}
+
+#[test]
+fn options_and_the_end_do_not_wait_behind_data_that_have_no_room() {
+    let mut t = T::established();
+    t.set(opt::SNDBUF, 8192);
+    t.p().window = 0;
+    t.write(1000);
+    t.sent_now();
+    t.inject(ack(1001));
+    for _ in 0..100 {
+        t.write(1000);
+    }
+    assert_eq!(t.state(), State::Established as u8, "TCP_INFO");
+    t.set(opt::NODELAY, 1);
+    let before = t.drops("gone");
+    t.abort();
+    t.expect(rst_ack());
+    assert!(t.drops("gone") > before + 50, "what had no room is dropped by name");
 }

@@ -419,3 +419,36 @@ fn a_window_taken_back_holds_no_connection_that_its_user_has_left() {
     }
     assert!(t.ms() < end, "it ends however long the peer answers");
 }
+
+//= rfc9293#section-3.8.6
+#[test]
+fn window_clamp_bounds_what_is_offered_however_large_the_buffer_is() {
+    let mut t = T::established_by(opt::WINDOW_CLAMP, 8000, full());
+    for n in 0..100 {
+        t.inject(data(1000));
+        for sent in t.sent_in(50) {
+            let window = t.p().window_of(&sent);
+            assert!(window <= 8000 + 127, "{window} after {n}");
+        }
+    }
+    t.expect_read(100_000);
+}
+
+//= rfc9293#section-3.8.6.2.2
+#[test]
+fn window_clamp_below_a_segment_still_opens_again() {
+    let mut t = T::established_by(opt::WINDOW_CLAMP, 1, full());
+    let mut read = 0;
+    for _ in 0..200 {
+        let sent = t.sent_in(50);
+        if let Some(last) = sent.last() {
+            let window = t.p().window_of(last) as usize;
+            assert!(window <= 1152 + 127);
+            t.inject(data(window.min(1000)));
+        } else {
+            t.inject(data(1));
+        }
+        read += t.read().len();
+    }
+    assert!(read > 50_000, "{read} octets");
+}

@@ -29,6 +29,8 @@ pub struct Plan {
     pub gateway: Option<IpAddr>,
     /// Packets between interfaces are forwarded.
     pub forward: bool,
+    /// TCP connections that are opened from here ask for marks of congestion (RFC 3168).
+    pub ecn: bool,
     /// Services: `NAME`, `NAME:PORT`, and `http=FOLDER`. See [`check_service`].
     pub services: Vec<String>,
     /// Programs may open the interfaces beside `ip`, as data links: between an interface and `ip`
@@ -196,6 +198,9 @@ impl Plan {
         }
         let udp = transport(core, ip, "udp", Box::new(Udp::new(random_key())))?;
         let tcp = transport(core, ip, "tcp", Box::new(Tcp::new(random_key())))?;
+        if self.ecn {
+            core.set_mux(tcp, "ecn", "on").map_err(|e| plumb("set ecn", e))?;
+        }
         let mut services = Vec::new();
         for text in &self.services {
             let wanted = Wanted::parse(text)?;

@@ -9,7 +9,9 @@ use millstream_msg::{Kind, Msg, Pool};
 
 /// The name of the option, at level TCP. Only read, and alone in its request.
 pub const INFO: i32 = 11;
-/// Bytes of the value. Fields that say nothing here are 0.
+/// Bytes of the value. 0 are the fields that nothing here counts: those of Fast Open, of the time
+/// that sending was limited and by what (busy, receiver's window, send buffer), of what was
+/// delivered with a mark of congestion, and those that Linux leaves at 0 (fackets, last_ack_sent).
 pub const LEN: usize = 232;
 
 impl Engine {
@@ -64,7 +66,7 @@ fn only_state(state: u8) -> [u8; LEN] {
 fn figures(tcb: &Tcb, now: u64) -> [u8; LEN] {
     let over = tcb.marks.has(Marks::DEAD);
     let mut value = only_state(if over { CLOSE } else { tcb.state.linux_number() });
-    let (loss, rtt) = (&tcb.loss, tcb.loss.rtt());
+    let loss = &tcb.loss;
     let option = |mark, bit: u8| if tcb.marks.has(mark) { bit } else { 0 };
     value[1] = loss.state() as u8;
     value[2] = loss.backed_off().min(255) as u8;
@@ -75,44 +77,96 @@ fn figures(tcb: &Tcb, now: u64) -> [u8; LEN] {
         | option(Marks::SCALED, 4)
         | option(Marks::ECN, 8);
     value[6] = tcb.snd_scale | tcb.rcv_scale << 4;
-    let mut word = |at: usize, number: u32| {
+    value[7] = u8::from(loss.is_unused());
+    for (at, number) in words(tcb, now) {
         value[at..at + 4].copy_from_slice(&number.to_ne_bytes());
-    };
-    let us = |ns: u64| (ns / 1000).min(u32::MAX.into()) as u32;
-    let segments = |octets: u32| octets.div_ceil(u32::from(tcb.mss));
-    let flight = tcb.flight.as_deref();
-    let heard = ms(now).wrapping_sub(tcb.heard_ms);
-    let counters = loss.counters();
-    word(8, us(rtt.timeout()));
-    word(16, tcb.mss.into());
-    word(20, tcb.rcv_mss.into());
-    word(24, segments(tcb.nxt.since(tcb.una)));
-    word(28, segments(flight.map_or(0, |flight| flight.records.sacked())));
-    word(32, segments(flight.map_or(0, |flight| flight.records.lost())));
-    word(52, heard);
-    word(56, heard);
-    word(60, tcb.path_mtu.into());
-    word(64, tcb.rcv_buf);
-    word(68, us(rtt.smoothed().unwrap_or(0)));
-    word(72, us(rtt.deviation()));
-    word(76, segments(loss.ssthresh()).min(i32::MAX as u32));
-    word(80, segments(loss.cwnd()));
-    word(84, tcb.path_mtu.saturating_sub(40).into());
-    word(96, tcb.rcv_buf);
-    word(100, segments(tcb.count.resent));
-    word(136, tcb.count.segments_out);
-    word(140, tcb.count.segments_in);
-    word(144, tcb.unsent());
-    word(148, us(rtt.least().unwrap_or(0)));
-    word(216, counters.dsacks.into());
-    word(220, loss.reordering_seen().into());
-    word(228, output::window_left(tcb));
-    value[120..128].copy_from_slice(&tcb.count.acked.to_ne_bytes());
-    value[128..136].copy_from_slice(&tcb.count.received.to_ne_bytes());
-    value[208..216].copy_from_slice(&u64::from(tcb.count.resent).to_ne_bytes());
+    }
+    for (at, number) in long_words(tcb, now) {
+        value[at..at + 8].copy_from_slice(&number.to_ne_bytes());
+    }
     value
 }
 
+/// Words, and where they stand.
+fn words(tcb: &Tcb, now: u64) -> [(usize, u32); 33] {
+    let (loss, rtt) = (&tcb.loss, tcb.loss.rtt());
+    let us = |ns: u64| (ns / 1000).min(u32::MAX.into()) as u32;
+    let segments = |octets: u32| octets.div_ceil(u32::from(tcb.mss));
+    let since_ms = |at_ms: u32| ms(now).wrapping_sub(at_ms);
+    let counters = loss.counters();
+    let (mut sacked, mut lost, mut again) = (0, 0, 0);
+    if let Some(flight) = tcb.flight.as_deref() {
+        let records = &flight.records;
+        (sacked, lost, again) = (records.sacked(), records.lost(), records.again());
+    }
+    let (reader_rtt_us, reader_octets) = tcb.reader.figures();
+    [
+        (8, us(rtt.timeout())),
+        (12, us(output::DELAYED_ACK_NS)),
+        (16, tcb.mss.into()),
+        (20, tcb.rcv_mss.into()),
+        (24, segments(tcb.nxt.since(tcb.una))),
+        (28, segments(sacked)),
+        (32, segments(lost)),
+        (36, segments(again)),
+        (44, if loss.last_sent() == 0 { 0 } else { since_ms(ms(loss.last_sent())) }),
+        (52, since_ms(tcb.heard_ms)),
+        (56, since_ms(tcb.heard_ms)),
+        (60, tcb.path_mtu.into()),
+        (64, tcb.rcv_buf.min(output::window_max(tcb))),
+        (68, us(rtt.smoothed().unwrap_or(0))),
+        (72, us(rtt.deviation())),
+        (76, segments(loss.ssthresh()).min(i32::MAX as u32)),
+        (80, segments(loss.cwnd())),
+        (84, tcb.path_mtu.saturating_sub(40).into()),
+        (88, DUPLICATES),
+        (92, reader_rtt_us),
+        (96, reader_octets),
+        (100, segments(counters.resent)),
+        (136, tcb.count.segments_out),
+        (140, tcb.count.segments_in),
+        (144, tcb.unsent()),
+        (148, us(rtt.least().unwrap_or(0))),
+        (152, tcb.count.data_in),
+        (156, tcb.count.data_out),
+        (192, segments((tcb.count.acked as u32).wrapping_add(sacked))),
+        (216, counters.dsacks.into()),
+        (220, loss.reordering_seen().into()),
+        (224, tcb.count.out_of_order),
+        (228, tcb.wnd),
+    ]
+}
+
+/// Double words, and where they stand.
+fn long_words(tcb: &Tcb, now: u64) -> [(usize, u64); 7] {
+    let (loss, counters) = (&tcb.loss, tcb.loss.counters());
+    let flying = u64::from(tcb.nxt.since(tcb.una));
+    let most = match tcb.settings.max_pacing {
+        0 => u64::MAX,
+        most => most.into(),
+    };
+    [
+        (104, tcb.pace(now).unwrap_or_else(|| pace_of(tcb))),
+        (112, most),
+        (120, tcb.count.acked),
+        (128, tcb.count.received),
+        (160, loss.delivery_rate().into()),
+        (200, tcb.count.acked + flying + u64::from(counters.resent)),
+        (208, counters.resent.into()),
+    ]
+}
+
+/// The pace that Linux would tell of a connection without one: what fills the window in half of a
+/// round trip while it grows fast, else in five sixths.
+fn pace_of(tcb: &Tcb) -> u64 {
+    let Some(rtt) = tcb.loss.rtt().smoothed() else { return u64::MAX };
+    let (cwnd, ssthresh) = (tcb.loss.cwnd(), tcb.loss.ssthresh());
+    let percent = if cwnd < ssthresh / 2 { 200 } else { 120 };
+    u64::from(cwnd) * percent * 10_000_000 / rtt.max(1)
+}
+
+/// Segments behind a hole that make it a loss, as Linux tells it.
+const DUPLICATES: u32 = 3;
 /// States that no connection has, by Linux' numbers.
 const CLOSE: u8 = 7;
 const LISTEN: u8 = 10;

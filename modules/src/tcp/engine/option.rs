@@ -31,6 +31,8 @@ pub mod names {
     pub const OOBINLINE: i32 = 10;
     /// SO_LINGER: on or off, and seconds. A close waits at most the close time of its stream.
     pub const LINGER: i32 = 13;
+    /// SO_MAX_PACING_RATE, octets a second in 4 bytes or 8; -1: no limit.
+    pub const MAX_PACING_RATE: i32 = 47;
     /// IP_TOS.
     pub const TOS: i32 = 1;
     /// IP_TTL.
@@ -59,6 +61,10 @@ pub mod names {
     pub const CONGESTION: i32 = 13;
     /// TCP_USER_TIMEOUT, ms.
     pub const USER_TIMEOUT: i32 = 18;
+    /// TCP_WINDOW_CLAMP, octets; 0: no limit but the buffer.
+    pub const WINDOW_CLAMP: i32 = 10;
+    /// TCP_NOTSENT_LOWAT, octets; 0 or -1: no limit but the buffer.
+    pub const NOTSENT_LOWAT: i32 = 25;
 }
 
 impl Engine {
@@ -193,6 +199,7 @@ fn change(s: &mut Settings, record: &Record<'_>) -> Result<(), Refusal> {
             let seconds = seconds.ok_or(Refusal::BadOption)?.clamp(0, u16::MAX.into()) as u16;
             s.linger_s = on.then_some(seconds);
         }
+        (names::SOCKET, names::MAX_PACING_RATE) => s.max_pacing = pace(record.value)?,
         (names::IP, names::TOS) => s.tos = within(0, 255)? as u8,
         (names::IP, names::TTL) => s.ttl = within(1, 255)? as u8,
         (names::TCP, names::NODELAY) => s.nodelay = on,
@@ -208,6 +215,11 @@ fn change(s: &mut Settings, record: &Record<'_>) -> Result<(), Refusal> {
         (names::TCP, names::USER_TIMEOUT) => {
             s.user_timeout_ms = u32::try_from(value).map_err(|_| Refusal::BadOption)?;
         }
+        (names::TCP, names::WINDOW_CLAMP) => {
+            let octets = u32::try_from(value).map_err(|_| Refusal::BadOption)?;
+            s.window_clamp = if octets == 0 { 0 } else { octets.max(CLAMP_MIN) };
+        }
+        (names::TCP, names::NOTSENT_LOWAT) => s.notsent_lowat = u32::try_from(value).unwrap_or(0),
         _ => return Err(Refusal::NoOption),
     }
     Ok(())
@@ -227,6 +239,10 @@ fn read(s: &Settings, record: &Record<'_>, out: &mut [u8; NAME_MAX]) -> Result<u
             out[4..8].copy_from_slice(&seconds.to_ne_bytes());
             return Ok(8);
         }
+        (names::SOCKET, names::MAX_PACING_RATE) => match s.max_pacing {
+            0 => -1,
+            rate => rate as i32,
+        },
         (names::SOCKET, names::REUSEADDR) => s.reuse.into(),
         (names::SOCKET, names::SNDBUF) => s.snd_buf as i32,
         (names::SOCKET, names::RCVBUF) => s.rcv_buf as i32,
@@ -243,10 +259,29 @@ fn read(s: &Settings, record: &Record<'_>, out: &mut [u8; NAME_MAX]) -> Result<u
         (names::TCP, names::SYNCNT) => s.syn_count.into(),
         (names::TCP, names::LINGER2) => s.fin_wait_s.into(),
         (names::TCP, names::USER_TIMEOUT) => s.user_timeout_ms as i32,
+        (names::TCP, names::WINDOW_CLAMP) => s.window_clamp as i32,
+        (names::TCP, names::NOTSENT_LOWAT) => s.notsent_lowat as i32,
         _ => return Err(Refusal::NoOption),
     };
     out[..4].copy_from_slice(&value.to_ne_bytes());
     Ok(4)
+}
+
+/// Octets a second, in a word or two; 0: no limit, which is said by all bits.
+fn pace(value: &[u8]) -> Result<u32, Refusal> {
+    let rate = match (value.first_chunk(), value.first_chunk()) {
+        (_, Some(word)) => u64::from_ne_bytes(*word),
+        (Some(word), None) => match u32::from_ne_bytes(*word) {
+            u32::MAX => u64::MAX,
+            rate => rate.into(),
+        },
+        _ => return Err(Refusal::BadOption),
+    };
+    match rate {
+        0 => Err(Refusal::BadOption),
+        u64::MAX => Ok(0),
+        rate => Ok(rate.min(u32::MAX.into()) as u32),
+    }
 }
 
 /// Octets of a buffer, within what Linux takes.
@@ -259,3 +294,5 @@ const NAME_MAX: usize = 16;
 const BUFFER_MIN: u32 = 4096;
 const BUFFER_MAX: u32 = 64 << 20;
 const MAXSEG_MIN: i32 = 88;
+/// As Linux: half of the least receive buffer.
+const CLAMP_MIN: u32 = 1152;

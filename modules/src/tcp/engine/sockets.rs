@@ -98,8 +98,8 @@ fn connection(tcb: &Tcb, now: u64, view: SocketView) -> SocketView {
         rttvar: rtt.deviation(),
         rto: rtt.timeout(),
         backoff: loss.backed_off(),
-        resent: tcb.count.resent,
-        pacing: loss.pacing(&tcb.sending(now)),
+        resent: loss.counters().resent,
+        pacing: tcb.pace(now),
         acked: tcb.count.acked,
         received: tcb.count.received,
     };

@@ -35,7 +35,7 @@ pub(super) fn syn_sent(tcb: &mut Tcb, seg: &Segment, msg: Msg, env: &mut Env<'_>
         send_syn(tcb, env);
         return env.consume(msg);
     }
-    if seg.flags.has(Flags::ECE) && !seg.flags.has(Flags::CWR) && tcb.settings.ecn {
+    if seg.flags.has(Flags::ECE) && !seg.flags.has(Flags::CWR) && tcb.asks_for_marks() {
         tcb.marks.set(Marks::ECN);
     }
     acknowledged(tcb, seg, env);

@@ -43,6 +43,7 @@ pub(super) fn take(tcb: &mut Tcb, seg: &Segment, msg: Msg, env: &mut Env<'_>) {
         tcb.rcv_fin = end;
     }
     if seg.len > 0 {
+        tcb.count.data_in = tcb.count.data_in.wrapping_add(1);
         payload(tcb, seg, msg, env);
     } else {
         env.consume(msg);
@@ -105,11 +106,12 @@ fn payload(tcb: &mut Tcb, seg: &Segment, mut msg: Msg, env: &mut Env<'_>) {
     if tcb.unacked >= 2 * u32::from(tcb.rcv_mss) || tcb.quick > 0 {
         tcb.marks.set(Marks::ACK_NOW);
     } else {
-        tcb.ack_at = tcb.ack_at.min(env.now + DELAYED_ACK_NS);
+        tcb.ack_at = tcb.ack_at.min(env.now + output::DELAYED_ACK_NS);
     }
 }
 
 fn out_of_order(tcb: &mut Tcb, start: Seq, msg: Msg, env: &mut Env<'_>) {
+    tcb.count.out_of_order = tcb.count.out_of_order.wrapping_add(1);
     let next = tcb.rcv_nxt;
     let reassembly = tcb.reassembly.get_or_insert_with(Default::default);
     let before = reassembly.truesize();
@@ -205,5 +207,3 @@ fn fin_arrives(tcb: &mut Tcb, now: u64) {
 const MSS_TYPICAL: u16 = 536;
 /// Data out of order may hold this part of the receive buffer when the pool is half empty.
 const SHORT: u32 = 8;
-/// As Linux: a fifth of the RFC's most.
-const DELAYED_ACK_NS: u64 = 40_000_000;

@@ -63,10 +63,13 @@ impl Loss {
         if advanced {
             // Those of a SYN are for `established` to see.
             self.timeouts = if self.handshake { self.timeouts } else { 0 };
-            self.timer_from = at.now;
+            records.timer_from = at.now;
             self.reordering_round(at.una);
         }
         self.measure(ack, &news, at.now);
+        if let Some(rate) = records.delivered(news.delivered, &at) {
+            self.delivery_rate = rate;
+        }
         if self.handshake {
             done.dup = false;
             return done;

@@ -1,7 +1,7 @@
 //! `Records`: what is sent and not acknowledged, in order of sequence: the scoreboard of RFC 6675
 //! and the times that RACK needs.
 
-use super::{prr::Prr, rack::Newest, ranges::Ranges};
+use super::{Sending, prr::Prr, rack::Newest, ranges::Ranges};
 use crate::tcp::seq::{Range, Seq};
 use alloc::collections::VecDeque;
 
@@ -26,11 +26,26 @@ pub struct Records {
     pub(super) newest: Newest,
     /// When RACK looks again, in nanoseconds, if something may still be only reordered.
     pub(super) reorder_at: Option<u64>,
+    /// From when the retransmission timer runs, in nanoseconds.
+    pub(super) timer_from: u64,
     /// The reduction that is going on.
     pub(super) prr: Prr,
+    /// How fast this round trip delivers.
+    sample: Sample,
     /// Records that were looked at one by one.
     #[cfg(test)]
     looked: u64,
+}
+
+/// What is delivered in one round trip.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    /// When it began, in nanoseconds.
+    from: u64,
+    /// It is over when this is acknowledged.
+    end: Seq,
+    /// Octets so far.
+    octets: u32,
 }
 
 /// One segment, or one super-segment, as it was handed down.
@@ -112,6 +127,7 @@ impl Records {
         if self.list.is_empty() {
             self.clear();
             self.fresh = range.start;
+            self.sample = Sample { from: now, end: range.end, octets: 0 };
         }
         self.list.push_back(Record { range, sent: now, again: false, sacked: false });
     }
@@ -126,6 +142,26 @@ impl Records {
         self.newest = Newest::default();
         self.reorder_at = None;
         self.prr = Prr::default();
+    }
+
+    /// `octets` more were delivered, and `una` is the first octet that is not acknowledged: octets
+    /// a second of the round trip, if it is over.
+    pub(super) fn delivered(&mut self, octets: u32, at: &Sending) -> Option<u32> {
+        let sample = &mut self.sample;
+        sample.octets = sample.octets.saturating_add(octets);
+        if at.una.before(sample.end) || sample.octets == 0 {
+            return None;
+        }
+        let took = at.now.saturating_sub(sample.from).max(1);
+        let rate = u64::from(sample.octets) * 1_000_000_000 / took;
+        *sample = Sample { from: at.now, end: at.nxt, octets: 0 };
+        Some(rate.min(u32::MAX.into()) as u32)
+    }
+
+    /// Octets that were sent again and may be on their way.
+    pub fn again(&self) -> u32 {
+        let again = self.list.iter().filter(|record| record.again && !record.sacked);
+        again.map(|record| record.range.len()).sum()
     }
 
     /// Was all that is in flight sent once, and is nothing of it sacked or taken for lost?

@@ -1,18 +1,23 @@
 //! What may leave, and what left.
 
-use super::{Frto, Loss, Records, Sending, initial_window};
+use super::{Frto, Loss, Records, Sending, State, acked::TICK_NS, initial_window};
 use crate::tcp::{
     congestion::Congestion as _,
     seq::{Range, Seq},
 };
 
-/// How much of the window is used: it does not grow while it is not (RFC 7661, as Linux does it).
+/// How much of the window is used: while it is not it does not grow, and after a time-out falls to
+/// what is (RFC 7661, as Linux does it).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
     /// The most that was in flight in this window of data, in octets; 0 before the first.
     most: u32,
     /// Where this window of data ends.
     end: Seq,
+    /// The most that was in flight since `since`, in octets.
+    used: u32,
+    /// From when the window has not been full, in milliseconds of the clock; 0: not known.
+    since_ms: u32,
 }
 
 impl Loss {
@@ -23,7 +28,7 @@ impl Loss {
             return;
         }
         if records.is_empty() {
-            self.timer_from = at.now;
+            records.timer_from = at.now;
         }
         records.push(range, at.now);
         records.prr.sent(range.len());
@@ -33,11 +38,34 @@ impl Loss {
         }
         let pipe = self.pipe(records, at);
         let limited = pipe.saturating_add(at.mss) > self.window.cwnd;
-        let Usage { most, end } = self.usage;
+        let Usage { most, end, .. } = self.usage;
         if limited || !at.una.before(end) || !self.limited && pipe > most {
-            self.usage = Usage { most: pipe, end: range.end };
+            self.usage = Usage { most: pipe, end: range.end, ..self.usage };
             self.limited = limited;
         }
+        self.validate(pipe, at);
+    }
+
+    /// A window that the application or the peer has not filled for a time-out says little about
+    /// the network: half of what was not used is given up (RFC 7661 section 4.4.1, as Linux).
+    fn validate(&mut self, pipe: u32, at: &Sending) {
+        let now_ms = (at.now / TICK_NS) as u32;
+        if self.usage.since_ms == 0 || self.grows() {
+            (self.usage.used, self.usage.since_ms) = (0, now_ms);
+            return;
+        }
+        self.usage.used = self.usage.used.max(pipe);
+        let unused = u64::from(now_ms.wrapping_sub(self.usage.since_ms)) * TICK_NS;
+        if unused < self.rtt.timeout() {
+            return;
+        }
+        let used = self.usage.used.max(initial_window(at.mss));
+        if self.state == State::Open && used < self.window.cwnd {
+            self.window.ssthresh = self.window.ssthresh.max(self.window.cwnd / 4 * 3);
+            self.window.cwnd = used + (self.window.cwnd - used) / 2;
+            self.control.unused();
+        }
+        (self.usage.used, self.usage.since_ms) = (0, now_ms);
     }
 
     /// `range`, of what is in flight, left again.
@@ -48,7 +76,7 @@ impl Loss {
             return;
         }
         if range.start == first.range.start {
-            self.timer_from = at.now;
+            records.timer_from = at.now;
         }
         records.resent(range, at.now);
         records.prr.sent(range.len());

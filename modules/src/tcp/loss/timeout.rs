@@ -8,7 +8,7 @@ impl Loss {
     /// flight; it changes with every other call.
     pub fn timer(&self, records: &Records, at: &Sending) -> Option<(Timer, u64)> {
         let first = records.first()?;
-        let timeout = self.timer_from.saturating_add(self.rtt.timeout());
+        let timeout = records.timer_from.saturating_add(self.rtt.timeout());
         if let Some(reorder) = records.reorder_at.filter(|reorder| *reorder < timeout) {
             return Some((Timer::Reorder, reorder));
         }
@@ -25,7 +25,7 @@ impl Loss {
             None => PROBE_BLIND_NS,
         };
         wait += if single { DELAYED_ACK_NS } else { PROBE_SLACK_NS };
-        let probe = self.last_sent.max(self.timer_from).saturating_add(wait);
+        let probe = self.last_sent.max(records.timer_from).saturating_add(wait);
         Some((Timer::Probe, probe.min(timeout)))
     }
 
@@ -67,7 +67,7 @@ impl Loss {
     fn time_out(&mut self, records: &mut Records, at: &Sending) -> Expired {
         self.timeouts = self.timeouts.saturating_add(1);
         self.rtt.back_off();
-        self.timer_from = at.now;
+        records.timer_from = at.now;
         self.probe = None;
         let late = self.late(records, at);
         records.mark_all(late);
@@ -78,15 +78,16 @@ impl Loss {
     }
 
     /// New data are the best probe, else the last segment is sent again (RFC 8985 7.3).
-    fn probe_tail(&mut self, records: &Records, at: &Sending, more: bool) -> Expired {
-        let Some(last) = records.last() else { return Expired::Nothing };
-        self.timer_from = at.now;
+    fn probe_tail(&mut self, records: &mut Records, at: &Sending, more: bool) -> Expired {
+        let Some(Range { start, end }) = records.last().map(|last| last.range) else {
+            return Expired::Nothing;
+        };
+        records.timer_from = at.now;
         self.counters.probes = self.counters.probes.wrapping_add(1);
         self.probe = Some(Probe { end: at.nxt, old: !more });
         if more {
             return Expired::ProbeNew;
         }
-        let Range { start, end } = last.range;
         let whole = (end.since(start) - 1) / at.mss * at.mss;
         Expired::ProbeLast(Range::new(start.add(whole), end))
     }

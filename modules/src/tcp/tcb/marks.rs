@@ -54,6 +54,9 @@ impl Marks {
     /// The stream head is to have room for the receive buffer.
     pub(in crate::tcp) const TELL_BUFFER: Self = Self(1 << 23);
 
+    /// What may be sent waits for its time by the pace.
+    pub(in crate::tcp) const PACED: Self = Self(1 << 24);
+
     pub(in crate::tcp) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }

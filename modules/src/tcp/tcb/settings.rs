@@ -45,6 +45,14 @@ pub struct Settings {
     pub snd_buf: u32,
     /// Octets that may wait to be read (SO_RCVBUF).
     pub rcv_buf: u32,
+    /// The most that is announced to the peer, octets; 0: as the buffer has it (TCP_WINDOW_CLAMP).
+    pub window_clamp: u32,
+    /// Octets that may wait to be sent for the first time; 0: as the buffer has it
+    /// (TCP_NOTSENT_LOWAT).
+    pub notsent_lowat: u32,
+    /// Octets a second at which data leave at most; 0: as the network lets them
+    /// (SO_MAX_PACING_RATE).
+    pub max_pacing: u32,
     /// The send buffer grows with the congestion window, until the user sets it.
     pub tune_snd: bool,
     /// The receive buffer grows with what the user reads, until the user sets it.
@@ -74,6 +82,9 @@ impl Default for Settings {
             user_timeout_ms: 0,
             snd_buf: SEND_FIRST,
             rcv_buf: RECEIVE_FIRST,
+            window_clamp: 0,
+            notsent_lowat: 0,
+            max_pacing: 0,
             tune_snd: true,
             tune_rcv: true,
         }

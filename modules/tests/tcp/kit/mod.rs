@@ -80,6 +80,12 @@ impl T {
         t
     }
 
+    /// Sets a parameter of tcp.
+    pub(crate) fn set_mux(&mut self, key: &str, value: &str) -> bool {
+        let node = self.rig.perimeter().muxes()[0];
+        self.rig.perimeter().set_mux(node, key, value).is_ok()
+    }
+
     /// `ip` tells tcp something.
     pub(crate) fn tell(&mut self, word: Ctl) {
         let msg = word.to_msg(self.rig.perimeter().pool()).expect("a cell");

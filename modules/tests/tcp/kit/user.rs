@@ -64,6 +64,7 @@ pub(crate) mod opt {
     pub(crate) const KEEPALIVE: (i32, i32) = (1, 9);
     pub(crate) const OOBINLINE: (i32, i32) = (1, 10);
     pub(crate) const LINGER: (i32, i32) = (1, 13);
+    pub(crate) const MAX_PACING_RATE: (i32, i32) = (1, 47);
     pub(crate) const TOS: (i32, i32) = (0, 1);
     pub(crate) const TTL: (i32, i32) = (0, 2);
     pub(crate) const NODELAY: (i32, i32) = (6, 1);
@@ -74,10 +75,12 @@ pub(crate) mod opt {
     pub(crate) const KEEPCNT: (i32, i32) = (6, 6);
     pub(crate) const SYNCNT: (i32, i32) = (6, 7);
     pub(crate) const LINGER2: (i32, i32) = (6, 8);
+    pub(crate) const WINDOW_CLAMP: (i32, i32) = (6, 10);
     pub(crate) const INFO: (i32, i32) = (6, 11);
     pub(crate) const QUICKACK: (i32, i32) = (6, 12);
     pub(crate) const CONGESTION: (i32, i32) = (6, 13);
     pub(crate) const USER_TIMEOUT: (i32, i32) = (6, 18);
+    pub(crate) const NOTSENT_LOWAT: (i32, i32) = (6, 25);
 }
 
 /// Requests and their answers.

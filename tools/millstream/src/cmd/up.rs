@@ -33,14 +33,14 @@ use std::path::{Path, PathBuf};
 #[command(mut_arg("tap", |tap| tap.required_unless_present("plan")))]
 #[command(override_usage = "millstream up --name NAME --tap IF [--host ADDR/LEN] --addr ADDR/LEN \
     [--wrap NAME [KEY=VALUE ...]] [--raw IF [--mac MAC] --addr ADDR/LEN] [--loopback NAME --addr \
-    ADDR/LEN] [--tap IF ...] [--gateway ADDR] [--forward] [--poll] [--plain] [--pcap FILE] \
-    [--seed N] --service LIST|none\n       millstream up --plan FILE [--name NAME] [--poll] \
+    ADDR/LEN] [--tap IF ...] [--gateway ADDR] [--forward] [--ecn] [--poll] [--plain] [--pcap \
+    FILE] [--seed N] --service LIST|none\n       millstream up --plan FILE [--name NAME] [--poll] \
     [--pcap FILE] [--seed N]")]
 pub(crate) struct Up {
     /// Read the description of the stack from a TOML file; see tools/millstream/examples
     #[arg(long, value_name = "FILE",
         conflicts_with_all = ["tap", "raw", "loopback", "host", "addr", "mac", "wrap", "gateway",
-            "forward", "plain", "service"])]
+            "forward", "ecn", "plain", "service"])]
     plan: Option<PathBuf>,
     #[command(flatten)]
     interfaces: Interfaces,
@@ -50,6 +50,9 @@ pub(crate) struct Up {
     /// Forward packets between the interfaces
     #[arg(long)]
     forward: bool,
+    /// Ask for marks of congestion (ECN) on TCP connections that are opened from here
+    #[arg(long)]
+    ecn: bool,
     /// Ask the interfaces again and again instead of sleeping: faster answers for a whole processor
     #[arg(long)]
     poll: bool,
@@ -136,6 +139,7 @@ impl Up {
             interfaces: self.interfaces.0.into_iter().map(interface).collect(),
             gateway: self.gateway,
             forward: self.forward,
+            ecn: self.ecn,
             services,
             polling: self.poll,
             seed: self.seed.unwrap_or_else(random_key),

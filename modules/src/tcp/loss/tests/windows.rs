@@ -57,12 +57,64 @@ fn window_that_is_not_used_does_not_grow_rfc7661() {
     line.now += RTT;
     line.ack(10, &[]);
     let cwnd = line.loss.cwnd();
-    for round in 0..20 {
+    // For less than a time-out.
+    for round in 0..8 {
         line.send(2);
-        line.now += RTT;
+        line.now += RTT / 10;
         line.ack(12 + 2 * round, &[]);
     }
     assert_eq!(line.loss.cwnd(), cwnd);
+}
+
+#[test]
+fn window_that_is_not_used_falls_to_what_is_half_of_the_way_each_timeout_rfc7661_4_4() {
+    let mut line = Line::full(80);
+    line.now += RTT;
+    line.ack(80, &[]);
+    let cwnd = line.loss.cwnd();
+    let mut seen = Vec::new();
+    for round in 0..100 {
+        line.send(20);
+        line.now += RTT;
+        line.ack(100 + 20 * round, &[]);
+        seen.push(line.loss.cwnd());
+    }
+    seen.dedup();
+    let halfway = seen.windows(2).all(|two| two[1] >= 20 * MSS + (two[0] - 20 * MSS) / 2);
+    assert!(seen[0] == cwnd && halfway, "{seen:?}");
+    // Slow start lets it be twice of what is used, and a round trip's more.
+    assert!((20 * MSS..=60 * MSS).contains(&line.loss.cwnd()), "{seen:?}");
+    assert!(line.loss.ssthresh() >= cwnd / 2, "back soon by slow start");
+}
+
+#[test]
+fn window_that_is_hardly_used_keeps_that_of_a_new_connection() {
+    let mut line = Line::full(80);
+    line.now += RTT;
+    line.ack(80, &[]);
+    for round in 0..300 {
+        line.send(1);
+        line.now += RTT;
+        line.ack(81 + round, &[]);
+    }
+    assert!((10 * MSS..11 * MSS).contains(&line.loss.cwnd()), "{}", line.loss.cwnd());
+}
+
+#[test]
+fn window_that_is_full_again_falls_no_more() {
+    let mut line = Line::full(80);
+    line.now += RTT;
+    line.ack(80, &[]);
+    let (mut next, mut least) = (80, u32::MAX);
+    for _ in 0..5 {
+        let full = line.loss.cwnd() / MSS;
+        line.send(full);
+        next += full;
+        line.now += RTT;
+        line.ack(next, &[]);
+        least = least.min(line.loss.cwnd());
+    }
+    assert!(least >= 80 * MSS, "{least}");
 }
 
 #[test]

@@ -46,6 +46,8 @@ struct File {
     #[serde(default)]
     forward: bool,
     #[serde(default)]
+    ecn: bool,
+    #[serde(default)]
     poll: bool,
     seed: Option<u64>,
     #[serde(default)]
@@ -146,6 +148,7 @@ fn describe(text: &str, file: &str) -> Result<Described, String> {
         interfaces: interfaces.collect(),
         gateway: parsed.gateway,
         forward: parsed.forward,
+        ecn: parsed.ecn,
         services: parsed.services.into_iter().map(Spanned::into_inner).collect(),
         polling: parsed.poll,
         seed: parsed.seed.unwrap_or_else(random_key),
@@ -232,6 +235,7 @@ mod tests {
         let Described { name, plan, modules } = read(path).unwrap();
         assert_eq!(name.as_deref(), Some("router"));
         assert_eq!((plan.interfaces.len(), plan.forward, plan.polling), (2, true, false));
+        assert!(plan.ecn);
         assert_eq!((plan.seed, &plan.services[..]), (7, &["echo".to_owned()][..]));
         assert_eq!(plan.gateway, Some([10, 9, 0, 1].into()));
         assert_eq!(plan.interfaces[1].addresses.len(), 1);
