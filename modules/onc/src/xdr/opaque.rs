@@ -10,7 +10,7 @@ use millstream_msg::{Cursor, Msg};
 ///
 /// # Shapes
 /// Read from a message, it points into the message's blocks. To be written, it may own its octets
-/// (`Vec<u8>`, [`Bytes`]) or a message ([`Msg`]): large ones are linked into the reply, not copied.
+/// (`Vec<u8>`, [`Bytes`], blocks of them) or a message ([`Msg`]): large ones are linked into the reply, not copied.
 pub struct Opaque<'a>(Octets<'a>);
 
 enum Octets<'a> {
@@ -18,6 +18,8 @@ enum Octets<'a> {
     /// What lies in several blocks, in order; none is empty.
     Pieces(Vec<&'a [u8]>),
     Owned(Bytes),
+    /// Several owned ones, in order.
+    Blocks(Vec<Bytes>),
     Msg(Msg),
 }
 
@@ -28,6 +30,7 @@ impl<'a> Opaque<'a> {
             Octets::Slice(octets) => octets.len(),
             Octets::Pieces(pieces) => pieces.iter().map(|piece| piece.len()).sum(),
             Octets::Owned(octets) => octets.len(),
+            Octets::Blocks(blocks) => blocks.iter().map(Bytes::len).sum(),
             Octets::Msg(msg) => msg.len(),
         }
     }
@@ -39,15 +42,19 @@ impl<'a> Opaque<'a> {
 
     /// The pieces, in order.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        let (pieces, one, msg): (&[&[u8]], &[u8], _) = match &self.0 {
-            Octets::Slice(octets) => (&[], octets, None),
-            Octets::Pieces(pieces) => (pieces, &[], None),
-            Octets::Owned(octets) => (&[], octets, None),
-            Octets::Msg(msg) => (&[], &[], Some(msg)),
-        };
+        let (mut pieces, mut blocks, mut one, mut msg): (&[&[u8]], &[Bytes], &[u8], _) =
+            (&[], &[], &[], None);
+        match &self.0 {
+            Octets::Slice(octets) => one = octets,
+            Octets::Pieces(these) => pieces = these,
+            Octets::Owned(octets) => one = octets,
+            Octets::Blocks(these) => blocks = these,
+            Octets::Msg(this) => msg = Some(this),
+        }
         let one = Some(one).filter(|one| !one.is_empty());
+        let blocks = blocks.iter().map(|block| &block[..]);
         let msg = msg.into_iter().flat_map(|msg| msg.cursor().chunks());
-        pieces.iter().copied().chain(one).chain(msg)
+        pieces.iter().copied().chain(blocks).chain(one).chain(msg)
     }
 
     /// The octets, where they are one piece.
@@ -56,6 +63,11 @@ impl<'a> Opaque<'a> {
             Octets::Slice(octets) => Some(octets),
             Octets::Pieces(_) => None,
             Octets::Owned(octets) => Some(octets),
+            Octets::Blocks(blocks) => match &blocks[..] {
+                [] => Some(&[]),
+                [block] => Some(block),
+                _ => None,
+            },
             Octets::Msg(msg) if msg.blocks().count() == 1 => msg.blocks().next()?.as_slice(),
             Octets::Msg(_) => None,
         }
@@ -83,6 +95,7 @@ impl<'a> Opaque<'a> {
     pub fn into_owned(self) -> Opaque<'static> {
         Opaque(match self.0 {
             Octets::Owned(octets) => Octets::Owned(octets),
+            Octets::Blocks(blocks) => Octets::Blocks(blocks),
             Octets::Msg(msg) => Octets::Msg(msg),
             borrowed => Octets::Owned(Bytes::from(Opaque(borrowed).to_vec())),
         })
@@ -99,6 +112,7 @@ impl<'a> Opaque<'a> {
         let len = self.len();
         match &self.0 {
             Octets::Owned(octets) => to.link_bytes(octets)?,
+            Octets::Blocks(blocks) => blocks.iter().try_for_each(|block| to.link_bytes(block))?,
             Octets::Msg(msg) => to.link_dup(msg)?,
             Octets::Slice(_) | Octets::Pieces(_) => {
                 self.chunks().try_for_each(|chunk| to.copy(chunk))?;
@@ -115,6 +129,7 @@ impl Clone for Opaque<'_> {
             Octets::Slice(octets) => Octets::Slice(octets),
             Octets::Pieces(pieces) => Octets::Pieces(pieces.clone()),
             Octets::Owned(octets) => Octets::Owned(octets.clone()),
+            Octets::Blocks(blocks) => Octets::Blocks(blocks.clone()),
             Octets::Msg(_) => Octets::Owned(Bytes::from(self.to_vec())),
         })
     }
@@ -187,6 +202,13 @@ impl From<Vec<u8>> for Opaque<'_> {
 impl From<Bytes> for Opaque<'_> {
     fn from(octets: Bytes) -> Self {
         Self(Octets::Owned(octets))
+    }
+}
+
+impl From<Vec<Bytes>> for Opaque<'_> {
+    /// One block after the other, as the blocks of a file.
+    fn from(blocks: Vec<Bytes>) -> Self {
+        Self(Octets::Blocks(blocks))
     }
 }
 

@@ -78,6 +78,12 @@ impl Ops {
         Object { id, attr: self.attr(id) }
     }
 
+    /// Of an object to which nothing was done.
+    pub fn unchanged(&self, id: Id) -> Wcc {
+        let attr = self.attr(id);
+        Wcc { before: attr, after: attr }
+    }
+
     fn writable(&self) -> Result<(), Error> {
         if self.rules().read_only { Err(Error::Rofs) } else { Ok(()) }
     }

@@ -1,0 +1,4 @@
+//! wire: types of the `.x` files, written by the compiler.
+
+include!(concat!(env!("OUT_DIR"), "/nfs3.rs"));
+include!(concat!(env!("OUT_DIR"), "/mount3.rs"));
