@@ -162,7 +162,13 @@ impl Network {
         if bits > most { Err(refused()) } else { Ok(Self { address, bits }) }
     }
 
-    fn has(self, client: IpAddr) -> bool {
+    /// The address that it was written with.
+    pub fn address(self) -> IpAddr {
+        self.address
+    }
+
+    /// Is this host in it?
+    pub fn has(self, client: IpAddr) -> bool {
         match (self.address, client.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(theirs)) => {
                 let differ = own.to_bits() ^ theirs.to_bits();

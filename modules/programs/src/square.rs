@@ -2,122 +2,73 @@
 
 mod delays;
 
+use crate::wire::square::{
+    EchoData, SlowIn, SquareIn, SquareOut, SquareProgServer, SquareProgV1, SquareProgV2,
+};
 use delays::Delays;
-use millstream_onc::xdr::{Decoder, Encoder, Fault};
-use millstream_onc::{Answer, Call, Later, ProcedureInfo, Program, VersionInfo};
+use millstream_onc::{Answer, Asked};
 use std::time::Duration;
 
-/// The program: see `x/square.x`.
+/// The program `SQUARE_PROG` of `x/square.x`.
+pub type Square = SquareProgServer<Squares>;
+
+/// What answers it.
 #[derive(Debug, Default)]
-pub struct Square {
+pub struct Squares {
     /// Of the squares of calls that were not answered.
     total: i64,
     delays: Delays,
 }
 
-/// Number of the program.
-pub const SQUARE_PROG: u32 = 536_872_241;
-
-/// The longest that a slow square is waited for. Milliseconds.
-const SLOW_MAX_MS: u32 = 10_000;
-/// The most octets given back.
-const ECHO_MAX: usize = 65_536;
-
-impl Square {
-    fn first(&mut self, args: &mut Decoder<'_>, reply: &mut Encoder<'_>) -> Result<Answer, Fault> {
-        let arg = args.i32()?;
-        reply.i32(arg.wrapping_mul(arg))?;
-        Ok(Answer::Done)
-    }
-
-    fn second(
-        &mut self,
-        procedure: u32,
-        args: &mut Decoder<'_>,
-        reply: &mut Encoder<'_>,
-        later: &mut Later,
-    ) -> Result<Answer, Fault> {
-        match procedure {
-            1 => reply.i64(square(args.i32()?))?,
-            2 => {
-                self.total = self.total.wrapping_add(square(args.i32()?));
-                return Ok(Answer::Silent);
-            }
-            3 => reply.i64(self.total)?,
-            4 => reply.opaque(&args.opaque(ECHO_MAX)?, ECHO_MAX)?,
-            5 => {
-                let (arg, ms) = (args.i32()?, args.u32()?.min(SLOW_MAX_MS));
-                let ticket = later.ticket();
-                let work = move || {
-                    // A vector takes whatever is written.
-                    let _never_fails = ticket.answer(|to| to.i64(square(arg)));
-                };
-                self.delays.after(Duration::from_millis(ms.into()), work);
-                return Ok(Answer::Later);
-            }
-            _ => return Ok(Answer::NoProcedure),
-        }
-        Ok(Answer::Done)
+impl SquareProgV1 for Squares {
+    fn squareproc(&mut self, _: &mut Asked<'_>, arg: SquareIn) -> Result<SquareOut, Answer> {
+        Ok(SquareOut { res1: arg.arg1.wrapping_mul(arg.arg1) })
     }
 }
 
-impl Program for Square {
-    fn number(&self) -> u32 {
-        SQUARE_PROG
+impl SquareProgV2 for Squares {
+    fn squareproc(&mut self, _: &mut Asked<'_>, arg: i32) -> Result<i64, Answer> {
+        Ok(square(arg))
     }
 
-    fn versions(&self) -> &'static [VersionInfo] {
-        VERSIONS
+    fn batchproc(&mut self, _: &mut Asked<'_>, arg: i32) -> Result<(), Answer> {
+        self.total = self.total.wrapping_add(square(arg));
+        Err(Answer::Silent)
     }
 
-    fn call(
-        &mut self,
-        call: &Call<'_>,
-        mut args: Decoder<'_>,
-        reply: &mut Encoder<'_>,
-        later: &mut Later,
-    ) -> Answer {
-        let done = match (call.version, call.procedure) {
-            (_, 0) => Ok(Answer::Done),
-            (1, 1) => self.first(&mut args, reply),
-            (2, procedure) => self.second(procedure, &mut args, reply, later),
-            _ => Ok(Answer::NoProcedure),
-        };
-        match done.and_then(|answer| args.finish().map(|()| answer)) {
-            Ok(answer) => answer,
-            Err(Fault::NoMem) => Answer::SystemErr,
-            Err(_) => Answer::GarbageArgs,
-        }
+    fn totalproc(&mut self, _: &mut Asked<'_>) -> Result<i64, Answer> {
+        Ok(self.total)
+    }
+
+    fn echoproc(&mut self, _: &mut Asked<'_>, arg: EchoData<'_>) -> Result<EchoData<'_>, Answer> {
+        Ok(arg.into_owned())
+    }
+
+    fn slowproc(&mut self, call: &mut Asked<'_>, arg: SlowIn) -> Result<i64, Answer> {
+        let ticket = call.ticket();
+        let time = Duration::from_millis(arg.milliseconds.min(SLOW_MAX_MS).into());
+        // Work that is not taken drops the ticket, which answers SYSTEM_ERR.
+        self.delays.after(time, move || {
+            // A vector takes whatever is written.
+            let _never_fails = ticket.answer(|to| to.i64(square(arg.arg1)));
+        });
+        Err(Answer::Later)
     }
 }
-
-const fn info(number: u32, name: &'static str) -> ProcedureInfo {
-    ProcedureInfo { number, name }
-}
-
-const VERSIONS: &[VersionInfo] = &[
-    VersionInfo { number: 1, procedures: &[info(0, "NULL"), info(1, "SQUAREPROC")] },
-    VersionInfo {
-        number: 2,
-        procedures: &[
-            info(0, "NULL"),
-            info(1, "SQUAREPROC"),
-            info(2, "BATCHPROC"),
-            info(3, "TOTALPROC"),
-            info(4, "ECHOPROC"),
-            info(5, "SLOWPROC"),
-        ],
-    },
-];
 
 fn square(n: i32) -> i64 {
     i64::from(n) * i64::from(n)
 }
 
+/// The longest that a slow square is waited for. Milliseconds.
+const SLOW_MAX_MS: u32 = 10_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millstream_onc::{Completions, Credential, Transport};
+    use crate::wire::square::SQUARE_PROG;
+    use millstream_onc::xdr::{Decoder, Encoder};
+    use millstream_onc::{Call, Completions, Credential, Later, Program, Transport};
     use std::sync::mpsc::channel;
 
     /// The answer to a call, and its results.
