@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod served;
+
 use millstream_programs::access::Caller;
 use millstream_programs::exports::{Export, Rules};
 use millstream_programs::hostfs::HostFs;
