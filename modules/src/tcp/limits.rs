@@ -2,6 +2,7 @@
 
 use crate::limit::{Bucket, Rate};
 use crate::siphash::Sip;
+use millstream_msg::Level;
 
 /// What a stack sends at most without being asked by its users. Connections bring a [`Bucket`]
 /// each.
@@ -72,9 +73,16 @@ impl Memory {
         self.used
     }
 
-    /// What a connection that uses `own` bytes, of which it may use `limit`, may use now.
-    pub const fn limit_for(&self, own: u32, limit: u32) -> u32 {
-        let free = self.max.saturating_sub(self.used);
+    /// What a connection that uses `own` bytes, of which it may use `limit`, may use now. A pool
+    /// that runs short lends less: cells of one kind, which all that comes may need, must not end
+    /// in what waits for a gap.
+    pub const fn limit_for(&self, own: u32, limit: u32, level: Level) -> u32 {
+        let max = match level {
+            Level::Low => self.max,
+            Level::Pressure => self.max / PRESSURE,
+            Level::Max => 0,
+        };
+        let free = max.saturating_sub(self.used);
         let most = if free < u32::MAX as u64 { own.saturating_add(free as u32) } else { u32::MAX };
         if most < limit { most } else { limit }
     }
@@ -84,6 +92,9 @@ impl Memory {
         self.used = self.used + after as u64 - before as u64;
     }
 }
+
+/// The part of its share that a pool which is half empty lends.
+const PRESSURE: u64 = 4;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -138,12 +149,26 @@ mod tests {
     #[test]
     fn connections_share_memory_up_to_its_limit() {
         let mut memory = Memory::new(10_000);
-        assert_eq!(memory.limit_for(0, 6_000), 6_000);
+        assert_eq!(memory.limit_for(0, 6_000, Level::Low), 6_000);
         memory.changed(0, 6_000);
-        assert_eq!((memory.limit_for(0, 6_000), memory.limit_for(6_000, 6_000)), (4_000, 6_000));
+        assert_eq!(
+            (memory.limit_for(0, 6_000, Level::Low), memory.limit_for(6_000, 6_000, Level::Low)),
+            (4_000, 6_000)
+        );
         memory.changed(0, 4_500);
-        assert_eq!((memory.limit_for(0, 6_000), memory.used()), (0, 10_500));
+        assert_eq!((memory.limit_for(0, 6_000, Level::Low), memory.used()), (0, 10_500));
         memory.changed(6_000, 0);
-        assert_eq!(memory.limit_for(4_500, u32::MAX), 10_000);
+        assert_eq!(memory.limit_for(4_500, u32::MAX, Level::Low), 10_000);
+    }
+
+    #[test]
+    fn a_pool_that_runs_short_lends_less_and_takes_nothing_back() {
+        let mut memory = Memory::new(40_000);
+        memory.changed(0, 8_000);
+        assert_eq!(memory.limit_for(0, 6_000, Level::Pressure), 2_000);
+        assert_eq!(memory.limit_for(3_000, 6_000, Level::Max), 3_000);
+        memory.changed(0, 4_000);
+        assert_eq!(memory.limit_for(0, 6_000, Level::Pressure), 0);
+        assert_eq!(memory.limit_for(0, 6_000, Level::Low), 6_000);
     }
 }

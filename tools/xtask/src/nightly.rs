@@ -2,7 +2,7 @@
 //! changes of the corpora, the fuzzers. The outcome goes to results/nightly.md.
 //!
 //! `cargo xtask nightly [--seconds N] [--only PART]`: N for each fuzz target (60), PART one of
-//! asan, tsan, loom, corpus, fuzz.
+//! asan, tsan, loom, corpus, pieces, fuzz.
 
 use crate::step::{Outcome, Step, root};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         }
     }
     if rows.is_empty() {
-        return Err("no such part: one of asan, tsan, loom, corpus, fuzz".to_owned());
+        return Err("no such part: one of asan, tsan, loom, corpus, pieces, fuzz".to_owned());
     }
     let path = root().join("results/nightly.md");
     let write = || {
@@ -104,7 +104,20 @@ fn steps(seconds: u64) -> Result<Vec<(&'static str, Step)>, String> {
             )
             .env("MILLSTREAM_FUZZ_RUNS", "200000"),
         ),
+        (
+            "pieces",
+            Step::new(
+                "modules, two hundred million segments out of order",
+                "cargo test -p millstream-modules --test tcp_pieces --release -- --ignored",
+            ),
+        ),
     ];
+    steps.extend(fuzz_steps(seconds)?);
+    Ok(steps)
+}
+
+fn fuzz_steps(seconds: u64) -> Result<Vec<(&'static str, Step)>, String> {
+    let mut steps = Vec::new();
     for name in fuzz_targets()? {
         let step = Step::new(
             format!("fuzz {name}, {seconds} s"),

@@ -116,12 +116,13 @@ fn out_of_order(tcb: &mut Tcb, start: Seq, msg: Msg, env: &mut Env<'_>) {
     let reassembly = tcb.reassembly.get_or_insert_with(Default::default);
     let before = reassembly.truesize();
     // Short of memory, what is in order comes first.
-    let own = if env.pool.level() == Level::Low { tcb.rcv_buf } else { tcb.rcv_buf / SHORT };
+    let level = env.pool.level();
+    let own = if level == Level::Low { tcb.rcv_buf } else { tcb.rcv_buf / SHORT };
     if before > own {
         reassembly.prune(own, env.pool);
         env.shared.happened.push(TcpDrop::OutOfOrderMemory);
     }
-    let limit = env.shared.out_of_order.limit_for(before, own);
+    let limit = env.shared.out_of_order.limit_for(before, own, level);
     let done = reassembly.insert(start, msg, next, env.pool, limit);
     env.shared.out_of_order.changed(before, reassembly.truesize());
     tcb.duplicate = done.duplicate.or(tcb.duplicate);
