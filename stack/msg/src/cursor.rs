@@ -54,12 +54,13 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub fn skip(&mut self, n: usize) {
         let mut n = n.min(self.left);
-        self.left -= n;
         while n > self.block.len() {
             n -= self.block.len();
+            self.left -= self.block.len();
             self.block = &[];
             self.refill();
         }
+        self.left -= n;
         self.block = &self.block[n..];
         if self.block.is_empty() {
             self.refill();

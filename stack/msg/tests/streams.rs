@@ -528,3 +528,28 @@ fn sparse_message_is_compacted_into_the_cells_it_needs() {
     pool.free(msg);
     assert_eq!(out(&mut pool), 0);
 }
+
+#[test]
+fn a_cursor_on_many_blocks_reads_skips_and_splits_as_on_one_piece() {
+    let mut pool = pool();
+    let octets: Vec<u8> = (0..40).collect();
+    let mut msg = pool.copy_from(0, &octets[..1]).unwrap();
+    for piece in octets[1..].chunks(3) {
+        msg.link(pool.copy_from(0, piece).unwrap());
+    }
+    for from in 0..=octets.len() {
+        for n in 0..=octets.len() - from {
+            let (mut chain, mut plain) = (msg.cursor(), millstream_msg::Cursor::of(&octets));
+            for cursor in [&mut chain, &mut plain] {
+                cursor.skip(from);
+                assert_eq!(cursor.remaining(), octets.len() - from);
+                let front = cursor.split(n).unwrap();
+                let read: Vec<u8> = front.chunks().flatten().copied().collect();
+                assert_eq!((front.remaining(), &read[..]), (n, &octets[from..from + n]));
+                assert!(cursor.split(octets.len()).is_none() || from + n == 0);
+            }
+            assert_eq!(chain.u32(), plain.u32());
+            assert_eq!(chain.remaining(), plain.remaining());
+        }
+    }
+}
