@@ -25,6 +25,7 @@ mod rates;
 mod remove;
 mod replace;
 mod replay;
+mod rpcgen;
 mod set;
 mod ss;
 mod stat;
@@ -77,6 +78,7 @@ enum Command {
     Remove(remove::Remove),
     Replace(replace::Replace),
     Replay(replay::Replay),
+    Rpcgen(rpcgen::Rpcgen),
     Set(set::Set),
     Link(link::Link),
     Unlink(unlink::Unlink),
@@ -111,6 +113,7 @@ impl Command {
             Self::Remove(command) => command.run(common),
             Self::Replace(command) => command.run(common),
             Self::Replay(command) => command.run(common),
+            Self::Rpcgen(command) => command.run(),
             Self::Set(command) => command.run(common),
             Self::Link(command) => command.run(common),
             Self::Unlink(command) => command.run(common),

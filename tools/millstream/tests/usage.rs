@@ -57,6 +57,9 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
         ("ping nobody".to_owned(), "invalid IP address"),
         ("ping 10.0.0.1 -i 90".to_owned(), "from 0 to 30"),
         ("man fly".to_owned(), "no command fly"),
+        ("rpcgen".to_owned(), "<FILE>"),
+        ("rpcgen a.x --module 9x".to_owned(), "is no name"),
+        ("rpcgen a.x -D =3".to_owned(), "is no name"),
         ("load".to_owned(), "Usage"),
         ("load fly".to_owned(), "unrecognized subcommand 'fly'"),
         ("load bulk 127.0.0.1".to_owned(), "write ADDR:PORT"),
@@ -110,6 +113,29 @@ fn help_tells_exit_codes_and_modules_lists_the_table() {
     assert!(run("completions bash").1.contains("millstream"));
     assert!(run("man").1.contains(".TH millstream"));
     assert!(run("man up").1.contains("tap"));
+}
+
+#[test]
+fn rpcgen_writes_rust_and_tells_line_and_column_of_what_is_wrong() {
+    let folder = std::env::temp_dir().join("ms-usage-rpcgen");
+    std::fs::create_dir_all(&folder).unwrap();
+    let [file, out] = ["a.x", "a.rs"].map(|name| folder.join(name).display().to_string());
+    std::fs::write(&file, "struct pair {\n    int a[SIZE];\n};\n").unwrap();
+    let (code, text, errors) = run(&format!("rpcgen {file}"));
+    assert_eq!((code, text.as_str()), (1, ""));
+    assert!(errors.contains("a.x:2:11: `SIZE` is no constant"), "{errors}");
+    assert!(errors.contains("    int a[SIZE];\n              ^"), "{errors}");
+    assert_eq!(
+        run(&format!("rpcgen {file} -D SIZE=3 -o {out}")),
+        (0, String::new(), String::new())
+    );
+    assert!(std::fs::read_to_string(&out).unwrap().contains("pub a: [i32; 3],"));
+    let (_, text, _) = run(&format!("rpcgen {file} -D SIZE=3 --module pairs"));
+    assert!(text.contains("pub mod pairs {"), "{text}");
+    let (code, _, errors) = run("rpcgen /nowhere/a.x");
+    assert!(code == 1 && errors.contains("/nowhere/a.x: No such file"), "{errors}");
+    let (code, _, errors) = run(&format!("rpcgen {file} -D SIZE=3 -o /nowhere/a.rs"));
+    assert!(code == 1 && errors.contains("cannot write /nowhere/a.rs"), "{errors}");
 }
 
 #[test]

@@ -4,3 +4,4 @@
 
 include!(concat!(env!("OUT_DIR"), "/square.rs"));
 include!(concat!(env!("OUT_DIR"), "/types.rs"));
+include!(concat!(env!("OUT_DIR"), "/inline.rs"));

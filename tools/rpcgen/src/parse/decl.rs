@@ -3,6 +3,7 @@
 use super::Parser;
 use crate::ast::{Body, Decl, Item, Name, Shape, Ty, TypeDef};
 use crate::error::Fault;
+use crate::scan::Tok;
 
 /// A type before its declaration's name is known.
 pub(super) enum Spec {
@@ -109,21 +110,38 @@ impl Parser<'_> {
     fn spec_of_kind(&mut self, kind: &str, parent: Option<&Name>) -> Result<Spec, Fault> {
         let in_place = match kind {
             "union" => self.peek() == Some("switch"),
-            _ => self.tokens.first().is_some_and(|token| token.tok == crate::scan::Tok::Sign('{')),
+            _ => self.tokens.first().is_some_and(|token| token.tok == Tok::Sign('{')),
         };
         if !in_place {
             return self.name("the type's name").map(|name| Spec::Ty(Ty::Named(name)));
         }
-        // Types within take this one's name, which stands behind it: that of the parent is near.
-        let within = Name {
-            text: parent.map_or("inner".to_owned(), |parent| format!("{}_inner", parent.text)),
-            at: self.here(),
-        };
+        // Types within take this one's name, which stands behind it.
+        let own = self.name_behind_body().unwrap_or("inner");
+        let text = parent.map_or(own.to_owned(), |parent| format!("{}_{own}", parent.text));
+        let within = Name { text, at: self.here() };
         Ok(Spec::Body(match kind {
             "enum" => self.enum_body()?,
             "struct" => self.struct_body(&within)?,
             _ => self.union_body(&within)?,
         }))
+    }
+
+    /// The word behind the body that is next.
+    fn name_behind_body(&self) -> Option<&str> {
+        let mut depth = 0;
+        let mut tokens = self.tokens.iter().map(|token| &token.tok);
+        loop {
+            match tokens.next()? {
+                Tok::Sign('{') => depth += 1,
+                Tok::Sign('}') if depth == 1 => break,
+                Tok::Sign('}') => depth -= 1,
+                _ => {}
+            }
+        }
+        tokens.find_map(|tok| match tok {
+            Tok::Ident(name) => Some(name.as_str()),
+            _ => None,
+        })
     }
 
     /// The type of a declaration; a body becomes a definition named after its member.
