@@ -22,9 +22,14 @@ pub(crate) fn emit(name: &str, spec: &Spec, facts: &Facts<'_>, form: &Form) -> S
     let file = name.rsplit('/').next().unwrap_or(name).replace(['\n', '\r'], " ");
     let mut out = Out::new(usize::from(matches!(form, Form::Module(_))));
     let mut scope = program::Scopes::new(facts);
+    let mut of_c = false;
     for item in &spec.items {
+        let before = std::mem::replace(&mut of_c, matches!(item, Item::Verbatim(_)));
         match item {
             Item::Verbatim(text) => {
+                if !before {
+                    out.gap();
+                }
                 // For the C compiler: to be read only.
                 text.lines().for_each(|line| out.line(format!("// %{line}").trim_end()));
                 if text.is_empty() {

@@ -4,7 +4,7 @@
 mod decl;
 mod program;
 
-use crate::ast::{Arm, Default, Ty};
+use crate::ast::{Arm, Default, Shape, Ty};
 use crate::ast::{Body, Const, ConstValue, Item, Member, Name, Spec, TypeDef, Union, Value};
 use crate::error::Fault;
 use crate::scan::{Tok, Token};
@@ -86,8 +86,9 @@ impl Parser<'_> {
             return Err(Fault::new(at, "void has no name"));
         };
         let name = decl.name.clone();
-        // A body behind typedef was given the new name: then there is no other.
-        if !matches!(&decl.ty, Ty::Named(of) if of.at == name.at && of.text == name.text) {
+        // A body behind typedef was given the new name, and `typedef struct a a` says nothing new.
+        let same = matches!(&decl.ty, Ty::Named(of) if of.text == name.text);
+        if !same || !matches!(decl.shape, Shape::One) {
             self.items.push(Item::Type(TypeDef { name, body: Body::Alias(decl) }));
         }
         Ok(())

@@ -48,6 +48,13 @@ impl Out {
         self.close(tail.trim_start());
     }
 
+    /// Two lines, the second further in.
+    pub(super) fn follow(&mut self, line: &str, behind: &str) {
+        self.open(line);
+        self.line(behind);
+        self.level -= 1;
+    }
+
     /// As [`Out::list`], and opens a block.
     pub(super) fn open_list(&mut self, head: &str, parts: &[String], tail: &str) {
         self.list(head, parts, tail);

@@ -132,6 +132,11 @@ fn infos(out: &mut Out, table: &str, versions: &[Named<'_>]) {
     if out.fits(&whole) {
         return out.line(&whole);
     }
+    if let [version] = versions {
+        out.open(&format!("{head}VersionInfo {{"));
+        info(out, version, &procedures(version));
+        return out.close("}];");
+    }
     out.open(&head);
     for (version, one) in versions.iter().zip(&ones) {
         if out.fits(&format!("{one},")) {
@@ -139,11 +144,15 @@ fn infos(out: &mut Out, table: &str, versions: &[Named<'_>]) {
             continue;
         }
         out.open("VersionInfo {");
-        out.line(&format!("number: {},", version.number));
-        out.list("procedures: &[", &procedures(version), "],");
+        info(out, version, &procedures(version));
         out.close("},");
     }
     out.close("];");
+}
+
+fn info(out: &mut Out, version: &Named<'_>, procedures: &[String]) {
+    out.line(&format!("number: {},", version.number));
+    out.list("procedures: &[", procedures, "],");
 }
 
 /// The module of the procedures' numbers.
@@ -177,7 +186,7 @@ fn prototype(procedure: &Procedure) -> String {
 
 fn passed(decl: &Decl) -> String {
     let nameless = Decl { name: Name { text: String::new(), ..decl.name }, ..decl.clone() };
-    expr::declared(&nameless).trim_end().to_owned()
+    expr::declared(&nameless).replace(" <", "<").trim_end().to_owned()
 }
 
 fn value(facts: &Facts<'_>, value: &Value) -> i128 {

@@ -92,7 +92,7 @@ impl On<'_> {
     fn fault(&self, case: &str) -> String {
         match self.kind {
             Discriminant::Enum(_) => format!("Err(Fault::Arm({case} as i64))"),
-            _ => format!("Err(Fault::Arm({case}.into()))"),
+            _ => format!("Err(Fault::Arm(i64::from({case})))"),
         }
     }
 }
@@ -155,7 +155,7 @@ fn encode(
             out.open(&format!("Self::{}(case{value}) => {{", case.rust));
             // What has a case of its own is not the default.
             out.open("match *case {");
-            patterns(out, cases, on.fault("(*case)"));
+            patterns(out, cases, on.fault("*case"));
             out.line(&format!("_ => {}?,", on.write("case", true)));
             out.close("}");
             out.line(&case.decl.map_or("Ok(())".to_owned(), write));
@@ -169,8 +169,15 @@ fn encode(
 fn patterns(out: &mut Out, cases: &[Case<'_>], fault: String) {
     let values: Vec<&str> = cases.iter().map(|case| &*case.value).collect();
     let one = format!("{} => return {fault},", values.join(" | "));
-    if out.fits(&one) {
+    // rustfmt leaves the last column of an arm free.
+    if out.fits(&format!("{one} ")) {
         return out.line(&one);
+    }
+    let head = format!("{} => {{", values.join(" | "));
+    if out.fits(&head) {
+        out.open(&head);
+        out.line(&format!("return {fault};"));
+        return out.close("}");
     }
     for (n, value) in values.iter().enumerate() {
         let bar = if n > 0 { "| " } else { "" };

@@ -48,8 +48,8 @@ struct Call {
     /// Path of the procedure's number.
     number: String,
     params: Vec<String>,
-    /// The closure that writes the arguments.
-    args: String,
+    /// What writes the arguments, each but the last with a `?` behind it.
+    writes: Vec<String>,
     /// The closure that reads the results.
     results: String,
     result: String,
@@ -65,15 +65,14 @@ impl Call {
         for (decl, name) in procedure.args.iter().zip(&method.args) {
             let ty = expr::rust_type(facts, decl, "'_");
             let scalar = expr::is_scalar(facts, decl);
-            params.push(format!("{name}: {}{ty}", if scalar { "" } else { "&" }));
+            params.push(match ty.strip_prefix("Vec<").and_then(|of| of.strip_suffix('>')) {
+                Some(of) => format!("{name}: &[{of}]"),
+                None if scalar => format!("{name}: {ty}"),
+                None => format!("{name}: &{ty}"),
+            });
             let place = if scalar { Place::Field(name) } else { Place::Ref(name) };
             writes.push(expr::encode(facts, decl, place));
         }
-        let args = match writes.split_last() {
-            None => "|_| Ok(())".to_owned(),
-            Some((only, [])) => format!("|to| {only}"),
-            Some((last, firsts)) => format!("|to| {{ {}?; {last} }}", firsts.join("?; ")),
-        };
         let (mut results, mut result, mut lent) = ("|_| Ok(())".to_owned(), "()".to_owned(), None);
         if let Some(decl) = &procedure.result {
             results = format!("|from| {}", expr::decode(facts, decl));
@@ -88,7 +87,7 @@ impl Call {
             prototype: prototype(procedure),
             number: format!("{}::{}", version.module, method.constant),
             params,
-            args,
+            writes,
             results,
             result,
             lent,
@@ -98,8 +97,17 @@ impl Call {
     fn emit(&self, out: &mut Out, name: &str) {
         let doc = format!("/// Calls `{}`", self.prototype);
         self.head(out, &doc, name, &self.params, true);
-        let parts = [self.number.clone(), self.args.clone(), self.results.clone()];
-        out.list("self.caller.call(", &parts, ")");
+        if let Some(one) = self.writer() {
+            out.list("self.caller.call(", &[self.number.clone(), one, self.results.clone()], ")");
+        } else {
+            out.open("self.caller.call(");
+            out.line(&format!("{},", self.number));
+            out.open("|to| {");
+            self.write(out);
+            out.close("},");
+            out.line(&format!("{},", self.results));
+            out.close(")");
+        }
         out.close("}");
     }
 
@@ -108,7 +116,7 @@ impl Call {
         out.line(&format!("/// Sends `{}` and does not wait.", self.prototype));
         let head = format!("pub fn {name}(");
         out.open_list(&head, &self.params, ") -> Result<C::Token, C::Error> {");
-        out.list("self.caller.start(", &[self.number.clone(), self.args.clone()], ")");
+        self.send(out, "start");
         out.close("}");
     }
 
@@ -125,8 +133,42 @@ impl Call {
         out.line(&format!("/// Sends `{}`, which is not answered.", self.prototype));
         let head = format!("pub fn {name}(");
         out.open_list(&head, &self.params, ") -> Result<(), C::Error> {");
-        out.list("self.caller.send(", &[self.number.clone(), self.args.clone()], ")");
+        self.send(out, "send");
         out.close("}");
+    }
+
+    /// The call of the caller's `method`, which takes what is called and what writes.
+    fn send(&self, out: &mut Out, method: &str) {
+        let Some(one) = self.writer() else {
+            out.open(&format!("self.caller.{method}({}, |to| {{", self.number));
+            self.write(out);
+            return out.close("})");
+        };
+        let call = format!(".{method}({}, {one})", self.number);
+        if out.fits(&format!("self.caller{call}")) {
+            out.line(&format!("self.caller{call}"));
+        } else if out.fits(&format!("    {call}")) {
+            out.follow("self.caller", &call);
+        } else {
+            out.list(&format!("self.caller.{method}("), &[self.number.clone(), one], ")");
+        }
+    }
+
+    /// The closure that writes the arguments, where it is one expression.
+    fn writer(&self) -> Option<String> {
+        match self.writes.as_slice() {
+            [] => Some("|_| Ok(())".to_owned()),
+            [only] => Some(format!("|to| {only}")),
+            _ => None,
+        }
+    }
+
+    /// The lines of that closure, where it is several.
+    fn write(&self, out: &mut Out) {
+        for (n, write) in self.writes.iter().enumerate() {
+            let last = n + 1 == self.writes.len();
+            out.line(&if last { write.clone() } else { format!("{write}?;") });
+        }
     }
 
     /// Doc and signature of what gives the results.
