@@ -1,5 +1,5 @@
-//! Modules: null, count, count2, impair, capture, filter, record, replay, dlpi, arp, ip, udp and
-//! services.
+//! Modules: null, count, count2, impair, capture, filter, record, replay, dlpi, arp, ip, udp, tcp,
+//! rpc, programs and services.
 //!
 //! Protocols are plain functions on plain state (time, randomness and memory are arguments); the
 //! faces that hang them into a stream are thin and hold no protocol decision.
@@ -31,9 +31,11 @@ mod locals;
 pub mod nth;
 pub mod null;
 pub mod pcapng;
+pub mod programs;
 pub mod record;
 pub mod recording;
 pub mod replay;
+pub mod rpc;
 pub mod services;
 pub mod siphash;
 mod state;

@@ -5,6 +5,7 @@ use crate::capture::{self, Capture, Sink};
 use crate::filter::{Filter, Link};
 use crate::record::Record;
 use crate::replay::Replay;
+use crate::rpc::{Commons, Rpc, drc};
 use crate::services::http::{self, Files, Http};
 use crate::services::stream::{self, Chargen, Discard, Echo, Served, Tell};
 use crate::services::{Kinds, Service};
@@ -13,6 +14,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use millstream_core::{ModInfo, Module, Mux};
+use millstream_onc::Registry;
 
 /// Every module, in the order in which they are listed.
 const ENTRIES: &[Entry] = &[
@@ -25,6 +27,7 @@ const ENTRIES: &[Entry] = &[
     Entry::plain(&crate::record::INFO, open_record),
     Entry::plain(&crate::replay::INFO, open_replay),
     Entry::plain(&crate::nth::INFO, |_| Ok(Box::new(crate::nth::Nth::default()))),
+    Entry::plain(&crate::rpc::INFO, open_rpc),
     Entry::plain(&crate::testmod::INFO, |_| Ok(Box::new(crate::testmod::Testmod::default()))),
     Entry::service(Kinds::Echo, |_| Ok(Box::new(Service::new(Kinds::Echo)))),
     Entry::service(Kinds::Discard, |_| Ok(Box::new(Service::new(Kinds::Discard)))),
@@ -73,6 +76,8 @@ pub struct Env<'a> {
     pub source: &'a mut ReadSource<'a>,
     /// Opens the folder of a server of files.
     pub files: &'a mut OpenFiles<'a>,
+    /// A random key, from the system.
+    pub key: u64,
 }
 
 /// Opens a file by its path; why not, in a sentence.
@@ -246,6 +251,12 @@ fn open_replay(made: &mut Making<'_, '_>) -> Result<Box<dyn Module>, String> {
     let recording = (made.env.source)(file)?;
     let replay = Replay::new(recording).map_err(|fault| format!("{file}: {fault}"))?;
     Ok(Box::new(replay.with_file(file)))
+}
+
+/// Without programs of the stack, and with a cache of its own: whoever pushes it answers its calls.
+fn open_rpc(made: &mut Making<'_, '_>) -> Result<Box<dyn Module>, String> {
+    let commons = Commons::new(Registry::default(), drc::BYTES, made.env.key);
+    Ok(Box::new(Rpc::new(None, commons)))
 }
 
 fn open_http(made: &mut Making<'_, '_>) -> Result<Box<dyn Module>, String> {

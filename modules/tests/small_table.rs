@@ -41,7 +41,8 @@ fn made(name: &str, params: &[(&str, &str)]) -> Result<Box<dyn Module>, MakeErro
         }
     };
     let mut files = |_: &str| Ok(Box::new(NoFiles) as Box<dyn Files>);
-    let env = Env { place: "tap0", sink: &mut sink, source: &mut source, files: &mut files };
+    let (source, files) = (&mut source, &mut files);
+    let env = Env { place: "tap0", sink: &mut sink, source, files, key: 7 };
     make(name, params, &mut { env })
 }
 
@@ -103,7 +104,7 @@ fn errors_say_what_there_is_and_what_is_missing() {
     assert_eq!(
         error("nil", &[]),
         "no module nil; there are null, count, count2, impair, capture, filter, record, \
-         replay, nth, testmod, echo, discard, daytime, chargen, time, tcp-echo, tcp-discard, \
+         replay, nth, rpc, testmod, echo, discard, daytime, chargen, time, tcp-echo, tcp-discard, \
          tcp-daytime, tcp-chargen, tcp-time, http"
     );
     assert_eq!(error("capture", &[]), "capture needs a file: file=PATH");

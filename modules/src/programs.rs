@@ -1,0 +1,262 @@
+//! programs: calls that come up from `rpc` go to the programs of the stack, and their answers go
+//! down; everything else passes.
+//!
+//! A program answers at once, or takes a ticket and answers later, from any thread: the stream is
+//! not held up. Arguments are read where they are, results are written into blocks with headroom
+//! for what `rpc` and the transport put in front. The block of a call becomes that of its reply.
+
+use crate::rpc::primitive::{self, R_CALL_IND, reply_req};
+use crate::state;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use millstream_core::tpi::address_at;
+use millstream_core::{
+    Contract, Cx, Drop, Fields, Formats, Joint, ModInfo, Module, Refused, Side, State, Step,
+};
+use millstream_msg::{Kind, Msg, NoMem, Pool};
+use millstream_onc::auth::{FLAVORS, Verifier};
+use millstream_onc::message::Outcome;
+use millstream_onc::registry::Unreached;
+use millstream_onc::xdr::{Decoder, Encoder};
+use millstream_onc::{Answer, Call, Completions, Credential, Later, Registry, Transport};
+
+/// What `programs` says of itself.
+pub const INFO: ModInfo = ModInfo {
+    contract: Contract {
+        above: Joint::both(Formats::ANY),
+        below: Joint::both(Formats::ANY),
+        boundaries: true,
+    },
+    ..ModInfo::new("programs", "answers the calls that rpc brings up from the stack's programs")
+};
+
+/// The module.
+#[derive(Debug)]
+pub struct Programs {
+    registry: Registry,
+    completions: Completions,
+    later: Later,
+    /// Tickets that are out.
+    tickets: u64,
+    calls: u64,
+    leaving: bool,
+}
+
+impl Programs {
+    /// Answers from these programs; what is answered later comes through `completions`, which are
+    /// this stream's alone.
+    pub fn new(registry: Registry, completions: Completions) -> Self {
+        let later = Later::new(completions.clone());
+        Self { registry, completions, later, tickets: 0, calls: 0, leaving: false }
+    }
+
+    fn serve(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        self.calls += 1;
+        let (mut block, args) = msg.unlink();
+        let name = primitive::word(block.first(), 4).unwrap_or_default();
+        let now = cx.now();
+        let (outcome, results) = self.dispatch(&block, args.as_ref(), name, now, cx.pool());
+        if let Some(args) = args {
+            cx.pool().spend(args);
+        }
+        let Ok(outcome) = outcome else {
+            self.tickets += 1;
+            cx.timer(TICKETS, now + TICKETS_NS);
+            return cx.free(block);
+        };
+        let reply = reply_req(name, outcome);
+        match block.make_writable(cx.pool(), reply.len()) {
+            Ok(octets) => octets[..reply.len()].copy_from_slice(&reply),
+            Err(_) => {
+                results.into_iter().for_each(|results| cx.pool().spend(results));
+                return cx.discard(block, Drop::NO_MEMORY);
+            }
+        }
+        block.truncate(reply.len());
+        if let Some(results) = results {
+            block.link(results);
+        }
+        // Asking whether there is room is the business of `rpc`: it hands up no more calls than it
+        // takes replies of.
+        cx.put(Side::Write, block);
+    }
+
+    /// Lets the program answer; `Err` when it does so later.
+    fn dispatch(
+        &mut self,
+        block: &Msg,
+        args: Option<&Msg>,
+        name: u32,
+        now: u64,
+        pool: &mut Pool,
+    ) -> (Result<Option<Outcome>, Ticketed>, Option<Msg>) {
+        let words = block.first();
+        let at = |at: usize| primitive::word(words, at).unwrap_or_default();
+        let body = primitive::span(words, 32).unwrap_or_default();
+        let credential = match credential(at(28), body) {
+            Ok(credential) => credential,
+            Err(why) => return (Ok(Some(Outcome::AuthError(why))), None),
+        };
+        let transport = if at(24) == 0 { Transport::Tcp } else { Transport::Udp };
+        let call = Call {
+            xid: at(8),
+            program: at(12),
+            version: at(16),
+            procedure: at(20),
+            credential: &credential,
+            peer: address_at(words, 40).unwrap_or(NOBODY),
+            local: address_at(words, 48).unwrap_or(NOBODY),
+            transport,
+            now,
+        };
+        self.later.set(u64::from(name));
+        let Ok(mut reply) = Encoder::new(pool, HEADROOM, ROOM) else {
+            return (Ok(Some(Outcome::SystemErr)), None);
+        };
+        let args = args.map_or(Decoder::new(&[]), Decoder::of);
+        let answer = self.registry.call(&call, args, &mut reply, &mut self.later);
+        let results = reply.finish();
+        let outcome = match answer {
+            Ok(Answer::Later) => Err(Ticketed),
+            Ok(answer) => Ok(outcome(answer)),
+            Err(Unreached::Program) => Ok(Some(Outcome::ProgUnavail)),
+            Err(Unreached::Version { low, high }) => Ok(Some(Outcome::ProgMismatch { low, high })),
+            Err(Unreached::Procedure) => Ok(Some(Outcome::ProcUnavail)),
+        };
+        if outcome == Ok(Some(Outcome::Success)) && !results.is_empty() {
+            return (outcome, Some(results));
+        }
+        pool.spend(results);
+        (outcome, None)
+    }
+
+    /// Answers that have come.
+    fn complete(&mut self, cx: &mut Cx<'_>) {
+        while let Some(done) = self.completions.poll() {
+            self.tickets -= 1;
+            let reply = reply_req(done.id as u32, outcome(done.answer));
+            match completed(&reply, done.results, cx.pool()) {
+                Ok(msg) => cx.put(Side::Write, msg),
+                // The call stays in progress until its connection or its patience ends.
+                Err(NoMem) => cx.count_drops(Drop::NO_MEMORY, 1),
+            }
+        }
+        if self.tickets > 0 {
+            cx.timer(TICKETS, cx.now() + TICKETS_NS);
+        } else if self.leaving {
+            cx.close_done();
+        }
+    }
+}
+
+impl Module for Programs {
+    fn info(&self) -> &'static ModInfo {
+        &INFO
+    }
+
+    fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        if msg.kind() == Kind::Proto && primitive::number(msg.first()) == Some(R_CALL_IND) {
+            self.serve(cx, msg);
+        } else {
+            cx.putnext(msg);
+        }
+    }
+
+    fn timer(&mut self, cx: &mut Cx<'_>, _: u64) {
+        self.complete(cx);
+    }
+
+    /// Waits for the tickets that are out.
+    fn close(&mut self, cx: &mut Cx<'_>) -> Step {
+        if self.tickets == 0 {
+            return Step::Done;
+        }
+        self.leaving = true;
+        cx.timer(TICKETS, cx.now());
+        Step::Pending
+    }
+
+    fn export(&mut self) -> Option<State> {
+        let heir = Self::new(self.registry.clone(), self.completions.clone());
+        let value = Box::new(core::mem::replace(self, heir));
+        Some(State { name: INFO.name, version: VERSION, value })
+    }
+
+    fn import(&mut self, state: State) -> Result<(), Refused> {
+        *self = state::take(state, INFO.name, VERSION)?;
+        Ok(())
+    }
+
+    fn show(&self, fields: &mut Fields) {
+        fields.count("calls", self.calls);
+        fields.count("answered-later", self.tickets);
+        for (number, versions) in self.registry.programs() {
+            let versions: Vec<_> = versions.iter().map(|version| version.number).collect();
+            fields.item("program", alloc::format!("{number} versions {versions:?}"));
+        }
+    }
+}
+
+/// The program has taken a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ticketed;
+
+/// A reply that comes later. It is M_PCPROTO: `rpc` gets it also while it waits for it to leave.
+fn completed(reply: &[u8], results: Vec<u8>, pool: &mut Pool) -> Result<Msg, NoMem> {
+    let mut msg = pool.copy_from(0, reply)?;
+    msg.set_kind(Kind::PcProto);
+    if results.is_empty() {
+        return Ok(msg);
+    }
+    let results = if results.len() <= COPY_MAX {
+        pool.copy_from(HEADROOM, &results)
+    } else {
+        pool.wrap_bytes(results.into())
+    };
+    match results {
+        Ok(results) => {
+            msg.link(results);
+            Ok(msg)
+        }
+        Err(NoMem) => {
+            pool.spend(msg);
+            Err(NoMem)
+        }
+    }
+}
+
+const fn outcome(answer: Answer) -> Option<Outcome> {
+    Some(match answer {
+        Answer::Done => Outcome::Success,
+        Answer::GarbageArgs => Outcome::GarbageArgs,
+        Answer::NoProcedure => Outcome::ProcUnavail,
+        Answer::Denied(why) => Outcome::AuthError(why),
+        Answer::Silent => return None,
+        _ => Outcome::SystemErr,
+    })
+}
+
+/// The credential as `rpc` has found it sound.
+#[inline]
+fn credential(flavour: u32, body: &[u8]) -> Result<Credential, millstream_onc::AuthStat> {
+    if flavour == 0 {
+        return Ok(Credential::None);
+    }
+    let known = FLAVORS.iter().find(|known| known.number() == flavour);
+    let known = known.ok_or(millstream_onc::AuthStat::RejectedCred)?;
+    known.accept(Decoder::new(body), Verifier { flavor: 0, body: Decoder::new(&[]) })
+}
+
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+/// Reply header and mark, UDP, IPv6 with options, Ethernet.
+const HEADROOM: usize = 128;
+/// Results that fit into the smallest cell; larger ones go on in others.
+const ROOM: usize = 128;
+/// Later results up to so many octets are copied; larger ones are lent.
+const COPY_MAX: usize = 1024;
+/// Of the state that a successor takes over.
+const VERSION: u32 = 1;
+const TICKETS: u64 = 0;
+/// Tickets that were answered are looked for so often while there are any.
+const TICKETS_NS: u64 = 1_000_000;

@@ -1,0 +1,140 @@
+//! What the cache knows of calls, and forgets.
+
+use super::*;
+use millstream_msg::{Pool, PoolConfig};
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+struct Kit {
+    drc: Drc,
+    pool: Pool,
+}
+
+impl Kit {
+    fn new(bytes: usize) -> Self {
+        Self { drc: Drc::new(bytes, 7), pool: Pool::new(PoolConfig::TINY) }
+    }
+
+    fn key(&mut self, peer: &str, datagram: bool, xid: u32, arguments: &[u8]) -> Key {
+        let msg = self.pool.copy_from(0, arguments).unwrap();
+        let peer = peer.parse().unwrap();
+        let arguments = (&msg, 0, arguments.len());
+        let key = Key::new(self.drc.keyed(), (peer, datagram), xid, [100_003, 3, 8], arguments);
+        self.pool.spend(msg);
+        key
+    }
+
+    fn begin(&mut self, key: &Key) -> EntryId {
+        match self.drc.look(key) {
+            Known::New(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn reply(&mut self, key: &Key) -> Option<Vec<u8>> {
+        match self.drc.look(key) {
+            Known::Done(parts) => Some(parts.concat()),
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn a_call_in_progress_is_not_begun_again_and_one_that_is_done_has_its_reply() {
+    let mut kit = Kit::new(BYTES);
+    let key = kit.key("10.0.0.1:700", true, 5, b"arguments");
+    let id = kit.begin(&key);
+    assert!(matches!(kit.drc.look(&key), Known::InProgress(_)));
+    kit.drc.answered(id, &[b"the ", b"reply"]);
+    assert_eq!(kit.reply(&key).unwrap(), b"the reply");
+    kit.drc.answered(id, &[b"another"]);
+    assert_eq!(kit.reply(&key).unwrap(), b"the reply", "a second answer is none");
+}
+
+#[test]
+fn xid_procedure_arguments_and_peer_make_a_call_and_the_port_only_of_a_datagram() {
+    let mut kit = Kit::new(BYTES);
+    let udp = kit.key("10.0.0.1:700", true, 5, b"a");
+    kit.begin(&udp);
+    for other in [
+        kit.key("10.0.0.1:701", true, 5, b"a"),
+        kit.key("10.0.0.2:700", true, 5, b"a"),
+        kit.key("10.0.0.1:700", true, 6, b"a"),
+        kit.key("10.0.0.1:700", true, 5, b"b"),
+        kit.key("10.0.0.1:700", true, 5, b"a\0"),
+        kit.key("10.0.0.1:700", false, 5, b"a"),
+    ] {
+        kit.begin(&other);
+    }
+    let again = kit.key("10.0.0.1:999", false, 5, b"a");
+    assert!(matches!(kit.drc.look(&again), Known::InProgress(_)), "another connection of the peer");
+}
+
+#[test]
+fn a_call_that_ended_without_a_reply_or_with_a_long_one_is_new_again() {
+    let mut kit = Kit::new(BYTES);
+    let key = kit.key("10.0.0.1:700", true, 5, b"");
+    let id = kit.begin(&key);
+    kit.drc.forget(id);
+    let id = kit.begin(&key);
+    kit.drc.answered(id, &[&[0; REPLY_MAX + 1]]);
+    let id = kit.begin(&key);
+    kit.drc.answered(id, &[&[0; REPLY_MAX]]);
+    assert_eq!(kit.reply(&key).unwrap().len(), REPLY_MAX);
+}
+
+#[test]
+fn the_oldest_replies_go_first_and_calls_in_progress_never() {
+    let mut kit = Kit::new(BYTES_MIN);
+    let slow = kit.key("10.0.0.1:700", true, 0, b"");
+    let slow_id = kit.begin(&slow);
+    for xid in 1..100 {
+        let key = kit.key("10.0.0.1:700", true, xid, b"");
+        let id = kit.begin(&key);
+        kit.drc.answered(id, &[&[xid as u8; 100]]);
+        assert_eq!(kit.reply(&key).unwrap(), [xid as u8; 100]);
+        assert!(kit.drc.held() <= BYTES_MIN);
+    }
+    let first = kit.key("10.0.0.1:700", true, 1, b"");
+    assert!(matches!(kit.drc.look(&first), Known::New(_)), "forgotten");
+    assert!(matches!(kit.drc.look(&slow), Known::InProgress(_)));
+    kit.drc.answered(slow_id, &[b"at last"]);
+    assert_eq!(kit.reply(&slow).unwrap(), b"at last");
+}
+
+#[test]
+fn when_all_are_in_progress_no_more_are_known() {
+    let mut kit = Kit::new(BYTES_MIN);
+    let max = BYTES_MIN / BYTES_PER_ENTRY;
+    for xid in 0..max as u32 {
+        let key = kit.key("10.0.0.1:700", true, xid, b"");
+        kit.begin(&key);
+    }
+    let key = kit.key("10.0.0.1:700", true, max as u32, b"");
+    assert!(matches!(kit.drc.look(&key), Known::Full));
+}
+
+proptest! {
+    #[test]
+    fn what_it_knows_is_what_was_answered_within_its_memory(
+        steps in proptest::collection::vec((0u32..40, 0usize..300, any::<bool>()), 1..300),
+    ) {
+        let mut kit = Kit::new(BYTES_MIN);
+        let mut replies = HashMap::new();
+        for (xid, len, answer) in steps {
+            let key = kit.key("[fe80::1]:700", true, xid, b"same");
+            match kit.drc.look(&key) {
+                Known::New(id) if answer => {
+                    let reply = std::vec![len as u8; len];
+                    let (a, b) = reply.split_at(len / 3);
+                    kit.drc.answered(id, &[a, b]);
+                    replies.insert(xid, reply);
+                }
+                Known::New(id) => kit.drc.forget(id),
+                Known::Done(parts) => prop_assert_eq!(&parts.concat(), &replies[&xid]),
+                Known::InProgress(_) | Known::Full => prop_assert!(false),
+            }
+            prop_assert!(kit.drc.held() <= BYTES_MIN - BYTES_MIN / BYTES_PER_ENTRY * ENTRY_BYTES);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The module `rpc` on connections and over datagrams, and `programs` above it.
+
+mod bad_input;
+mod client;
+mod duplicates;
+mod ends;
+mod errors;
+mod kit;
+mod programs;
+mod server;

@@ -1,0 +1,264 @@
+//! `programs` above `rpc`: calls reach programs, now and later.
+
+use crate::kit::*;
+use millstream_core::tpi::{self, Info, Primitive, State};
+use millstream_core::{Config, Module, Perimeter, Side, StreamId};
+use millstream_modules::programs::Programs;
+use millstream_modules::rpc::primitive::{R_CALL_IND, number};
+use millstream_modules::rpc::{Commons, Role, Rpc, drc};
+use millstream_msg::{Kind, Msg};
+use millstream_onc::xdr::{Decoder, Encoder};
+use millstream_onc::{
+    Answer, Call, Completions, Credential, Later, ProcedureInfo, Program, Registry, Ticket,
+    VersionInfo,
+};
+use millstream_rig::{Rig, ms};
+use std::sync::{Arc, Mutex};
+
+/// Squares at once, or later; says who called.
+struct Square(Arc<Mutex<Vec<Ticket>>>);
+
+const PROCEDURES: &[ProcedureInfo] = &[
+    ProcedureInfo { number: 0, name: "NULL" },
+    ProcedureInfo { number: 1, name: "SQUARE" },
+    ProcedureInfo { number: 2, name: "LATER" },
+    ProcedureInfo { number: 3, name: "WHO" },
+    ProcedureInfo { number: 4, name: "BATCH" },
+];
+
+impl Program for Square {
+    fn number(&self) -> u32 {
+        PROGRAM
+    }
+
+    fn versions(&self) -> &'static [VersionInfo] {
+        &[VersionInfo { number: 1, procedures: PROCEDURES }]
+    }
+
+    fn call(
+        &mut self,
+        call: &Call<'_>,
+        mut args: Decoder<'_>,
+        reply: &mut Encoder<'_>,
+        later: &mut Later,
+    ) -> Answer {
+        match call.procedure {
+            0 => Answer::Done,
+            1 => match args.i32() {
+                Ok(number) if reply.i32(number * number).is_ok() => Answer::Done,
+                _ => Answer::GarbageArgs,
+            },
+            2 => {
+                self.0.lock().unwrap().push(later.ticket());
+                Answer::Later
+            }
+            3 => {
+                let uid = match call.credential {
+                    Credential::Sys(sys) => sys.uid,
+                    _ => 0,
+                };
+                assert_eq!(call.peer, PEER.parse().unwrap());
+                assert_eq!(call.local, LOCAL.parse().unwrap());
+                reply.u32(uid).map_or(Answer::SystemErr, |()| Answer::Done)
+            }
+            _ => Answer::Silent,
+        }
+    }
+}
+
+/// The module alone: calls come up as from `rpc`.
+struct Above {
+    rig: Rig,
+    tickets: Arc<Mutex<Vec<Ticket>>>,
+    /// A server whose calls are handed on.
+    server: Kit,
+}
+
+impl Above {
+    fn new() -> Self {
+        let (registry, tickets) = (Registry::default(), Arc::default());
+        registry.register(Box::new(Square(Arc::clone(&tickets)))).map_err(drop).unwrap();
+        let programs = Programs::new(registry.clone(), Completions::default());
+        let commons = Commons::new(registry, drc::BYTES_MIN, 7);
+        let server = Kit::connected(Some(Role::Server), commons, PEER);
+        Self { rig: Rig::new(Box::new(programs)), tickets, server }
+    }
+
+    /// Hands on what a peer has sent; what goes back to it.
+    fn calls(&mut self, calls: &[Vec<u8>]) -> Vec<u8> {
+        self.server.records(calls);
+        for msg in self.server.rig.above() {
+            let (control, args) = (msg.first().to_vec(), bytes(&msg)[msg.first().len()..].to_vec());
+            assert_eq!(number(&control), Some(R_CALL_IND));
+            let msg = joined(&mut self.rig, msg.kind(), &control, &args);
+            self.rig.put(Side::Read, msg);
+        }
+        self.hand_down()
+    }
+
+    fn hand_down(&mut self) -> Vec<u8> {
+        for msg in self.rig.below() {
+            let (control, results) =
+                (msg.first().to_vec(), bytes(&msg)[msg.first().len()..].to_vec());
+            let msg = joined(&mut self.server.rig, msg.kind(), &control, &results);
+            self.server.rig.put(Side::Write, msg);
+        }
+        self.server.sent().0
+    }
+}
+
+fn joined(rig: &mut Rig, kind: Kind, control: &[u8], data: &[u8]) -> Msg {
+    let mut msg = rig.msg(control);
+    msg.set_kind(kind);
+    if !data.is_empty() {
+        let data = rig.msg(data);
+        msg.link(data);
+    }
+    msg
+}
+
+fn procedure(xid: u32, procedure: u32, args: &[u8]) -> Vec<u8> {
+    call(xid, [PROGRAM, 1, procedure], args)
+}
+
+#[test]
+fn programs_answer_and_say_what_is_wrong_with_arguments() {
+    let mut above = Above::new();
+    let sent = above.calls(&[procedure(1, 1, &12u32.to_be_bytes()), procedure(2, 0, b"")]);
+    let want = [success(1, &144u32.to_be_bytes()), success(2, b"")];
+    assert_eq!(sent, want.map(|octets| record(&octets)).concat());
+    assert_eq!(above.calls(&[procedure(3, 1, b"")]), record(&reply(3, &[0, 0, 0, 4])));
+}
+
+#[test]
+fn programs_know_who_calls_from_where() {
+    let mut above = Above::new();
+    assert_eq!(above.calls(&[procedure(1, 3, b"")]), record(&success(1, &[0; 4])));
+    let body = [0, 0, 500, 100, 0].map(u32::to_be_bytes).concat();
+    let words = [5, 0, 2, PROGRAM, 1, 3, 1, body.len() as u32].map(u32::to_be_bytes).concat();
+    let sent = above.calls(&[[&words[..], &body, &[0; 8]].concat()]);
+    assert_eq!(sent, record(&success(5, &500u32.to_be_bytes())));
+}
+
+#[test]
+fn programs_answer_later_from_any_thread_and_hold_up_nobody() {
+    let mut above = Above::new();
+    let sent = above.calls(&[procedure(1, 2, b""), procedure(2, 1, &3u32.to_be_bytes())]);
+    assert_eq!(sent, record(&success(2, &9u32.to_be_bytes())));
+    let ticket = above.tickets.lock().unwrap().pop().unwrap();
+    std::thread::spawn(move || ticket.answer(|to| to.u32(77)).unwrap()).join().unwrap();
+    above.rig.advance(ms(2));
+    assert_eq!(above.hand_down(), record(&success(1, &77u32.to_be_bytes())));
+    // Long results are lent, not copied.
+    above.calls(&[procedure(3, 2, b"")]);
+    let ticket = above.tickets.lock().unwrap().pop().unwrap();
+    let long = vec![7; 100_000];
+    ticket.answer(|to| to.opaque_fixed(&long)).unwrap();
+    above.rig.advance(ms(2));
+    assert_eq!(above.hand_down(), record(&success(3, &long)));
+}
+
+#[test]
+fn programs_answer_a_dropped_ticket_with_system_err() {
+    let mut above = Above::new();
+    above.calls(&[procedure(1, 2, b"")]);
+    above.tickets.lock().unwrap().clear();
+    above.rig.advance(ms(2));
+    assert_eq!(above.hand_down(), record(&reply(1, &[0, 0, 0, 5])));
+}
+
+#[test]
+fn programs_have_no_answer_to_a_call_of_a_batch() {
+    let mut above = Above::new();
+    assert_eq!(
+        above.calls(&[procedure(1, 4, b""), procedure(2, 0, b"")]),
+        record(&success(2, b""))
+    );
+}
+
+#[test]
+fn programs_leave_when_their_tickets_are_back() {
+    let mut above = Above::new();
+    above.calls(&[procedure(1, 2, b"")]);
+    let stream = above.rig.perimeter().streams()[0].0;
+    let pending = above.rig.perimeter().remove(stream, 1).unwrap();
+    assert!(pending.ticket().is_some());
+    above.rig.advance(ms(100));
+    assert_eq!(above.rig.view().name, "programs");
+    above.tickets.lock().unwrap().clear();
+    above.rig.advance(ms(2));
+    assert_eq!(above.hand_down(), record(&reply(1, &[0, 0, 0, 5])));
+    std::mem::forget(above.rig);
+}
+
+#[test]
+fn programs_and_rpc_serve_ten_thousand_calls_of_one_message_in_one_stream() {
+    let mut p = Perimeter::new(Config {
+        pool: millstream_msg::Pool::new(millstream_msg::PoolConfig::STACK),
+        seed: 7,
+        clock: None,
+    });
+    let probe = millstream_rig::Probe::new();
+    let (stream, driver) = p.open_device("probe", Box::new(probe.clone()));
+    let (registry, tickets) = (Registry::default(), Arc::default());
+    registry.register(Box::new(Square(tickets))).map_err(drop).unwrap();
+    let commons = Commons::new(registry.clone(), drc::BYTES, 7);
+    p.push(stream, Box::new(Wire)).unwrap();
+    push(&mut p, stream, Box::new(Rpc::new(Some(Role::Server), commons)));
+    push(&mut p, stream, Box::new(Programs::new(registry, Completions::default())));
+    let calls = |n: u32| record(&procedure(n, 1, &n.to_be_bytes()));
+    let octets: Vec<u8> = (0..10_000).flat_map(calls).collect();
+    for piece in octets.chunks(32 << 10) {
+        let frame = p.pool().copy_from(0, piece).unwrap();
+        probe.arrive(frame);
+    }
+    while probe.waiting() > 0 {
+        p.poll(driver, 16);
+        while p.turn(0, 1000).more {}
+    }
+    let sent: Vec<_> = probe.sent_bytes();
+    let want = |n: u32| record(&success(n, &n.wrapping_mul(n).to_be_bytes()));
+    let want: Vec<u8> = (0..10_000).flat_map(want).collect();
+    assert_eq!(sent.concat(), want);
+    assert!(sent.len() <= 20, "{} messages", sent.len());
+}
+
+fn push(p: &mut Perimeter, stream: StreamId, module: Box<dyn Module>) {
+    p.push(stream, module).unwrap();
+    while p.turn(0, 1000).more {}
+}
+
+/// A connection that stands: answers what `rpc` asks.
+struct Wire;
+
+impl Module for Wire {
+    fn info(&self) -> &'static millstream_core::ModInfo {
+        const INFO: millstream_core::ModInfo = millstream_core::ModInfo::new("wire", "answers");
+        &INFO
+    }
+
+    fn wput(&mut self, cx: &mut millstream_core::Cx<'_>, msg: Msg) {
+        let none = tpi::T_INVALID;
+        let answer = match tpi::primitive(msg.first()) {
+            Some(tpi::T_INFO_REQ) if msg.kind() == Kind::PcProto => Primitive::info_ack(&Info {
+                tsdu: 0,
+                etsdu: none,
+                cdata: none,
+                ddata: none,
+                addr: 28,
+                opt: 0,
+                tidu: 65536,
+                service: tpi::T_COTS_ORD,
+                state: State::DataXfer,
+                provider: 0,
+            }),
+            Some(tpi::T_ADDR_REQ) if msg.kind() == Kind::PcProto => {
+                Primitive::addr_ack(LOCAL.parse().ok(), PEER.parse().ok())
+            }
+            _ => return cx.putnext(msg),
+        };
+        cx.free(msg);
+        let word = answer.to_msg(answer.kind(), cx.pool()).unwrap();
+        cx.put(Side::Read, word);
+    }
+}
