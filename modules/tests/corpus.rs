@@ -26,6 +26,8 @@ mod reassembly;
 mod recording;
 #[path = "../../stack/fuzz/src/request_record.rs"]
 mod request_record;
+#[path = "../../stack/fuzz/src/rpc_records.rs"]
+mod rpc_records;
 #[path = "../../stack/fuzz/src/script.rs"]
 mod script;
 #[path = "../../stack/fuzz/src/tcp_machine.rs"]
@@ -108,6 +110,7 @@ targets! {
     reassembly: 3_000,
     recording: 20_000,
     request_record: 20_000,
+    rpc_records: 20_000,
     tcp_machine: 1_000,
     tcp_options: 20_000,
     tpi_views: 20_000,

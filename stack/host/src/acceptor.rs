@@ -1,5 +1,5 @@
 //! acceptor: takes connections within the shard. A listening stream's T_CONN_IND becomes a stream
-//! of its own with the service's module in it; when the connection has ended, it is closed.
+//! of its own with the service's modules in it; when the connection has ended, it is closed.
 
 use crate::plan::service::request;
 use millstream_core::tpi::{self, Primitive};
@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
-/// Makes the module for one more connection; why not, in a sentence.
-pub(crate) type MakeModule = Box<dyn FnMut() -> Result<Box<dyn Module>, String> + Send>;
+/// Makes the modules for one more connection, lowest first; why not, in a sentence.
+pub(crate) type MakeModules = Box<dyn FnMut() -> Result<Vec<Box<dyn Module>>, String> + Send>;
 
 /// The listening streams of a shard, and the connections taken at them.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(crate) struct Acceptors {
 
 struct Listener {
     tcp: NodeId,
-    make: MakeModule,
+    make: MakeModules,
 }
 
 impl fmt::Debug for Listener {
@@ -32,7 +32,7 @@ impl fmt::Debug for Listener {
 
 impl Acceptors {
     /// Takes the connections of this stream from now on.
-    pub(crate) fn add(&mut self, listener: StreamId, tcp: NodeId, make: MakeModule) {
+    pub(crate) fn add(&mut self, listener: StreamId, tcp: NodeId, make: MakeModules) {
         self.listeners.insert(listener, Listener { tcp, make });
     }
 
@@ -81,20 +81,36 @@ impl Listener {
         })
     }
 
-    /// A stream with the module in it.
+    /// A stream with the modules in it.
     fn stream(&mut self, core: &mut Perimeter) -> Result<StreamId, Errno> {
-        let module = (self.make)().map_err(|_| Errno::ENOSR)?;
-        let name = module.info().name;
+        let modules = (self.make)().map_err(|_| Errno::ENOSR)?;
+        let name = modules.first().map_or("tcp", |module| module.info().name);
         let stream = core.open_mux(self.tcp, name).map_err(|_| Errno::ENOSR)?;
         core.set_close_time(stream, CLOSE_TIME)?;
-        Ok(stream).and_then(|stream| match core.push(stream, module) {
-            Ok(_) => Ok(stream),
-            Err(_) => {
-                let _closed = core.close(stream);
-                Err(Errno::ENOSR)
-            }
-        })
+        push(core, stream, modules).map(|()| stream).inspect_err(|_| drop(core.close(stream)))
     }
+}
+
+/// Pushes modules, lowest first. One that asks the transport something first gets its answer.
+pub(crate) fn push(
+    core: &mut Perimeter,
+    stream: StreamId,
+    modules: Vec<Box<dyn Module>>,
+) -> Result<(), Errno> {
+    let wanted = modules.len();
+    let mut pending = false;
+    for module in modules {
+        let change = core.push(stream, module).map_err(|_| Errno::ENOSR)?;
+        pending |= change.ticket().is_some();
+    }
+    if !pending {
+        return Ok(());
+    }
+    let now = core.now();
+    while core.pending(stream).is_some() && core.turn(now, DISPATCHES).more {}
+    let chain = core.chain(stream).map_err(|_| Errno::ENOSR)?;
+    let there = chain.iter().filter(|node| node.kind == "module").count();
+    if there == wanted { Ok(()) } else { Err(Errno::ENOSR) }
 }
 
 fn accept(
@@ -145,3 +161,5 @@ fn free(core: &mut Perimeter, got: Got) {
 
 /// What was sent before the end has so long to leave: a peer may read slowly.
 const CLOSE_TIME: Duration = Duration::from_secs(120);
+/// A question and its answer are a handful of dispatches.
+const DISPATCHES: usize = 64;

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 
 mod datalink;
 mod line;
+mod program;
 pub(crate) mod service;
 
 pub use service::{Service, check as check_service};
@@ -31,7 +32,7 @@ pub struct Plan {
     pub forward: bool,
     /// TCP connections that are opened from here ask for marks of congestion (RFC 3168).
     pub ecn: bool,
-    /// Services: `NAME`, `NAME:PORT`, and `http=FOLDER`. See [`check_service`].
+    /// Services and programs of RPC: `NAME`, `NAME:PORT`, and `http=FOLDER`. See [`check_service`].
     pub services: Vec<String>,
     /// Programs may open the interfaces beside `ip`, as data links: between an interface and `ip`
     /// there is a provider of DLPI.
@@ -201,9 +202,13 @@ impl Plan {
         if self.ecn {
             core.set_mux(tcp, "ecn", "on").map_err(|e| plumb("set ecn", e))?;
         }
-        let mut services = Vec::new();
+        let (mut services, programs) = (Vec::new(), program::Programs::new());
         for text in &self.services {
             let wanted = Wanted::parse(text)?;
+            if let Some(known) = wanted.program {
+                services.extend(programs.serve(&mut shard, [udp, tcp], known, wanted.port)?);
+                continue;
+            }
             services.extend(service::open(shard.core(), udp, &wanted)?);
             services.extend(service::listen(&mut shard, tcp, &wanted)?);
         }

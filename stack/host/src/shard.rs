@@ -1,6 +1,6 @@
 //! shard: a perimeter with a thread's event loop.
 
-use crate::acceptor::{Acceptors, MakeModule};
+use crate::acceptor::{Acceptors, MakeModules};
 use crate::change::Waiters;
 use crate::checksum;
 use crate::end::{EndShared, EndSlot};
@@ -212,9 +212,9 @@ impl Shard {
         Ok(stream)
     }
 
-    /// Takes the connections of a listening stream of `tcp`: each gets a stream with a module in
+    /// Takes the connections of a listening stream of `tcp`: each gets a stream with modules in
     /// it, which is closed when the connection ends.
-    pub(crate) fn accept_at(&mut self, listener: StreamId, tcp: NodeId, make: MakeModule) {
+    pub(crate) fn accept_at(&mut self, listener: StreamId, tcp: NodeId, make: MakeModules) {
         self.acceptors.add(listener, tcp, make);
     }
 

@@ -5,6 +5,7 @@ use super::answer::resolve;
 use super::request::Param;
 use super::sink::Writers;
 use crate::files::Folder;
+use crate::plan::random_key;
 use millstream_core::{Change, Module, Perimeter, StreamId};
 use millstream_modules::services::http::Files;
 use millstream_modules::table::{self, Env};
@@ -59,7 +60,8 @@ pub(crate) fn make_with(
     let params: Vec<(&str, &str)> = params.iter().map(|Param(k, v)| (&**k, &**v)).collect();
     let mut open = |path: &str| writers.open(path);
     let mut source = read_recording;
-    let mut env = Env { place: stream, sink: &mut open, source: &mut source, files: &mut files };
+    let (key, source, files) = (random_key(), &mut source, &mut files);
+    let mut env = Env { place: stream, sink: &mut open, source, files, key };
     table::make(name, &params, &mut env).map_err(|e| e.to_string())
 }
 

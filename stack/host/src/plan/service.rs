@@ -2,7 +2,7 @@
 //! module in it, and a stream of tcp that takes connections for it.
 
 use super::PlanError;
-use crate::acceptor::MakeModule;
+use crate::acceptor::MakeModules;
 use crate::ctl::{self, Param, Writers};
 use crate::files::Folder;
 use crate::shard::Shard;
@@ -12,6 +12,7 @@ use millstream_modules::services::http::Files;
 use millstream_modules::table::{self, ServiceAt};
 use millstream_modules::udp::option;
 use millstream_msg::Msg;
+use millstream_programs::{KNOWN, Known};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A service that runs.
@@ -29,8 +30,10 @@ pub struct Service {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     service: ServiceAt,
-    port: u16,
+    pub(super) port: u16,
     folder: Option<&'a str>,
+    /// It is a program of RPC.
+    pub(super) program: Option<&'static Known>,
 }
 
 impl<'a> Wanted<'a> {
@@ -45,10 +48,16 @@ impl<'a> Wanted<'a> {
             None => (place, None),
         };
         let refused = |why: String| PlanError::Service { name: name.to_owned(), why };
-        let service = table::services().find(|known| known.name == name);
+        let program = KNOWN.iter().find(|known| known.name == name);
+        let service = match program {
+            Some(Known { name, port, .. }) => {
+                Some(ServiceAt { name, port: *port, udp: None, tcp: None })
+            }
+            None => table::services().find(|known| known.name == name),
+        };
         let service = service.ok_or_else(|| PlanError::UnknownService {
             name: name.to_owned(),
-            known: table::services().map(|known| known.name).collect::<Vec<_>>().join(", "),
+            known: names().collect::<Vec<_>>().join(", "),
         })?;
         let port = match port {
             Some(text) => text.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
@@ -60,10 +69,15 @@ impl<'a> Wanted<'a> {
             ("http", None | Some("")) => {
                 Err(refused("it needs a folder: write http=FOLDER".to_owned()))
             }
-            ("http", _) | (_, None) => Ok(Self { service, port, folder }),
+            ("http", _) | (_, None) => Ok(Self { service, port, folder, program }),
             (_, Some(_)) => Err(refused(format!("it serves no folder: write {name}"))),
         }
     }
+}
+
+/// Names of all services: those of modules, then programs of RPC.
+fn names() -> impl Iterator<Item = &'static str> {
+    table::services().map(|known| known.name).chain(KNOWN.iter().map(|known| known.name))
 }
 
 /// Is it a service, as `NAME`, `NAME:PORT` or `http=FOLDER` say?
@@ -124,16 +138,16 @@ pub(super) fn listen(
 }
 
 /// Makes the module of one connection after another; they share the folder.
-fn maker(module: &'static str, place: &str, folder: Option<&str>) -> Result<MakeModule, String> {
+fn maker(module: &'static str, place: &str, folder: Option<&str>) -> Result<MakeModules, String> {
     let (place, writers) = (place.to_owned(), no_writers());
     let Some(path) = folder else {
-        return Ok(Box::new(move || ctl::make(module, &[], &place, &writers)));
+        return Ok(Box::new(move || Ok(vec![ctl::make(module, &[], &place, &writers)?])));
     };
     let folder = Folder::open(path)?;
     let root = [Param("root".to_owned(), path.to_owned())];
     Ok(Box::new(move || {
         let files = |_: &str| Ok(Box::new(folder.clone()) as Box<dyn Files>);
-        ctl::make_with(module, &root, &place, &writers, files)
+        Ok(vec![ctl::make_with(module, &root, &place, &writers, files)?])
     }))
 }
 
@@ -142,11 +156,11 @@ fn no_writers() -> Writers {
     Writers::new(|_| ())
 }
 
-fn any(port: u16) -> SocketAddr {
+pub(super) fn any(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
 }
 
-fn refused(what: &str, name: &str, cause: PlumbError) -> PlanError {
+pub(super) fn refused(what: &str, name: &str, cause: PlumbError) -> PlanError {
     PlanError::Plumb { what: format!("{what} the service {name}"), cause }
 }
 
@@ -180,7 +194,7 @@ pub(crate) fn request(
 }
 
 /// Connections that may wait to be accepted.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 /// A request and its acknowledgement are a handful of dispatches.
 const DISPATCHES: usize = 64;
 
@@ -223,7 +237,7 @@ mod tests {
         for (services, reason) in [
             (
                 &["echo", "gopher"][..],
-                "no service gopher: there are echo, discard, daytime, chargen, time, http",
+                "no service gopher: there are echo, discard, daytime, chargen, time, http, square",
             ),
             (&["http"], "the service http: it needs a folder: write http=FOLDER"),
             (&["http="], "the service http: it needs a folder: write http=FOLDER"),

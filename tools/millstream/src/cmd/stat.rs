@@ -84,9 +84,10 @@ fn text(stat: &ctl::Stat, unit: &str) -> String {
         0 => String::new(),
         n => format!("\n{n} more streams"),
     };
+    let calls = calls(stat);
     format!(
-        "stack {}, up {}{unit}\n\n{}{more}\n\npool: {} of {} KiB; cells in use: {}; copied {} \
-         bytes, pulled up {}, refused {}",
+        "stack {}, up {}{unit}\n\n{}{more}\n{calls}\npool: {} of {} KiB; cells in use: {}; \
+         copied {} bytes, pulled up {}, refused {}",
         stat.name,
         render::time(stat.uptime_ms * 1_000_000),
         table.text(),
@@ -97,6 +98,20 @@ fn text(stat: &ctl::Stat, unit: &str) -> String {
         render::count(pool.pulled_bytes),
         render::count(pool.refused),
     )
+}
+
+/// What happened to the calls of RPC: what is not 0, then each procedure. The streams of a stack
+/// count together: the first one tells for all.
+fn calls(stat: &ctl::Stat) -> String {
+    let mut nodes = stat.streams.iter().flat_map(|stream| &stream.nodes);
+    let Some(node) = nodes.find(|node| node.name == "rpc") else { return String::new() };
+    let counts = node.fields.iter().filter_map(|(name, value)| Some((name, value.as_u64()?)));
+    let counts = counts.filter(|(_, count)| *count > 0);
+    let counts: Vec<_> = counts.map(|(name, n)| format!("{name} {}", render::count(n))).collect();
+    let procedures = node.fields.get("procedure").and_then(serde_json::Value::as_array);
+    let lines = procedures.into_iter().flatten().filter_map(serde_json::Value::as_str);
+    let lines: String = lines.map(|line| format!("  {line}\n")).collect();
+    format!("\nrpc: {}\n{lines}", counts.join(", "))
 }
 
 fn rows(table: &mut Table, node: &NodeStat) {
