@@ -17,6 +17,7 @@ pub mod options;
 pub mod reassembly;
 pub mod recording;
 pub mod request_record;
+pub mod rpc_records;
 pub mod script;
 pub mod tcp_machine;
 pub mod tcp_options;
