@@ -1,6 +1,8 @@
 //! The same .x file, compiled by C's rpcgen and by ours: the octets are the same. Skipped where
 //! rpcgen, gcc or libtirpc is not installed.
 
+#[path = "kit/build.rs"]
+mod build;
 mod kit;
 
 use kit::Sample;
@@ -9,7 +11,6 @@ use millstream_rpcgen_check::types::*;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// Types in the order of the judge's table.
@@ -111,15 +112,7 @@ struct Judge {
 
 impl Judge {
     fn start(test: &str, args: &[&str]) -> Option<Self> {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
-        let program = match build(&folder) {
-            Ok(program) => program,
-            Err(why) => {
-                eprintln!("skipped: {test}: {why}");
-                return None;
-            }
-        };
-        let mut command = Command::new(program);
+        let mut command = Command::new(build::program(test, "types.x", "judge.c", &[])?);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -160,41 +153,6 @@ impl Drop for Judge {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Compiles x/types.x with C's rpcgen, and the judge with it.
-fn build(folder: &Path) -> Result<PathBuf, String> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::fs::create_dir_all(folder).unwrap();
-    for name in ["types.h", "types_xdr.c"] {
-        let _ = std::fs::remove_file(folder.join(name));
-    }
-    std::fs::copy(here.join("x/types.x"), folder.join("types.x")).unwrap();
-    let run = |line: &str| {
-        let mut words = line.split_whitespace();
-        let mut command = Command::new(words.next().unwrap());
-        let output = command.args(words).current_dir(folder).output();
-        let output = output.map_err(|why| format!("{line}: {why}"))?;
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        } else {
-            Err(format!("{line}: {text}"))
-        }
-    };
-    let flags = run("pkg-config --cflags --libs libtirpc")?;
-    run("gcc --version")?;
-    // From here on all is installed: what fails is a finding.
-    run("rpcgen -N -h -o types.h types.x").map_err(missing_or_panic)?;
-    run("rpcgen -N -c -o types_xdr.c types.x").unwrap();
-    let judge = here.join("tests/c/judge.c");
-    run(&format!("gcc -w -I. -o judge {} types_xdr.c {flags}", judge.display())).unwrap();
-    Ok(folder.join("judge"))
-}
-
-fn missing_or_panic(why: String) -> String {
-    assert!(why.contains("No such file"), "{why}");
-    why
 }
 
 #[test]
