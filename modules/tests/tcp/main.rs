@@ -15,6 +15,7 @@ mod opening;
 mod pacing;
 mod queues;
 mod receiving;
+mod recorded;
 mod retransmission;
 mod sending;
 mod urgent;
