@@ -108,3 +108,20 @@ fn tcp_connections_share_a_link_within_a_tenth_after_twenty_round_trips() {
         assert!((least + most) * 8 > 20 * 20 * 900_000, "{controller} fills the link: {got:?}");
     }
 }
+
+/// Slow start ends where the queue is full, for whoever's segment does not fit: who loses first has
+/// the smaller share, and it takes several reductions until that is made up for. On a longer or
+/// faster link each of them is hundreds of round trips apart.
+#[test]
+fn tcp_connections_on_longer_and_faster_links_share_unevenly_and_none_starves() {
+    for controller in ["cubic", "reno"] {
+        for (mbit, rtt) in [(50, 10), (50, 30), (10, 50)] {
+            let (mut two, ends) = connected(link(mbit, rtt, 0), controller.as_bytes(), 2);
+            bulk(&mut two, &ends, 20 * rtt);
+            let got = bulk(&mut two, &ends, 100 * rtt);
+            let share = got[0].min(got[1]) as f64 / got[0].max(got[1]) as f64;
+            println!("{controller}, {mbit} Mbit/s, {rtt} ms: {share:.2}");
+            assert!(share > 0.2, "seed {SEED:#x}, {controller} {mbit} Mbit/s {rtt} ms: {got:?}");
+        }
+    }
+}

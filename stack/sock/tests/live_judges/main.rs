@@ -9,3 +9,4 @@ mod lab;
 mod many;
 mod probes;
 mod router;
+mod share;
