@@ -19,4 +19,5 @@ chapters! {
     writing_a_module, "writing-a-module.md";
     writing_a_driver, "writing-a-driver.md";
     changing, "changing.md";
+    rpcgen, "rpcgen.md";
 }
