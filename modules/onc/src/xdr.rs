@@ -5,20 +5,20 @@
 //! and depth than its [`Limits`]; what it reads of variable length is an [`Opaque`] or a [`Text`]
 //! that points into the blocks. An [`Encoder`] copies what is small and links what is large.
 //!
-//! | XDR | Rust | read | written |
-//! |---|---|---|---|
-//! | int, unsigned | `i32`, `u32` | [`Decoder::i32`], [`Decoder::u32`] | [`Encoder::i32`], [`Encoder::u32`] |
-//! | hyper, unsigned hyper | `i64`, `u64` | [`Decoder::i64`], [`Decoder::u64`] | [`Encoder::i64`], [`Encoder::u64`] |
-//! | float, double | `f32`, `f64` | [`Decoder::f32`], [`Decoder::f64`] | [`Encoder::f32`], [`Encoder::f64`] |
-//! | quadruple | [`Quadruple`] | [`Decoder::quadruple`] | [`Encoder::quadruple`] |
-//! | bool | `bool` | [`Decoder::bool`] | [`Encoder::bool`] |
-//! | opaque\[n\] | `[u8; N]` | [`Decoder::opaque_fixed`] | [`Encoder::opaque_fixed`] |
-//! | opaque<m> | [`Opaque`] | [`Decoder::opaque`] | [`Encoder::opaque`] |
-//! | string<m> | [`Text`] | [`Decoder::text`] | [`Encoder::text`] |
-//! | T\[n\] | `[T; N]` | [`Decoder::array`] | [`Encoder::array`] |
-//! | T<m> | `Vec<T>` | [`Decoder::array_of`] | [`Encoder::array_of`] |
-//! | T * | `Option<T>` | [`Decoder::option`] | [`Encoder::option`] |
-//! | T *, a linked list | `Vec<T>` | [`Decoder::list_of`] | [`Encoder::list_of`] |
+//! | XDR | Rust | read by, and written by the same of [`Encoder`] |
+//! |---|---|---|
+//! | int, unsigned | `i32`, `u32` | [`Decoder::i32`], [`Decoder::u32`] |
+//! | hyper, unsigned hyper | `i64`, `u64` | [`Decoder::i64`], [`Decoder::u64`] |
+//! | float, double | `f32`, `f64` | [`Decoder::f32`], [`Decoder::f64`] |
+//! | quadruple | [`Quadruple`] | [`Decoder::quadruple`] |
+//! | bool | `bool` | [`Decoder::bool`] |
+//! | opaque\[n\] | `[u8; N]` | [`Decoder::opaque_fixed`] |
+//! | opaque<m> | [`Opaque`] | [`Decoder::opaque`] |
+//! | string<m> | [`Text`] | [`Decoder::text`] |
+//! | T\[n\] | `[T; N]` | [`Decoder::array`] |
+//! | T<m> | `Vec<T>` | [`Decoder::array_of`] |
+//! | T * | `Option<T>` | [`Decoder::option`] |
+//! | T *, a linked list | `Vec<T>` | [`Decoder::list_of`] |
 
 mod decoder;
 mod encoder;

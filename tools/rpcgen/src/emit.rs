@@ -55,15 +55,14 @@ pub(crate) fn emit(name: &str, spec: &Spec, facts: &Facts<'_>, form: &Form) -> S
     let mut whole = Out::new(level);
     imports(&mut whole, &body);
     let text = whole.into_text() + &body;
+    let allowed = format!("[allow(\n    {}\n)]", ALLOWED.join(",\n    "));
     match form {
         Form::File => format!(
-            "//! Types and procedures of `{file}`, written by `millstream rpcgen`: change that file\n\
-             //! instead.\n#![allow(\n    {}\n)]\n\n{text}",
-            ALLOWED.join(",\n    "),
+            "//! Types and procedures of `{file}`, written by `millstream rpcgen`: change that\n\
+             //! file instead.\n#!{allowed}\n\n{text}",
         ),
         Form::Module(module) => format!(
-            "/// Types and procedures of `{file}`.\n#[allow(\n    {}\n)]\npub mod {module} {{\n{text}}}\n",
-            ALLOWED.join(",\n    "),
+            "/// Types and procedures of `{file}`.\n#{allowed}\npub mod {module} {{\n{text}}}\n"
         ),
     }
 }

@@ -141,13 +141,15 @@ fn keywords_and_names_that_collide_get_an_underscore() {
 fn programs_have_versions_procedures_and_arguments() {
     becomes(
         "typedef string name<8>; program P { version V2 { name F(string a, int b, name) = 1; } = 2;
-         version V1 { void NULL(void) = 0; void G() = 3; int H(int *) = 0x10; } = 1; } = 0x20000001;",
+         version V1 { void NULL(void) = 0; void G() = 3; int H(int *) = 0x10; } = 1; }
+         = 0x20000001;",
         &[
             "pub const P: u32 = 536870913;",
             "pub trait PV1 {",
             "pub trait PV2 {",
-            "fn f(\n        &mut self,\n        call: &mut Asked<'_>,\n        a: Text<'_>,\n        \
-             b: i32,\n        arg3: Name<'_>,\n    ) -> Result<Name<'_>, Answer>;",
+            "fn f(\n        &mut self,\n        call: &mut Asked<'_>,\n        \
+             a: Text<'_>,\n        b: i32,\n        arg3: Name<'_>,\n    ) -> \
+             Result<Name<'_>, Answer>;",
             "fn h(&mut self, call: &mut Asked<'_>, arg1: Option<i32>) -> Result<i32, Answer>;",
             "take: impl FnOnce(Name<'_>) -> R",
             "pub struct PServer<T>(pub T);",

@@ -10,7 +10,8 @@ use millstream_msg::{Cursor, Msg};
 ///
 /// # Shapes
 /// Read from a message, it points into the message's blocks. To be written, it may own its octets
-/// (`Vec<u8>`, [`Bytes`], blocks of them) or a message ([`Msg`]): large ones are linked into the reply, not copied.
+/// (`Vec<u8>`, [`Bytes`], blocks of them) or a message ([`Msg`]): large ones are linked into the
+/// reply, not copied.
 pub struct Opaque<'a>(Octets<'a>);
 
 enum Octets<'a> {

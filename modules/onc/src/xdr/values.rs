@@ -23,7 +23,8 @@ macro_rules! plain {
     )*};
 }
 
-plain!(u32: u32, i32: i32, u64: u64, i64: i64, f32: f32, f64: f64, bool: bool, Quadruple: quadruple);
+plain!(u32: u32, i32: i32, u64: u64, i64: i64, f32: f32, f64: f64, bool: bool);
+plain!(Quadruple: quadruple);
 
 /// void
 impl Encode for () {

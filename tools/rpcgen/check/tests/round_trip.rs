@@ -33,13 +33,17 @@ where
     read(&mut Decoder::of(&msg), &value);
 }
 
+fn cuts() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(any::<usize>(), 0..4)
+}
+
 macro_rules! round_trips {
     ($($test:ident: $make:ident, $type:ty;)*) => {
         proptest! {
             #![proptest_config(ProptestConfig::with_cases(64))]
             $(
                 #[test]
-                fn $test(value in kit::$make(), cuts in prop::collection::vec(any::<usize>(), 0..4)) {
+                fn $test(value in kit::$make(), cuts in cuts()) {
                     round_trip(value, &cuts, |from, value| {
                         let back = <$type>::decode(from).unwrap();
                         assert_eq!(&back, value);
