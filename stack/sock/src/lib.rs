@@ -18,6 +18,7 @@
 mod ioctl;
 mod pipe;
 mod request;
+pub mod rpc;
 mod sockets;
 mod stack;
 mod stream;
@@ -35,6 +36,7 @@ pub use millstream_drivers::netlink::Prefix;
 pub use millstream_host::plan;
 pub use millstream_msg as msg;
 pub use pipe::{Received, pipe};
+pub use rpc::{RpcClient, RpcError};
 pub use sockets::{SocketId, Sockets};
 pub use stack::{OpenError, Stack};
 pub use stream::{Message, Stream};

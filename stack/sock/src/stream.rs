@@ -233,6 +233,16 @@ impl Stream {
         self.end.ready_fd(asked).map_err(failure)
     }
 
+    /// Memory of messages that this process makes.
+    pub(crate) fn pool(&self) -> &Mutex<Pool> {
+        &self.pool
+    }
+
+    /// Room in front that the modules below the stream's first want. Bytes.
+    pub(crate) fn headroom(&self) -> usize {
+        self.headroom
+    }
+
     pub(crate) fn end(&self) -> &End {
         &self.end
     }

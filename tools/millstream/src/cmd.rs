@@ -25,6 +25,7 @@ mod rates;
 mod remove;
 mod replace;
 mod replay;
+mod rpc;
 mod rpcgen;
 mod set;
 mod ss;
@@ -92,6 +93,7 @@ enum Command {
     Ping(ping::Ping),
     Load(load::Load),
     Nc(nc::Nc),
+    Rpc(rpc::Rpc),
     Modules(modules::Modules),
     Completions(completions::Completions),
     Man(man::Man),
@@ -127,6 +129,7 @@ impl Command {
             Self::Ping(command) => command.run(common),
             Self::Load(command) => command.run(common),
             Self::Nc(command) => command.run(),
+            Self::Rpc(command) => command.run(common),
             Self::Modules(command) => command.run(common),
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),

@@ -2,6 +2,7 @@
 //! of `millstream load`, and those that the harness measures with.
 
 pub mod bulk;
+pub mod calls;
 pub mod connect;
 mod epoll;
 pub mod rr;

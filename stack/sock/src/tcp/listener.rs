@@ -80,6 +80,23 @@ impl TcpListener {
         &self,
         deadline: Option<Instant>,
     ) -> io::Result<(TcpStream, SocketAddr)> {
+        self.accept_prepared(deadline, |_| Ok(()))
+    }
+
+    /// As [`TcpListener::accept`]; the stream of the connection is prepared before it stands, so
+    /// that nothing the peer sends comes by without the modules that are pushed.
+    pub(crate) fn accept_on(
+        &self,
+        prepare: impl Fn(&Stream) -> io::Result<()>,
+    ) -> io::Result<(TcpStream, SocketAddr)> {
+        self.accept_prepared(self.stream.read_deadline(), prepare)
+    }
+
+    fn accept_prepared(
+        &self,
+        deadline: Option<Instant>,
+        prepare: impl Fn(&Stream) -> io::Result<()>,
+    ) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
             let got = self.stream.end().until(deadline, |core, at| core.getmsg(at));
             let got = got.map_err(failure)?.ok_or_else(|| errno(Errno::ENXIO))?;
@@ -91,7 +108,7 @@ impl TcpListener {
             let indication = tpi::ConnInd::new(control.first());
             let indication = indication.map_err(|_| errno(Errno::EPROTO))?;
             let peer = tpi::decode_address(indication.src()).ok_or_else(|| errno(Errno::EPROTO))?;
-            match self.take(indication.sequence(), peer) {
+            match self.take(indication.sequence(), peer, &prepare) {
                 Ok(stream) => return Ok((stream, peer)),
                 // It was over before it was taken.
                 Err(error) if error.raw_os_error() == Some(Errno::EINVAL.0) => {}
@@ -136,8 +153,14 @@ impl TcpListener {
         &self.stream
     }
 
-    fn take(&self, sequence: i32, peer: SocketAddr) -> io::Result<TcpStream> {
+    fn take(
+        &self,
+        sequence: i32,
+        peer: SocketAddr,
+        prepare: impl Fn(&Stream) -> io::Result<()>,
+    ) -> io::Result<TcpStream> {
         let stream = Arc::new(self.opener.open("tcp").map_err(io::Error::other)?);
+        prepare(&stream)?;
         let ack = request(&stream, &Primitive::capability_req(tpi::TC1_ACCEPTOR_ID))?;
         let ack = tpi::CapabilityAck::new(&ack).map_err(|_| errno(Errno::EPROTO))?;
         let response = Primitive::conn_res(ack.acceptor(), sequence);

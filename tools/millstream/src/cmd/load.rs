@@ -293,7 +293,7 @@ fn tell<T: Serialize>(
     }
 }
 
-fn text(times: Times) -> String {
+pub(super) fn text(times: Times) -> String {
     let Times { p50_us, p99_us, p999_us, max_us } = times;
     let [p50, p99, p999, max] =
         [p50_us, p99_us, p999_us, max_us].map(|us| render::time((us * 1e3) as u64));

@@ -43,10 +43,10 @@ pub struct Times {
 }
 
 /// Nanoseconds, in buckets of a thousandth.
-pub(super) type Nanos = Histogram<u64>;
+pub type Nanos = Histogram<u64>;
 
 /// An empty distribution, from a nanosecond to a minute.
-pub(super) fn nanos() -> Nanos {
+pub fn nanos() -> Nanos {
     match Histogram::new_with_bounds(1, 60_000_000_000, 3) {
         Ok(nanos) => nanos,
         Err(_) => unreachable!("the bounds are constants that fit"),
@@ -54,7 +54,8 @@ pub(super) fn nanos() -> Nanos {
 }
 
 impl Times {
-    pub(super) fn of(nanos: &Nanos) -> Self {
+    /// Of a distribution in nanoseconds.
+    pub fn of(nanos: &Nanos) -> Self {
         let us = |ns: u64| ns as f64 / 1e3;
         let at = |quantile| us(nanos.value_at_quantile(quantile));
         Self { p50_us: at(0.5), p99_us: at(0.99), p999_us: at(0.999), max_us: us(nanos.max()) }
