@@ -148,6 +148,11 @@ impl Rules {
 }
 
 impl Network {
+    /// The network of an address: the hosts that have its first bits.
+    pub const fn new(address: IpAddr, bits: u8) -> Self {
+        Self { address, bits }
+    }
+
     /// Reads `ADDRESS[/BITS]`.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ pub mod exports;
 pub mod handle;
 pub mod hostfs;
 mod jobs;
+pub mod known;
 pub mod memfs;
 pub mod mount;
 pub mod nfs;

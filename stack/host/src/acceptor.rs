@@ -36,6 +36,11 @@ impl Acceptors {
         self.listeners.insert(listener, Listener { tcp, make });
     }
 
+    /// Takes its connections no more.
+    pub(crate) fn remove(&mut self, listener: StreamId) {
+        self.listeners.remove(&listener);
+    }
+
     /// Something has come to the head of a stream.
     pub(crate) fn look(&mut self, core: &mut Perimeter, stream: StreamId) {
         if let Some(listener) = self.listeners.get_mut(&stream) {

@@ -18,6 +18,7 @@ mod line;
 mod program;
 pub(crate) mod service;
 
+pub use program::Programs;
 pub use service::{Service, check as check_service};
 
 /// What a stack is made of. Interfaces are opened in the network namespace of the thread that
@@ -32,7 +33,7 @@ pub struct Plan {
     pub forward: bool,
     /// TCP connections that are opened from here ask for marks of congestion (RFC 3168).
     pub ecn: bool,
-    /// Services and programs of RPC: `NAME`, `NAME:PORT`, and `http=FOLDER`. See [`check_service`].
+    /// Services and programs of RPC: `NAME`, `NAME:PORT`, `NAME=ARGUMENT`. See [`check_service`].
     pub services: Vec<String>,
     /// Programs may open the interfaces beside `ip`, as data links: between an interface and `ip`
     /// there is a provider of DLPI.
@@ -103,6 +104,8 @@ pub struct Stack {
     pub data_links: Vec<(String, NodeId)>,
     /// Services, in order.
     pub services: Vec<Service>,
+    /// The programs of RPC among them, and those that are added later.
+    pub programs: Programs,
 }
 
 /// Why a stack could not be brought up. What was made before is gone again.
@@ -170,6 +173,7 @@ impl Plan {
         let mut shard = Shard::new(config).map_err(|cause| io("make the stack", cause))?;
         let ip = shard.core().add_mux(Box::new(Ip::new(random_key())));
         let (mut interfaces, mut data_links) = (Vec::new(), Vec::new());
+        let mut own = Vec::new();
         for (index, interface) in self.interfaces.into_iter().enumerate() {
             let stream = line::open(interface.line, &mut shard, index)?;
             let core = shard.core();
@@ -184,6 +188,7 @@ impl Plan {
             for address in &interface.addresses {
                 set_ip(core, ip, "address", &format!("{index} {address}"))?;
             }
+            own.extend(interface.addresses);
             interfaces.push(stream);
         }
         let core = shard.core();
@@ -202,17 +207,18 @@ impl Plan {
         if self.ecn {
             core.set_mux(tcp, "ecn", "on").map_err(|e| plumb("set ecn", e))?;
         }
-        let (mut services, programs) = (Vec::new(), program::Programs::new());
+        let (mut services, programs) = (Vec::new(), Programs::new(&own, [udp, tcp]));
         for text in &self.services {
             let wanted = Wanted::parse(text)?;
             if let Some(known) = wanted.program {
-                services.extend(programs.serve(&mut shard, [udp, tcp], known, wanted.port)?);
+                let (port, argument) = (wanted.port, wanted.argument);
+                services.extend(programs.serve_known(&mut shard, known, port, argument)?);
                 continue;
             }
             services.extend(service::open(shard.core(), udp, &wanted)?);
             services.extend(service::listen(&mut shard, tcp, &wanted)?);
         }
-        Ok(Stack { shard, ip, udp, tcp, interfaces, data_links, services })
+        Ok(Stack { shard, ip, udp, tcp, interfaces, data_links, services, programs })
     }
 }
 

@@ -218,6 +218,11 @@ impl Shard {
         self.acceptors.add(listener, tcp, make);
     }
 
+    /// Takes its connections no more.
+    pub(crate) fn accept_no_more(&mut self, listener: StreamId) {
+        self.acceptors.remove(listener);
+    }
+
     /// Names of the devices that are in order.
     pub fn live_devices(&self) -> impl Iterator<Item = &str> {
         self.devices.iter().filter(|slot| !slot.gone).map(|slot| slot.name.as_str())

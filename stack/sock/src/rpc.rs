@@ -8,6 +8,7 @@ mod calls;
 mod client;
 mod error;
 mod policy;
+mod server;
 
 pub use broadcast::broadcast;
 pub use calls::{Offer, RpcCall, RpcCalls, RpcListener};
@@ -16,7 +17,9 @@ pub use error::RpcError;
 pub use millstream_onc as onc;
 pub use millstream_onc::caller::{Caller, Procedure};
 pub use millstream_onc::{Credential, Transport};
+pub use millstream_programs::rpcbind::{Binding, Bindings};
 pub use policy::Policy;
+pub use server::{RpcServer, ServeError};
 
 use millstream_host::plan::random_key;
 use millstream_modules::rpc::{Commons, Role, Rpc};

@@ -2,7 +2,7 @@
 
 use crate::stream::Stream;
 use millstream_core::{NodeId, PlumbError, StreamId};
-use millstream_host::plan::{self, Plan, PlanError};
+use millstream_host::plan::{self, Plan, PlanError, Programs};
 use millstream_host::{End, Gone, Handle, Notice};
 use millstream_msg::{Pool, PoolConfig};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 pub struct Stack {
     thread: Option<JoinHandle<()>>,
     opener: Opener,
+    programs: Programs,
 }
 
 /// Opens streams of a stack, for the stack and for its listeners.
@@ -72,7 +73,7 @@ impl Stack {
         plan: Plan,
         notify: impl FnMut(Notice) + Send + 'static,
     ) -> Result<Self, PlanError> {
-        let plan::Stack { shard, ip, udp, tcp, data_links, .. } = plan.build()?;
+        let plan::Stack { shard, ip, udp, tcp, data_links, programs, .. } = plan.build()?;
         let muxes = [("tcp", tcp), ("udp", udp), ("ip", ip)];
         let mut devices: Vec<_> = muxes.map(|(name, mux)| (name.to_owned(), mux)).into();
         devices.extend(data_links);
@@ -86,7 +87,8 @@ impl Stack {
             })
             .map_err(|cause| PlanError::Io { what: "start a thread", cause })?;
         let pool = Arc::new(Mutex::new(Pool::new(POOL)));
-        Ok(Self { thread: Some(thread), opener: Opener { handle, devices: devices.into(), pool } })
+        let opener = Opener { handle, devices: devices.into(), pool };
+        Ok(Self { thread: Some(thread), opener, programs })
     }
 
     /// Opens a stream on a device: `tcp`, `udp`, `ip`, or with [`Plan::dlpi`] an interface by its
@@ -119,6 +121,11 @@ impl Stack {
     /// Opens more streams later.
     pub(crate) fn opener(&self) -> Opener {
         self.opener.clone()
+    }
+
+    /// Its programs of RPC; `bindings` of them are what its `rpcbind` tells.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// Reaches the stack's thread.

@@ -2,52 +2,131 @@
 //! and `programs` in their streams. All of a stack share their programs and their cache of
 //! replies: each is answered at every port.
 
-use super::service::{BACKLOG, any, refused, request};
-use super::{PlanError, Service, random_key};
+use super::service::{BACKLOG, any, request};
+use super::{PlanError, Service, plumb, random_key};
 use crate::acceptor::{MakeModules, push};
 use crate::shard::Shard;
 use millstream_core::tpi::Primitive;
 use millstream_core::{Module, NodeId, PlumbError, StreamId};
+use millstream_drivers::netlink::Prefix;
 use millstream_modules::programs;
 use millstream_modules::rpc::{Commons, Role, Rpc, drc};
-use millstream_onc::{Completions, Registry};
-use millstream_programs::Known;
+use millstream_onc::{Completions, Program, Registry, Transport};
+use millstream_programs::exports::Network;
+use millstream_programs::known::{Known, Place};
+use millstream_programs::rpcbind::{Binding, Bindings};
 
-/// The programs of a stack.
-pub(super) struct Programs(Commons);
+/// The programs of a stack: a clone is another handle on the same.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    commons: Commons,
+    bindings: Bindings,
+    own: Vec<Network>,
+    /// The multiplexors of UDP and TCP.
+    transports: [NodeId; 2],
+}
 
 impl Programs {
-    /// None yet.
-    pub(super) fn new() -> Self {
-        Self(Commons::new(Registry::default(), drc::BYTES, random_key()))
+    /// None yet, of a stack with these addresses.
+    pub(super) fn new(own: &[Prefix], transports: [NodeId; 2]) -> Self {
+        let commons = Commons::new(Registry::default(), drc::BYTES, random_key());
+        let own = own.iter().map(|own| Network::new(own.address(), own.length_bits()));
+        Self { commons, bindings: Bindings::default(), own: own.collect(), transports }
     }
 
-    /// Adds a program and serves it at a port.
-    pub(super) fn serve(
+    /// What the stack's `rpcbind` tells. Who serves a program by other means adds it here.
+    pub fn bindings(&self) -> &Bindings {
+        &self.bindings
+    }
+
+    /// Makes the programs of a name and serves them.
+    pub(super) fn serve_known(
         &self,
         shard: &mut Shard,
-        [udp, tcp]: [NodeId; 2],
         known: &Known,
         port: u16,
+        argument: Option<&str>,
     ) -> Result<[Service; 2], PlanError> {
-        let twice = |_| PlanError::Service {
-            name: known.name.to_owned(),
-            why: "it is served already".to_owned(),
-        };
-        self.0.registry().register((known.make)()).map_err(twice)?;
-        let datagrams = bound(shard, udp, "udp", known, port, 0)?;
-        let modules = modules(&self.0);
-        push(shard.core(), datagrams, modules)
-            .map_err(|errno| refused("push rpc for", known.name, PlumbError::Refused(errno)))?;
-        let listener = bound(shard, tcp, "tcp", known, port, BACKLOG)?;
-        let commons = self.0.clone();
-        let make: MakeModules = Box::new(move || Ok(self::modules(&commons)));
+        let (registry, bindings) = (self.commons.registry(), &self.bindings);
+        let place = Place { registry, bindings, own: &self.own, argument };
+        let refused = |why| PlanError::Service { name: known.name.to_owned(), why };
+        let programs = (known.make)(&place).map_err(refused)?;
+        self.serve(shard, known.name, port, programs)
+    }
+
+    /// Serves programs at a port of UDP and TCP from now on, and lets `rpcbind` tell of them.
+    /// `name` is for people.
+    ///
+    /// # Errors
+    /// When one of them is served already, or the port is in use; then none is served.
+    pub fn serve(
+        &self,
+        shard: &mut Shard,
+        name: &str,
+        port: u16,
+        programs: Vec<Box<dyn Program>>,
+    ) -> Result<[Service; 2], PlanError> {
+        let numbers: Vec<_> = programs.iter().map(|p| (p.number(), p.versions())).collect();
+        for (at, program) in programs.into_iter().enumerate() {
+            if self.commons.registry().register(program).is_err() {
+                self.forget(numbers[..at].iter().map(|(number, _)| *number));
+                let why = "it is served already".to_owned();
+                return Err(PlanError::Service { name: name.to_owned(), why });
+            }
+        }
+        let open = self.open(shard, name, port).inspect_err(|_| {
+            self.forget(numbers.iter().map(|(number, _)| *number));
+        })?;
+        for (program, versions) in numbers {
+            for version in versions.iter().map(|version| version.number) {
+                for transport in [Transport::Udp, Transport::Tcp] {
+                    let (at, owner) = (any(port), name.to_owned());
+                    self.bindings.set(Binding { program, version, transport, at, owner });
+                }
+            }
+        }
+        Ok(open.map(|stream| Service { name: name.to_owned(), port, stream }))
+    }
+
+    /// Serves these programs no more. Connections stay: their calls are answered that the programs
+    /// are not there.
+    pub fn withdraw(&self, shard: &mut Shard, services: &[Service; 2], programs: &[u32]) {
+        self.forget(programs.iter().copied());
+        for service in services {
+            shard.accept_no_more(service.stream);
+            // A pending close goes on by itself: nobody waits for it.
+            let _closed = shard.core().close(service.stream);
+        }
+    }
+
+    fn forget(&self, programs: impl Iterator<Item = u32>) {
+        for program in programs {
+            self.commons.registry().remove(program);
+            let all = self.bindings.all().into_iter();
+            for binding in all.filter(|binding| binding.program == program) {
+                self.bindings.unset(program, binding.version, None);
+            }
+        }
+    }
+
+    /// The streams of UDP and of connections to be taken.
+    fn open(&self, shard: &mut Shard, name: &str, port: u16) -> Result<[StreamId; 2], PlanError> {
+        let [udp, tcp] = self.transports;
+        let datagrams = bound(shard, udp, ("udp", name), port, 0)?;
+        let listener = self
+            .push(shard, name, datagrams)
+            .and_then(|()| bound(shard, tcp, ("tcp", name), port, BACKLOG));
+        let listener = listener.inspect_err(|_| drop(shard.core().close(datagrams)))?;
+        let commons = self.commons.clone();
+        let make: MakeModules = Box::new(move || Ok(modules(&commons)));
         shard.accept_at(listener, tcp, make);
-        Ok([datagrams, listener].map(|stream| Service {
-            name: known.name.to_owned(),
-            port,
-            stream,
-        }))
+        Ok([datagrams, listener])
+    }
+
+    fn push(&self, shard: &mut Shard, name: &str, to: StreamId) -> Result<(), PlanError> {
+        push(shard.core(), to, modules(&self.commons)).map_err(|errno| {
+            plumb(&format!("push rpc for the service {name}"), PlumbError::Refused(errno))
+        })
     }
 }
 
@@ -55,20 +134,25 @@ impl Programs {
 fn bound(
     shard: &mut Shard,
     transport: NodeId,
-    name: &str,
-    known: &Known,
+    (carrier, name): (&str, &str),
     port: u16,
     waiting: i32,
 ) -> Result<StreamId, PlanError> {
-    let place = format!("{name}.{}", known.name);
+    let refused = |what: &str, cause| plumb(&format!("{what} the service {name}"), cause);
     let core = shard.core();
-    let opened = core.open_mux(transport, &place);
-    let stream = opened.map_err(|e| refused("open a stream for", known.name, e))?;
+    let opened = core.open_mux(transport, &format!("{carrier}.{name}"));
+    let stream = opened.map_err(|e| refused("open a stream for", e))?;
     let bind = Primitive::bind_req(any(port)).with_word(12, waiting);
-    let ack = request(core, stream, &bind)
-        .map_err(|errno| refused("bind", known.name, PlumbError::Refused(errno)))?;
-    core.pool().free(ack);
-    Ok(stream)
+    match request(core, stream, &bind) {
+        Ok(ack) => {
+            core.pool().free(ack);
+            Ok(stream)
+        }
+        Err(errno) => {
+            let _closed = core.close(stream);
+            Err(refused("bind", PlumbError::Refused(errno)))
+        }
+    }
 }
 
 /// The modules of one stream.

@@ -12,7 +12,7 @@ use millstream_modules::services::http::Files;
 use millstream_modules::table::{self, ServiceAt};
 use millstream_modules::udp::option;
 use millstream_msg::Msg;
-use millstream_programs::{KNOWN, Known};
+use millstream_programs::known::{KNOWN, Known};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A service that runs.
@@ -31,16 +31,17 @@ pub struct Service {
 pub(super) struct Wanted<'a> {
     service: ServiceAt,
     pub(super) port: u16,
-    folder: Option<&'a str>,
+    /// What is behind `=`: a folder, or what a program takes.
+    pub(super) argument: Option<&'a str>,
     /// It is a program of RPC.
     pub(super) program: Option<&'static Known>,
 }
 
 impl<'a> Wanted<'a> {
-    /// Reads `NAME[:PORT][=FOLDER]`.
+    /// Reads `NAME[:PORT][=ARGUMENT]`.
     pub(super) fn parse(text: &'a str) -> Result<Self, PlanError> {
-        let (place, folder) = match text.split_once('=') {
-            Some((place, folder)) => (place, Some(folder)),
+        let (place, argument) = match text.split_once('=') {
+            Some((place, argument)) => (place, Some(argument)),
             None => (text, None),
         };
         let (name, port) = match place.split_once(':') {
@@ -65,11 +66,13 @@ impl<'a> Wanted<'a> {
             })?,
             None => service.port,
         };
-        match (name, folder) {
+        match (name, argument) {
+            // What it takes it says itself.
+            _ if program.is_some() => Ok(Self { service, port, argument, program }),
             ("http", None | Some("")) => {
                 Err(refused("it needs a folder: write http=FOLDER".to_owned()))
             }
-            ("http", _) | (_, None) => Ok(Self { service, port, folder, program }),
+            ("http", _) | (_, None) => Ok(Self { service, port, argument, program }),
             (_, Some(_)) => Err(refused(format!("it serves no folder: write {name}"))),
         }
     }
@@ -125,7 +128,7 @@ pub(super) fn listen(
     let name = wanted.service.name;
     let refused = |what: &str, cause| refused(what, name, cause);
     let place = format!("tcp.{name}");
-    let make = maker(module, &place, wanted.folder)
+    let make = maker(module, &place, wanted.argument)
         .map_err(|why| PlanError::Service { name: name.to_owned(), why })?;
     let core = shard.core();
     let stream = core.open_mux(tcp, &place).map_err(|e| refused("open a stream for", e))?;
@@ -229,7 +232,7 @@ mod tests {
         let stack = build(&["http:8080=/tmp"]).unwrap();
         let services: Vec<_> = stack.services.iter().map(|s| (&*s.name, s.port)).collect();
         assert_eq!(services, [("http", 8080)]);
-        assert_eq!(Wanted::parse("http=a=b:c").unwrap().folder, Some("a=b:c"));
+        assert_eq!(Wanted::parse("http=a=b:c").unwrap().argument, Some("a=b:c"));
     }
 
     #[test]
@@ -237,7 +240,7 @@ mod tests {
         for (services, reason) in [
             (
                 &["echo", "gopher"][..],
-                "no service gopher: there are echo, discard, daytime, chargen, time, http, square",
+                "no service gopher: there are echo, discard, daytime, chargen, time, http, rpcbind, square",
             ),
             (&["http"], "the service http: it needs a folder: write http=FOLDER"),
             (&["http="], "the service http: it needs a folder: write http=FOLDER"),
