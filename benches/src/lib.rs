@@ -13,6 +13,7 @@ pub mod experiments;
 pub mod kernel;
 pub mod lab;
 pub mod report;
+pub mod rpc;
 pub mod smoltcp;
 pub mod stack;
 pub mod stream;
@@ -39,4 +40,5 @@ pub const EXPERIMENTS: &[(&str, Experiment)] = &[
     ("tcp_pair", experiments::tcp_pair::run),
     ("tcp_rr", experiments::tcp_rr::run),
     ("tcp_conn", experiments::tcp_conn::run),
+    ("rpc", experiments::rpc::run),
 ];

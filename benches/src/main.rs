@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Parser)]
 struct Args {
     /// udp_echo, udp_echo_super, forward, structure, flood, rr, change, tcp_bulk, tcp_pair,
-    /// tcp_rr, tcp_conn, or all
+    /// tcp_rr, tcp_conn, rpc, or all
     experiment: String,
     /// Runs of each line, in turn with those of the others
     #[arg(long, default_value_t = 5)]

@@ -3,6 +3,7 @@
 pub mod change;
 pub mod flood;
 pub mod forward;
+pub mod rpc;
 pub mod rr;
 pub mod structure;
 pub mod tcp_bulk;

@@ -16,20 +16,3 @@ pub mod server;
 pub mod square;
 pub mod vfs;
 pub mod wire;
-
-use millstream_onc::Program;
-
-/// A program that a stack serves by its name.
-#[derive(Clone, Copy, Debug)]
-pub struct Known {
-    /// Its name.
-    pub name: &'static str,
-    /// Its port, of TCP and UDP.
-    pub port: u16,
-    /// Makes it.
-    pub make: fn() -> Box<dyn Program>,
-}
-
-/// All that are served by name.
-pub const KNOWN: &[Known] =
-    &[Known { name: "square", port: 5001, make: || Box::<square::Square>::default() }];

@@ -65,8 +65,9 @@ pub(crate) struct Up {
     /// Seed of all random choices but the keys of tables; another one each time if not given
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Services, separated by commas: echo, discard, daytime, chargen, time over UDP and TCP, and
-    /// http=FOLDER, which serves files; each may have another port, as http:8080=FOLDER; or none
+    /// Services, separated by commas: echo, discard, daytime, chargen, time over UDP and TCP,
+    /// http=FOLDER, which serves files, and the programs of RPC rpcbind (rpcbind=callit passes
+    /// calls on) and square; each may have another port, as http:8080=FOLDER; or none
     #[arg(long, value_name = "LIST|none", default_value = "none", value_delimiter = ',')]
     service: Vec<String>,
 }
