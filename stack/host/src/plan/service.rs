@@ -240,7 +240,8 @@ mod tests {
         for (services, reason) in [
             (
                 &["echo", "gopher"][..],
-                "no service gopher: there are echo, discard, daytime, chargen, time, http, rpcbind, square",
+                "no service gopher: there are echo, discard, daytime, chargen, time, http, \
+                 rpcbind, square",
             ),
             (&["http"], "the service http: it needs a folder: write http=FOLDER"),
             (&["http="], "the service http: it needs a folder: write http=FOLDER"),
