@@ -12,13 +12,21 @@
 //! | float, double | `f32`, `f64` | [`Decoder::f32`], [`Decoder::f64`] |
 //! | quadruple | [`Quadruple`] | [`Decoder::quadruple`] |
 //! | bool | `bool` | [`Decoder::bool`] |
-//! | opaque\[n\] | `[u8; N]` | [`Decoder::opaque_fixed`] |
-//! | opaque<m> | [`Opaque`] | [`Decoder::opaque`] |
-//! | string<m> | [`Text`] | [`Decoder::text`] |
-//! | T\[n\] | `[T; N]` | [`Decoder::array`] |
-//! | T<m> | `Vec<T>` | [`Decoder::array_of`] |
+//! | `opaque[n]` | `[u8; N]` | [`Decoder::opaque_fixed`] |
+//! | `opaque<m>` | [`Opaque`] | [`Decoder::opaque`] |
+//! | `string<m>` | [`Text`] | [`Decoder::text`] |
+//! | `T[n]` | `[T; N]` | [`Decoder::array`] |
+//! | `T<m>` | `Vec<T>` | [`Decoder::array_of`] |
 //! | T * | `Option<T>` | [`Decoder::option`] |
 //! | T *, a linked list | `Vec<T>` | [`Decoder::list_of`] |
+//!
+//! ```
+//! use millstream_onc::xdr::{from_slice, to_vec};
+//!
+//! let octets = to_vec(&vec![1_u32, 2]).unwrap();
+//! assert_eq!(octets, [0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2]);
+//! assert_eq!(from_slice(&octets), Ok(vec![1_u32, 2]));
+//! ```
 
 mod decoder;
 mod encoder;

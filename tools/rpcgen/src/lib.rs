@@ -13,8 +13,8 @@
 //! include!(concat!(env!("OUT_DIR"), "/square.rs"));
 //! ```
 //!
-//! The way through: [`scan`] makes tokens and obeys the `#` lines, [`parse`] makes definitions,
-//! [`check`] finds what is wrong with them and what Rust has to know, [`emit`] writes.
+//! The way through: `scan` makes tokens and obeys the `#` lines, `parse` makes definitions,
+//! `check` finds what is wrong with them and what Rust has to know, `emit` writes.
 #![forbid(unsafe_code)]
 
 mod ast;

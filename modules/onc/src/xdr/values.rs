@@ -40,28 +40,28 @@ impl Decode<'_> for () {
     }
 }
 
-/// opaque<>
+/// `opaque<>`
 impl Encode for Opaque<'_> {
     fn encode(&self, to: &mut Encoder<'_>) -> Result<(), Fault> {
         to.opaque(self, LEN_MAX)
     }
 }
 
-/// opaque<>
+/// `opaque<>`
 impl<'a> Decode<'a> for Opaque<'a> {
     fn decode(from: &mut Decoder<'a>) -> Result<Self, Fault> {
         from.opaque(LEN_MAX)
     }
 }
 
-/// string<>
+/// `string<>`
 impl Encode for Text<'_> {
     fn encode(&self, to: &mut Encoder<'_>) -> Result<(), Fault> {
         to.text(self, LEN_MAX)
     }
 }
 
-/// string<>
+/// `string<>`
 impl<'a> Decode<'a> for Text<'a> {
     fn decode(from: &mut Decoder<'a>) -> Result<Self, Fault> {
         from.text(LEN_MAX)
@@ -94,14 +94,14 @@ impl<'a, T: Decode<'a>> Decode<'a> for Box<T> {
     }
 }
 
-/// T<>
+/// `T<>`
 impl<T: Encode> Encode for Vec<T> {
     fn encode(&self, to: &mut Encoder<'_>) -> Result<(), Fault> {
         to.array_of(self, LEN_MAX, |to, value| value.encode(to))
     }
 }
 
-/// T<>
+/// `T<>`
 impl<'a, T: Decode<'a>> Decode<'a> for Vec<T> {
     fn decode(from: &mut Decoder<'a>) -> Result<Self, Fault> {
         from.array_of(LEN_MAX, T::decode)
