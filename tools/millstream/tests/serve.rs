@@ -37,19 +37,6 @@ impl Lab {
         socket.read_to_end(&mut answer).unwrap();
         answer
     }
-
-    /// Runs a program of this system in the namespace; `None` where it is not installed.
-    fn program(&self, test: &str, name: &str, args: &[&str]) -> Option<Output> {
-        let mut command = Command::new(name);
-        command.args(args).stdin(Stdio::null()).env_remove("http_proxy");
-        match self.netns.run(|| command.output()).unwrap() {
-            Ok(output) => Some(output),
-            Err(e) => {
-                eprintln!("skipped: {test}: {name}: {e}");
-                None
-            }
-        }
-    }
 }
 
 fn text(output: &Output) -> String {

@@ -121,6 +121,19 @@ impl Lab {
     pub(crate) fn echoes(&self, to: &str) {
         self.netns.run(|| echoes(to)).unwrap();
     }
+
+    /// Runs a program of this system in the namespace; `None` where it is not installed.
+    pub(crate) fn program(&self, test: &str, name: &str, args: &[&str]) -> Option<Output> {
+        let mut command = Command::new(name);
+        command.args(args).stdin(Stdio::null()).env_remove("http_proxy");
+        match self.netns.run(|| command.output()).unwrap() {
+            Ok(output) => Some(output),
+            Err(e) => {
+                eprintln!("skipped: {test}: {name}: {e}");
+                None
+            }
+        }
+    }
 }
 
 impl Drop for Lab {
