@@ -1,9 +1,11 @@
 //! known: the programs that a stack serves by name.
 
-use crate::exports::Network;
+use crate::exports::{Export, Network};
 use crate::rpcbind::{self, Bindings, Mapper};
+use crate::server::Server;
 use crate::square::Square;
 use crate::wire::rpcbind::RpcbprogServer;
+use crate::{mount, nfs};
 use millstream_onc::{Program, Registry};
 
 /// Programs that are served together, by a name.
@@ -31,11 +33,14 @@ pub struct Place<'a> {
     pub own: &'a [Network],
     /// What was written behind the name and `=`.
     pub argument: Option<&'a str>,
+    /// A random number, another one at each start.
+    pub random: u64,
 }
 
 /// All that are served by name.
 pub const KNOWN: &[Known] = &[
     Known { name: "rpcbind", port: rpcbind::PORT, make: make_rpcbind },
+    Known { name: "nfs", port: nfs::PORT, make: make_nfs },
     Known { name: "square", port: 5001, make: make_square },
 ];
 
@@ -47,6 +52,14 @@ fn make_rpcbind(place: &Place<'_>) -> Made {
     };
     let mapper = Mapper::new(place.bindings.clone(), place.own.to_vec(), pass_to);
     Ok(vec![Box::new(RpcbprogServer(mapper))])
+}
+
+/// NFS and MOUNT at one port: a client that knows it needs no `rpcbind`.
+fn make_nfs(place: &Place<'_>) -> Made {
+    let exports = Export::open_all(place.argument.unwrap_or("mem"), place.random)?;
+    let server = Server::new(exports, place.random)
+        .map_err(|e| format!("there is no thread to wait for its disks: {e}"))?;
+    Ok(vec![nfs::program(server.clone()), mount::program(server)])
 }
 
 fn make_square(place: &Place<'_>) -> Made {

@@ -333,6 +333,9 @@ impl NfsProgramV3 for Nfs {
     }
 }
 
+/// The well-known port.
+pub const PORT: u16 = 2049;
+
 /// A name as it came, but for octets that make it no longer: too long is too long.
 fn name(text: &Text<'_>) -> Vec<u8> {
     let mut octets = vec![0; text.len().min(NAME_MAX + 1)];

@@ -48,7 +48,8 @@ impl Programs {
         argument: Option<&str>,
     ) -> Result<[Service; 2], PlanError> {
         let (registry, bindings) = (self.commons.registry(), &self.bindings);
-        let place = Place { registry, bindings, own: &self.own, argument };
+        let random = random_key();
+        let place = Place { registry, bindings, own: &self.own, argument, random };
         let refused = |why| PlanError::Service { name: known.name.to_owned(), why };
         let programs = (known.make)(&place).map_err(refused)?;
         self.serve(shard, known.name, port, programs)

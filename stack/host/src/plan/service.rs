@@ -241,7 +241,7 @@ mod tests {
             (
                 &["echo", "gopher"][..],
                 "no service gopher: there are echo, discard, daytime, chargen, time, http, \
-                 rpcbind, square",
+                 rpcbind, nfs, square",
             ),
             (&["http"], "the service http: it needs a folder: write http=FOLDER"),
             (&["http="], "the service http: it needs a folder: write http=FOLDER"),

@@ -67,7 +67,9 @@ pub(crate) struct Up {
     seed: Option<u64>,
     /// Services, separated by commas: echo, discard, daytime, chargen, time over UDP and TCP,
     /// http=FOLDER, which serves files, and the programs of RPC rpcbind (rpcbind=callit passes
-    /// calls on) and square; each may have another port, as http:8080=FOLDER; or none
+    /// calls on), square, and nfs, which serves memory, or nfs=DIRECTORY with options behind
+    /// colons (ro, as=/NAME, squash=none|root|all, anonuid=N, anongid=N, allow=NETWORK, async;
+    /// mem:size=N); each may have another port, as http:8080=FOLDER; or none
     #[arg(long, value_name = "LIST|none", default_value = "none", value_delimiter = ',')]
     service: Vec<String>,
 }
