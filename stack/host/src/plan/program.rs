@@ -89,8 +89,8 @@ impl Programs {
         Ok(open.map(|stream| Service { name: name.to_owned(), port, stream }))
     }
 
-    /// Serves these programs no more. Connections stay: their calls are answered that the programs
-    /// are not there.
+    /// Serves these programs no more. Connections stay, and the port is in use until they have
+    /// ended: their calls are answered that the programs are not there.
     pub fn withdraw(&self, shard: &mut Shard, services: &[Service; 2], programs: &[u32]) {
         self.forget(programs.iter().copied());
         for service in services {
