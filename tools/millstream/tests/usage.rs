@@ -70,6 +70,17 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
         ("load rr 127.0.0.1:7 --connections 0".to_owned(), "from 1 to 4096"),
         ("load connect 127.0.0.1:7 --clients 5000".to_owned(), "from 1 to 4096"),
         ("load server 127.0.0.1:7 --service gopher".to_owned(), "echo, discard, chargen"),
+        ("rpc".to_owned(), "Usage"),
+        ("rpc info".to_owned(), "<HOST[:PORT]>"),
+        ("rpc info nowhere".to_owned(), "write ADDR or ADDR:PORT"),
+        ("rpc info 10.0.0.1:0".to_owned(), "from 1 to 65535"),
+        ("rpc info 10.0.0.1 gopher".to_owned(), "a name or a number"),
+        ("rpc call 10.0.0.1 nfs 3".to_owned(), "<PROCEDURE>"),
+        ("rpc call 10.0.0.1 nfs 3 0 word:1".to_owned(), "there are int, uint"),
+        ("rpc call 10.0.0.1 nfs 3 0 --as hex,int".to_owned(), "only be last"),
+        ("rpc call 10.0.0.1 nfs 3 0 --timeout 0".to_owned(), "from 0.01 to 3600"),
+        ("rpc bench 10.0.0.1 nfs 3 --window 5000".to_owned(), "from 1 to 4096"),
+        ("rpc info --tap t0 10.0.0.1".to_owned(), "--tap t0 has no address"),
     ] {
         let (code, _, text) = run(&line);
         assert_eq!(code, 2, "{line}: {text}");
