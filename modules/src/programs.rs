@@ -12,7 +12,8 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use millstream_core::tpi::address_at;
 use millstream_core::{
-    Contract, Cx, Drop, Fields, Formats, Joint, ModInfo, Module, Refused, Side, State, Step,
+    Contract, Cx, Drop, Fields, Formats, Invalid, Joint, ModInfo, Module, Refused, Side, State,
+    Step,
 };
 use millstream_msg::{Kind, Msg, NoMem, Pool};
 use millstream_onc::auth::{FLAVORS, Verifier};
@@ -20,6 +21,9 @@ use millstream_onc::message::Outcome;
 use millstream_onc::registry::Unreached;
 use millstream_onc::xdr::{Decoder, Encoder};
 use millstream_onc::{Answer, Call, Completions, Credential, Later, Registry, Transport};
+
+/// What is "set" by whoever knows that a ticket was answered: its reply leaves at once then.
+pub const ANSWERED: &str = "answered";
 
 /// What `programs` says of itself.
 pub const INFO: ModInfo = ModInfo {
@@ -188,6 +192,15 @@ impl Module for Programs {
         Ok(())
     }
 
+    /// [`ANSWERED`]: tickets were answered. There is nothing else to set.
+    fn set(&mut self, cx: &mut Cx<'_>, key: &str, _: &str) -> Result<(), Invalid> {
+        if key != ANSWERED {
+            return Err(Invalid::unknown(key));
+        }
+        self.complete(cx);
+        Ok(())
+    }
+
     fn show(&self, fields: &mut Fields) {
         fields.count("calls", self.calls);
         fields.count("answered-later", self.tickets);
@@ -258,5 +271,6 @@ const COPY_MAX: usize = 1024;
 /// Of the state that a successor takes over.
 const VERSION: u32 = 1;
 const TICKETS: u64 = 0;
-/// Tickets that were answered are looked for so often while there are any.
-const TICKETS_NS: u64 = 1_000_000;
+/// Tickets that were answered are looked for so often while there are any, should nobody tell of
+/// them.
+const TICKETS_NS: u64 = 20_000_000;

@@ -3,7 +3,7 @@
 use crate::kit::*;
 use millstream_core::tpi::{self, Info, Primitive, State};
 use millstream_core::{Config, Module, Perimeter, Side, StreamId};
-use millstream_modules::programs::Programs;
+use millstream_modules::programs::{ANSWERED, Programs};
 use millstream_modules::rpc::primitive::{R_CALL_IND, number};
 use millstream_modules::rpc::{Commons, Role, Rpc, drc};
 use millstream_msg::{Kind, Msg};
@@ -147,15 +147,26 @@ fn programs_answer_later_from_any_thread_and_hold_up_nobody() {
     assert_eq!(sent, record(&success(2, &9u32.to_be_bytes())));
     let ticket = above.tickets.lock().unwrap().pop().unwrap();
     std::thread::spawn(move || ticket.answer(|to| to.u32(77)).unwrap()).join().unwrap();
-    above.rig.advance(ms(2));
+    above.rig.advance(ms(30));
     assert_eq!(above.hand_down(), record(&success(1, &77u32.to_be_bytes())));
     // Long results are lent, not copied.
     above.calls(&[procedure(3, 2, b"")]);
     let ticket = above.tickets.lock().unwrap().pop().unwrap();
     let long = vec![7; 100_000];
     ticket.answer(|to| to.opaque_fixed(&long)).unwrap();
-    above.rig.advance(ms(2));
+    above.rig.advance(ms(30));
     assert_eq!(above.hand_down(), record(&success(3, &long)));
+}
+
+#[test]
+fn programs_send_the_reply_at_once_when_they_are_told_of_the_answer() {
+    let mut above = Above::new();
+    above.calls(&[procedure(1, 2, b"")]);
+    let ticket = above.tickets.lock().unwrap().pop().unwrap();
+    ticket.answer(|to| to.u32(77)).unwrap();
+    above.rig.set(ANSWERED, "").unwrap();
+    assert_eq!(above.hand_down(), record(&success(1, &77u32.to_be_bytes())));
+    assert_eq!(above.rig.set("speed", "9").unwrap_err(), "no parameter speed");
 }
 
 #[test]
@@ -163,7 +174,7 @@ fn programs_answer_a_dropped_ticket_with_system_err() {
     let mut above = Above::new();
     above.calls(&[procedure(1, 2, b"")]);
     above.tickets.lock().unwrap().clear();
-    above.rig.advance(ms(2));
+    above.rig.advance(ms(30));
     assert_eq!(above.hand_down(), record(&reply(1, &[0, 0, 0, 5])));
 }
 
@@ -186,7 +197,7 @@ fn programs_leave_when_their_tickets_are_back() {
     above.rig.advance(ms(100));
     assert_eq!(above.rig.view().name, "programs");
     above.tickets.lock().unwrap().clear();
-    above.rig.advance(ms(2));
+    above.rig.advance(ms(30));
     assert_eq!(above.hand_down(), record(&reply(1, &[0, 0, 0, 5])));
     std::mem::forget(above.rig);
 }

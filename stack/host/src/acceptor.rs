@@ -9,8 +9,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
-/// Makes the modules for one more connection, lowest first; why not, in a sentence.
-pub(crate) type MakeModules = Box<dyn FnMut() -> Result<Vec<Box<dyn Module>>, String> + Send>;
+/// Makes the modules for the stream of one more connection, lowest first; why not, in a sentence.
+pub(crate) type MakeModules =
+    Box<dyn FnMut(StreamId) -> Result<Vec<Box<dyn Module>>, String> + Send>;
 
 /// The listening streams of a shard, and the connections taken at them.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub(crate) struct Acceptors {
 
 struct Listener {
     tcp: NodeId,
+    /// Of its streams.
+    name: &'static str,
     make: MakeModules,
 }
 
@@ -32,8 +35,14 @@ impl fmt::Debug for Listener {
 
 impl Acceptors {
     /// Takes the connections of this stream from now on.
-    pub(crate) fn add(&mut self, listener: StreamId, tcp: NodeId, make: MakeModules) {
-        self.listeners.insert(listener, Listener { tcp, make });
+    pub(crate) fn add(
+        &mut self,
+        listener: StreamId,
+        tcp: NodeId,
+        name: &'static str,
+        make: MakeModules,
+    ) {
+        self.listeners.insert(listener, Listener { tcp, name, make });
     }
 
     /// Takes its connections no more.
@@ -88,11 +97,11 @@ impl Listener {
 
     /// A stream with the modules in it.
     fn stream(&mut self, core: &mut Perimeter) -> Result<StreamId, Errno> {
-        let modules = (self.make)().map_err(|_| Errno::ENOSR)?;
-        let name = modules.first().map_or("tcp", |module| module.info().name);
-        let stream = core.open_mux(self.tcp, name).map_err(|_| Errno::ENOSR)?;
-        core.set_close_time(stream, CLOSE_TIME)?;
-        push(core, stream, modules).map(|()| stream).inspect_err(|_| drop(core.close(stream)))
+        let stream = core.open_mux(self.tcp, self.name).map_err(|_| Errno::ENOSR)?;
+        let made = core.set_close_time(stream, CLOSE_TIME);
+        let made = made.and_then(|()| (self.make)(stream).map_err(|_| Errno::ENOSR));
+        let pushed = made.and_then(|modules| push(core, stream, modules));
+        pushed.map(|()| stream).inspect_err(|_| drop(core.close(stream)))
     }
 }
 

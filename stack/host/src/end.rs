@@ -146,7 +146,7 @@ impl End {
                 self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
                 Err((EndError::WouldBlock, msg))
             }
-            Err(Post::Resume(_) | Post::Close(_)) => Ok(()),
+            Err(Post::Resume(_) | Post::Close(_) | Post::Answered(_)) => Ok(()),
         }
     }
 

@@ -8,8 +8,8 @@ use crate::token::{Ring, Token};
 use crossbeam_queue::ArrayQueue;
 use millstream_core::StreamId;
 use millstream_msg::Msg;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 /// Reaches a shard from any thread.
 #[derive(Clone, Debug)]
@@ -40,6 +40,42 @@ pub(crate) enum Post {
     Resume(Arc<EndShared>),
     /// The end was dropped by a thread that could not come in.
     Close(StreamId),
+    /// A call that came up the stream was answered.
+    Answered(Arc<Answered>),
+}
+
+/// A stream whose programs answer calls later, from any thread.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) stream: StreamId,
+    /// Of the shard, which owns whoever tells it.
+    inlet: Weak<Inlet>,
+    /// The shard has been told, and has not looked yet.
+    told: AtomicBool,
+}
+
+impl Answered {
+    pub(crate) fn new(stream: StreamId, handle: &Handle) -> Arc<Self> {
+        let inlet = Arc::downgrade(&handle.0);
+        Arc::new(Self { stream, inlet, told: AtomicBool::new(false) })
+    }
+
+    /// Tells the shard, once for all answers until it looks. With a full ring the module finds
+    /// them by its own clock.
+    pub(crate) fn tell(self: &Arc<Self>) {
+        let Some(inlet) = self.inlet.upgrade() else { return };
+        if !self.told.swap(true, Ordering::AcqRel) {
+            if inlet.ring.push(Post::Answered(self.clone())).is_err() {
+                self.look();
+            }
+            inlet.post();
+        }
+    }
+
+    /// The shard looks now: the next answer tells it again.
+    pub(crate) fn look(&self) {
+        self.told.store(false, Ordering::Release);
+    }
 }
 
 /// Messages of all ends on their way to the shard. One end may have

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 mod datalink;
 mod line;
-mod program;
+pub(crate) mod program;
 pub(crate) mod service;
 
 pub use program::Programs;

@@ -6,6 +6,7 @@ use crate::checksum;
 use crate::end::{EndShared, EndSlot};
 use crate::inlet::{Handle, Inlet, Post};
 use crate::ioctl::Askers;
+use crate::plan::program;
 use crate::poller::{BELL, Ready, TIMER};
 use millstream_core::{
     Config, Device, Errno, Event, HeadEvent, NodeId, Passed, Perimeter, PlumbError, StreamId, Turn,
@@ -214,8 +215,14 @@ impl Shard {
 
     /// Takes the connections of a listening stream of `tcp`: each gets a stream with modules in
     /// it, which is closed when the connection ends.
-    pub(crate) fn accept_at(&mut self, listener: StreamId, tcp: NodeId, make: MakeModules) {
-        self.acceptors.add(listener, tcp, make);
+    pub(crate) fn accept_at(
+        &mut self,
+        listener: StreamId,
+        tcp: NodeId,
+        name: &'static str,
+        make: MakeModules,
+    ) {
+        self.acceptors.add(listener, tcp, name, make);
     }
 
     /// Takes its connections no more.
@@ -449,6 +456,10 @@ impl Shard {
                     }
                 }
                 Post::Close(stream) => self.close_end(stream),
+                Post::Answered(of) => {
+                    of.look();
+                    program::answered(&mut self.core, of.stream);
+                }
             }
         }
         true

@@ -5,9 +5,10 @@
 use super::service::{BACKLOG, any, request};
 use super::{PlanError, Service, plumb, random_key};
 use crate::acceptor::{MakeModules, push};
+use crate::inlet::{Answered, Handle};
 use crate::shard::Shard;
 use millstream_core::tpi::Primitive;
-use millstream_core::{Module, NodeId, PlumbError, StreamId};
+use millstream_core::{Module, NodeId, Perimeter, PlumbError, StreamId};
 use millstream_drivers::netlink::Prefix;
 use millstream_modules::programs;
 use millstream_modules::rpc::{Commons, Role, Rpc, drc};
@@ -119,13 +120,15 @@ impl Programs {
             .and_then(|()| bound(shard, tcp, ("tcp", name), port, BACKLOG));
         let listener = listener.inspect_err(|_| drop(shard.core().close(datagrams)))?;
         let commons = self.commons.clone();
-        let make: MakeModules = Box::new(move || Ok(modules(&commons)));
-        shard.accept_at(listener, tcp, make);
+        let handle = shard.handle();
+        let make: MakeModules = Box::new(move |stream| Ok(modules(&commons, &handle, stream)));
+        shard.accept_at(listener, tcp, "rpc", make);
         Ok([datagrams, listener])
     }
 
     fn push(&self, shard: &mut Shard, name: &str, to: StreamId) -> Result<(), PlanError> {
-        push(shard.core(), to, modules(&self.commons)).map_err(|errno| {
+        let modules = modules(&self.commons, &shard.handle(), to);
+        push(shard.core(), to, modules).map_err(|errno| {
             plumb(&format!("push rpc for the service {name}"), PlumbError::Refused(errno))
         })
     }
@@ -157,10 +160,25 @@ fn bound(
 }
 
 /// The modules of one stream.
-fn modules(commons: &Commons) -> Vec<Box<dyn Module>> {
-    let registry = commons.registry().clone();
+fn modules(commons: &Commons, handle: &Handle, stream: StreamId) -> Vec<Box<dyn Module>> {
+    let (registry, answered) = (commons.registry().clone(), Answered::new(stream, handle));
+    let completions = Completions::new(move || answered.tell());
     vec![
         Box::new(Rpc::new(Some(Role::Server), commons.clone())),
-        Box::new(programs::Programs::new(registry, Completions::default())),
+        Box::new(programs::Programs::new(registry, completions)),
     ]
 }
+
+/// Calls of a stream were answered: whichever of its modules is `programs` sends the replies.
+pub(crate) fn answered(core: &mut Perimeter, stream: StreamId) {
+    for pos in POSITIONS {
+        match core.set(stream, pos, programs::ANSWERED, "") {
+            Err(PlumbError::Invalid(_)) => {}
+            // Done; or the stream, and whoever waits for the answer, is gone.
+            _ => return,
+        }
+    }
+}
+
+/// Where `programs` is: above `rpc`, unless somebody has changed the stream.
+const POSITIONS: [usize; 5] = [1, 2, 0, 3, 4];

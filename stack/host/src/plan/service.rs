@@ -136,7 +136,7 @@ pub(super) fn listen(
     let ack = request(core, stream, &bind)
         .map_err(|errno| refused("bind", PlumbError::Refused(errno)))?;
     core.pool().free(ack);
-    shard.accept_at(stream, tcp, make);
+    shard.accept_at(stream, tcp, module, make);
     Ok(Some(Service { name: module.to_owned(), port: wanted.port, stream }))
 }
 
@@ -144,11 +144,11 @@ pub(super) fn listen(
 fn maker(module: &'static str, place: &str, folder: Option<&str>) -> Result<MakeModules, String> {
     let (place, writers) = (place.to_owned(), no_writers());
     let Some(path) = folder else {
-        return Ok(Box::new(move || Ok(vec![ctl::make(module, &[], &place, &writers)?])));
+        return Ok(Box::new(move |_| Ok(vec![ctl::make(module, &[], &place, &writers)?])));
     };
     let folder = Folder::open(path)?;
     let root = [Param("root".to_owned(), path.to_owned())];
-    Ok(Box::new(move || {
+    Ok(Box::new(move |_| {
         let files = |_: &str| Ok(Box::new(folder.clone()) as Box<dyn Files>);
         Ok(vec![ctl::make_with(module, &root, &place, &writers, files)?])
     }))
