@@ -27,12 +27,31 @@ pub struct Load {
 pub struct Echoed {
     /// Answers per second.
     pub per_second: f64,
-    /// Median and 99th percentile of the time from sending to answer, in microseconds.
-    pub p50_us: f64,
-    /// See `p50_us`.
-    pub p99_us: f64,
+    /// Times from sending to answer, by [`PERCENTILES`], in microseconds.
+    pub times_us: [f64; PERCENTILES.len()],
     /// Datagrams without an answer after `LOST_AFTER`.
     pub lost: u64,
+}
+
+/// Which percentiles are taken of the times.
+pub const PERCENTILES: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 99.99];
+
+/// Names and units of the figures of an echo, as [`Echoed::figures`] gives them.
+pub const FIGURES: &[(&str, &str)] = &[
+    ("rate", "/s"),
+    ("p50", "us"),
+    ("p90", "us"),
+    ("p99", "us"),
+    ("p99.9", "us"),
+    ("p99.99", "us"),
+    ("lost", "datagrams"),
+];
+
+impl Echoed {
+    /// As [`FIGURES`] names them.
+    pub fn figures(&self) -> Vec<f64> {
+        [&[self.per_second], &self.times_us[..], &[self.lost as f64]].concat()
+    }
 }
 
 /// Datagrams under way at most.
@@ -67,8 +86,8 @@ pub fn echo(socket: &UdpSocket, load: Load) -> Result<Echoed, Trouble> {
     if answers == 0 {
         return Err("no datagram came back".into());
     }
-    let us = |quantile| times.value_at_quantile(quantile) as f64 / 1000.0;
-    Ok(Echoed { per_second: answers as f64 / seconds, p50_us: us(0.5), p99_us: us(0.99), lost })
+    let times_us = PERCENTILES.map(|percent| times.value_at_percentile(percent) as f64 / 1000.0);
+    Ok(Echoed { per_second: answers as f64 / seconds, times_us, lost })
 }
 
 /// Datagrams under way.

@@ -10,14 +10,23 @@ pub mod client;
 pub mod daemon;
 pub mod echo;
 pub mod experiments;
+pub mod fit;
+pub mod in_memory;
+pub mod instructions;
 pub mod kernel;
 pub mod lab;
+pub mod page;
 pub mod report;
 pub mod rpc;
 pub mod smoltcp;
 pub mod stack;
 pub mod stream;
+pub mod summary;
 pub mod tcp;
+
+/// Chains of modules without a protocol: those of the benches of the core.
+#[path = "../../stack/core/benches/common/mod.rs"]
+mod chain;
 
 use report::{Options, Report};
 
@@ -36,6 +45,11 @@ pub const EXPERIMENTS: &[(&str, Experiment)] = &[
     ("flood", experiments::flood::run),
     ("rr", experiments::rr::run),
     ("change", experiments::change::run),
+    ("layers", experiments::layers::run),
+    ("fused", experiments::fused::run),
+    ("instructions", experiments::instructions::run),
+    ("gather", experiments::gather::run),
+    ("pressure", experiments::pressure::run),
     ("tcp_bulk", experiments::tcp_bulk::run),
     ("tcp_pair", experiments::tcp_pair::run),
     ("tcp_rr", experiments::tcp_rr::run),

@@ -1,63 +1,90 @@
-//! Runs experiments by name: `millstream-benches udp_echo --runs 5`. Reports and exits with 0.
+//! Runs experiments by name and makes the report of their files: what `millstream bench` and
+//! `millstream report` start.
 
-use clap::Parser;
-use millstream_benches::report::Options;
-use millstream_benches::{EXPERIMENTS, daemon};
-use std::path::PathBuf;
+mod bench;
 
-/// Measures the stack against bare programs and the kernel; results go to the terminal and to
-/// one JSON file per experiment.
+use clap::{Parser, Subcommand};
+use millstream_benches::{Trouble, daemon, instructions, page, report, summary};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Measure the stack against bare programs, the kernel and other structures
+///
+/// Experiments run by name, or all. The figures go to the terminal, to one JSON file for each
+/// experiment, and to report.html beside them. Speed decides nothing: the exit code is 1 only when
+/// results could not be kept.
 #[derive(Parser)]
+#[command(bin_name = "millstream bench", args_conflicts_with_subcommands = true)]
 struct Args {
-    /// udp_echo, udp_echo_super, forward, structure, flood, rr, change, tcp_bulk, tcp_pair,
-    /// tcp_rr, tcp_conn, rpc, or all
-    experiment: String,
-    /// Runs of each line, in turn with those of the others
-    #[arg(long, default_value_t = 5)]
-    runs: usize,
-    /// Length of one run
-    #[arg(long, default_value_t = 1.0)]
-    seconds: f64,
-    /// Two short runs: whether it works, not how fast it is
-    #[arg(long)]
-    quick: bool,
-    /// Only lines whose name contains this text; nothing is kept then
-    #[arg(long)]
-    only: Option<String>,
-    /// Where the JSON files go
-    #[arg(long, default_value = "results")]
-    out: PathBuf,
-    /// Socket of the daemon; only for the application's process that `structure` starts
-    #[arg(long, hide = true)]
-    socket: Option<PathBuf>,
-    /// Core of that process
-    #[arg(long, hide = true)]
-    core: Option<usize>,
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    bench: bench::Bench,
 }
 
-fn main() {
-    let args = Args::parse();
-    if let Some(socket) = args.socket {
-        if let Err(why) = daemon::application(&socket, args.core) {
-            eprintln!("the application has failed: {why}");
+#[derive(Subcommand)]
+enum Other {
+    /// Make one page of the files of experiments, with plots
+    #[command(bin_name = "millstream report")]
+    Report {
+        /// Files that `millstream bench` has written
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The page
+        #[arg(short, long, default_value = "report.html")]
+        output: PathBuf,
+        /// Print the table of the README instead
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Work whose instructions are counted
+    #[command(hide = true)]
+    Job {
+        /// What is done
+        name: String,
+        /// How often
+        count: usize,
+    },
+    /// The application's process of `structure`
+    #[command(hide = true)]
+    Application {
+        /// Socket of the daemon
+        #[arg(long)]
+        socket: PathBuf,
+        /// Core to stay on
+        #[arg(long)]
+        core: Option<usize>,
+    },
+}
+
+fn main() -> ExitCode {
+    let Args { other, bench } = Args::parse();
+    let done = match other {
+        None => bench.run(),
+        Some(Other::Report { files, output, markdown }) => {
+            make_page(&files, (!markdown).then_some(&*output))
         }
-        return;
-    }
-    let (runs, seconds) = if args.quick { (2, 0.2) } else { (args.runs.max(1), args.seconds) };
-    let options = Options { runs, seconds, quick: args.quick, only: args.only, out: args.out };
-    let mut known = false;
-    for (name, experiment) in EXPERIMENTS {
-        if args.experiment != "all" && args.experiment != *name {
-            continue;
-        }
-        known = true;
-        match experiment(&options) {
-            Ok(report) => report.print_and_save(&options),
-            Err(why) => println!("skipped: {name}: {why}\n"),
+        Some(Other::Job { name, count }) => instructions::job(&name, count),
+        Some(Other::Application { socket, core }) => daemon::application(&socket, core),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("millstream: {why}");
+            ExitCode::FAILURE
         }
     }
-    if !known {
-        let names: Vec<&str> = EXPERIMENTS.iter().map(|(name, _)| *name).collect();
-        eprintln!("no experiment {:?}: there are {} and all", args.experiment, names.join(", "));
-    }
+}
+
+/// A page, or without a place for it the table of the README.
+fn make_page(files: &[PathBuf], output: Option<&Path>) -> Result<(), Trouble> {
+    let reports = files.iter().map(|file| report::read(file)).collect::<Result<Vec<_>, _>>()?;
+    let Some(output) = output else {
+        print!("{}", summary::markdown(&reports));
+        return Ok(());
+    };
+    let written = report::write(output, &page::html(&reports));
+    written.map_err(|why| format!("{} was not written: {why}", output.display()))?;
+    println!("{}", output.display());
+    Ok(())
 }

@@ -1,9 +1,30 @@
-//! Lines of figures, ratios between them, and how they are printed and kept.
+//! report: samples of an experiment become lines of figures, ratios between them, and a file that
+//! keeps them all.
+//!
+//! [`Report::measure`] takes the samples, marks those that the machine disturbed, and drops none.
+//! What a plot needs beyond the lines (which are points of a curve, which are parts of a whole)
+//! refers to lines by name, so that a figure stands once in a file.
+
+mod disturbed;
+mod keep;
+mod machine;
+mod print;
+mod progress;
+mod shape;
+mod spread;
+
+pub use disturbed::Disturbed;
+pub use keep::{NotKept, check_folder, read, write};
+pub use machine::Machine;
+pub use progress::Progress;
+pub use shape::{Curve, Point, Whole};
+pub use spread::Spread;
 
 use crate::Trouble;
-use serde::Serialize;
+use disturbed::Watch;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use std::process::Command;
+use std::time::Instant;
 
 /// How experiments are run.
 #[derive(Clone, Debug)]
@@ -16,8 +37,12 @@ pub struct Options {
     pub quick: bool,
     /// Only lines whose name contains this.
     pub only: Option<String>,
-    /// Folder of the JSON files.
-    pub out: PathBuf,
+    /// Folder of the JSON files; without one nothing is kept.
+    pub out: Option<PathBuf>,
+    /// From then on each line is measured once, which none goes without, and no more.
+    pub until: Option<Instant>,
+    /// Where it is told how far the experiment is.
+    pub progress: Progress,
 }
 
 /// One thing that is measured in turn with others. A sample is one or more figures.
@@ -30,68 +55,120 @@ pub struct Side<'a> {
     pub sample: Box<dyn Fn() -> Result<Vec<f64>, Trouble> + 'a>,
 }
 
-/// What an experiment has found.
-#[derive(Debug, Serialize)]
+/// What an experiment has found. Its file is this, as JSON.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     /// Name of the experiment.
-    pub experiment: &'static str,
+    pub experiment: String,
     /// What one figure is and what it is compared with.
-    pub about: &'static str,
-    machine: Machine,
-    lines: Vec<Line>,
-    ratios: Vec<Ratio>,
-    notes: Vec<String>,
+    pub about: String,
+    /// Where, when and how it was measured.
+    pub machine: Machine,
+    /// Why nothing was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// A line for each figure of each side.
+    pub lines: Vec<Line>,
+    /// Figures of one side divided by those of another.
+    pub ratios: Vec<Ratio>,
+    /// Lines that are points over something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curve>,
+    /// Sides whose figures are parts of a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wholes: Vec<Whole>,
+    /// Runs that the machine disturbed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disturbed: Vec<Disturbed>,
+    /// Sentences for people: what was left out, what to know of a line.
+    pub notes: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Line {
-    side: String,
-    figure: &'static str,
-    unit: &'static str,
+/// One figure of one side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// What was measured.
+    pub side: String,
+    /// Which of its figures.
+    pub figure: String,
+    /// Unit of the values.
+    pub unit: String,
+    /// Values of all runs.
     #[serde(flatten)]
-    spread: Spread,
+    pub spread: Spread,
 }
 
-#[derive(Debug, Serialize)]
-struct Ratio {
-    of: String,
-    to: String,
-    figure: &'static str,
+/// A figure of one side divided by that of another, run by run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ratio {
+    /// The side above.
+    pub of: String,
+    /// The side below.
+    pub to: String,
+    /// Which figure.
+    pub figure: String,
     /// What is to be reached; absent where it is only of interest.
-    target: Option<f64>,
+    pub target: Option<f64>,
+    /// The target is the most that it may be, not the least.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_most: bool,
+    /// Values of all runs.
     #[serde(flatten)]
-    spread: Spread,
+    pub spread: Spread,
 }
 
-/// Values of all runs, in order, with their median and extremes.
-#[derive(Debug, Serialize)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-    values: Vec<f64>,
+impl Default for Options {
+    /// Five runs of a second; nothing is kept.
+    fn default() -> Self {
+        Self {
+            runs: 5,
+            seconds: 1.0,
+            quick: false,
+            only: None,
+            out: None,
+            until: None,
+            progress: Progress::default(),
+        }
+    }
 }
 
-#[derive(Debug, Serialize)]
-struct Machine {
-    cpu: String,
-    cores: usize,
-    kernel: String,
-    commit: String,
-    command: String,
-    /// Class of the threads that are measured: others on the machine get less or nothing.
-    scheduling: String,
-    /// Programs that wanted a core in the minute before.
-    load: f64,
-    runs: usize,
-    seconds: f64,
+impl Options {
+    /// One run of an instant: whether it works.
+    pub fn instant(only: Option<&str>) -> Self {
+        let only = only.map(str::to_owned);
+        Self { runs: 1, seconds: 0.02, quick: true, only, ..Self::default() }
+    }
 }
 
 impl Report {
-    /// An empty report.
-    pub fn new(experiment: &'static str, about: &'static str, options: &Options) -> Self {
-        let (lines, ratios, notes) = Default::default();
-        Self { experiment, about, machine: Machine::this(options), lines, ratios, notes }
+    /// An empty report of an experiment on a TAP and a veth.
+    pub fn new(experiment: &str, about: &str, options: &Options) -> Self {
+        Self {
+            experiment: experiment.to_owned(),
+            about: about.to_owned(),
+            machine: Machine::this(options),
+            skipped: None,
+            lines: Vec::new(),
+            ratios: Vec::new(),
+            curves: Vec::new(),
+            wholes: Vec::new(),
+            disturbed: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// An empty report of an experiment inside one process, without an interface of the kernel.
+    pub fn in_memory(experiment: &str, about: &str, options: &Options) -> Self {
+        let mut report = Self::new(experiment, about, options);
+        report.machine.link = "none: in memory".into();
+        report
+    }
+
+    /// A report that says why an experiment was not done.
+    pub fn skip(experiment: &str, why: &str, options: &Options) -> Self {
+        let mut report = Self::new(experiment, "", options);
+        report.skipped = Some(why.to_owned());
+        report
     }
 
     /// Takes samples of all sides in turn. A side that fails is left out, with the reason.
@@ -100,10 +177,14 @@ impl Report {
         // `None` from the first failure on.
         let mut samples: Vec<Option<Vec<Vec<f64>>>> =
             sides.iter().map(|side| wanted(side).then(Vec::new)).collect();
-        for _ in 0..options.runs {
+        for run in 0..options.runs {
             for (side, so_far) in sides.iter().zip(&mut samples) {
                 let Some(taken) = so_far else { continue };
-                match self.sample(side) {
+                if options.time_is_over(run) {
+                    continue;
+                }
+                options.progress.side(&side.name, run + 1, options.runs);
+                match self.sample(side, run) {
                     Ok(sample) => taken.push(sample),
                     Err(why) => {
                         *so_far = None;
@@ -117,32 +198,81 @@ impl Report {
             for (nth, (figure, unit)) in side.figures.iter().enumerate() {
                 let values = taken.iter().map(|sample| sample[nth]).collect();
                 let (side, spread) = (side.name.clone(), Spread::of(values));
+                let (figure, unit) = ((*figure).to_owned(), (*unit).to_owned());
                 self.lines.push(Line { side, figure, unit, spread });
             }
         }
     }
 
     /// One sample; what failed is tried again, and the report says so.
-    fn sample(&mut self, side: &Side<'_>) -> Result<Vec<f64>, Trouble> {
+    fn sample(&mut self, side: &Side<'_>, run: usize) -> Result<Vec<f64>, Trouble> {
         for _ in 1..TRIES {
+            let watch = Watch::start();
             match (side.sample)() {
                 Err(why) => self.note(format!("taken again: {}: {why}", side.name)),
-                taken => return taken,
+                taken => {
+                    self.disturbed.extend(watch.end(&side.name, run));
+                    return taken;
+                }
             }
         }
-        (side.sample)()
+        let watch = Watch::start();
+        let taken = (side.sample)();
+        self.disturbed.extend(watch.end(&side.name, run));
+        taken
     }
 
     /// Compares a figure of two sides, run by run. Says nothing when one of them was skipped.
-    pub fn ratio(&mut self, figure: &'static str, of: &str, to: &str, target: Option<f64>) {
-        let values = |name: &str| {
-            let line = self.lines.iter().find(|l| l.side == name && l.figure == figure)?;
-            Some(line.spread.values.clone())
-        };
+    pub fn ratio(&mut self, figure: &str, of: &str, to: &str, target: Option<f64>) {
+        let values = |name: &str| Some(self.line(name, figure)?.spread.values.clone());
         let (Some(above), Some(below)) = (values(of), values(to)) else { return };
-        let values = above.iter().zip(&below).map(|(a, b)| a / b).collect();
+        let values: Vec<f64> = above.iter().zip(&below).map(|(a, b)| a / b).collect();
+        if values.iter().any(|value| !value.is_finite()) {
+            return self.note(format!("no ratio of {of} to {to}: {figure} was 0"));
+        }
         let (of, to, spread) = (of.to_owned(), to.to_owned(), Spread::of(values));
-        self.ratios.push(Ratio { of, to, figure, target, spread });
+        let (figure, at_most) = (figure.to_owned(), false);
+        self.ratios.push(Ratio { of, to, figure, target, at_most, spread });
+    }
+
+    /// As [`Report::ratio`], where less is better.
+    pub fn ratio_at_most(&mut self, figure: &str, of: &str, to: &str, target: f64) {
+        let before = self.ratios.len();
+        self.ratio(figure, of, to, Some(target));
+        self.ratios[before..].iter_mut().for_each(|ratio| ratio.at_most = true);
+    }
+
+    /// Draws lines as points over something, and fits a straight line through them. Points whose
+    /// side was skipped are left out.
+    pub fn curve(
+        &mut self,
+        plot: &str,
+        series: &str,
+        figure: &str,
+        axis: &str,
+        points: Vec<Point>,
+    ) {
+        let there = |point: &Point| self.line(&point.side, figure).is_some();
+        let points: Vec<Point> = points.into_iter().filter(there).collect();
+        let medians: Vec<(f64, f64)> = points
+            .iter()
+            .filter_map(|point| Some((point.x, self.line(&point.side, figure)?.spread.median)))
+            .collect();
+        if let Some(curve) = Curve::through(plot, series, figure, axis, points, &medians) {
+            self.curves.push(curve);
+        }
+    }
+
+    /// Says that the figures of a side are parts of a whole, if it was measured.
+    pub fn whole(&mut self, plot: &str, side: &str) {
+        if self.lines.iter().any(|line| line.side == side) {
+            self.wholes.push(Whole { plot: plot.to_owned(), side: side.to_owned() });
+        }
+    }
+
+    /// One figure of one side.
+    pub fn line(&self, side: &str, figure: &str) -> Option<&Line> {
+        self.lines.iter().find(|line| line.side == side && line.figure == figure)
     }
 
     /// The name of the side with the largest median of a figure.
@@ -152,7 +282,7 @@ impl Report {
         best.map(|line| line.side.clone())
     }
 
-    /// The lines that there are.
+    /// The sides that there are, a time for each figure.
     pub fn sides(&self) -> impl Iterator<Item = &str> {
         self.lines.iter().map(|line| &*line.side)
     }
@@ -166,143 +296,22 @@ impl Report {
     pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
     }
+}
 
-    /// To the terminal, and to a file when the run was a full one.
-    pub fn print_and_save(&self, options: &Options) {
-        self.print();
-        if options.quick || options.only.is_some() {
-            return println!("not a full run: nothing is kept\n");
-        }
-        let path = options.out.join(self.experiment).with_extension("json");
-        let text = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
-        let saved =
-            std::fs::create_dir_all(&options.out).and_then(|()| std::fs::write(&path, text));
-        match saved {
-            Ok(()) => println!("kept in {}\n", path.display()),
-            Err(why) => println!("not kept: {}: {why}\n", path.display()),
-        }
+impl Options {
+    /// Whether there is no time left for a sample of this run.
+    fn time_is_over(&self, run: usize) -> bool {
+        run > 0 && self.until.is_some_and(|until| Instant::now() > until)
     }
+}
 
-    fn print(&self) {
-        let Machine { cpu, cores, kernel, commit, runs, seconds, scheduling, load, .. } =
-            &self.machine;
-        println!("{}: {}", self.experiment, self.about);
-        println!("{cpu}, {cores} cores, Linux {kernel}, {scheduling}, load before {load}");
-        println!("{commit}, {runs} runs of {seconds} s");
-        let width = self.lines.iter().map(|l| l.side.len()).max().unwrap_or(0);
-        for Line { side, figure, unit, spread } in &self.lines {
-            println!("  {side:width$}  {figure:>10} {spread} {unit}");
-        }
-        for Ratio { of, to, figure, target, spread } in &self.ratios {
-            let asked = match target {
-                Some(target) if spread.median >= *target => format!(", {target} asked: reached"),
-                Some(target) => format!(", {target} asked: MISSED"),
-                None => String::new(),
-            };
-            let Spread { median, min, max, .. } = spread;
-            println!("  {figure} of {of} / {to} = {median:.2} [{min:.2}-{max:.2}]{asked}");
-        }
-        for note in &self.notes {
-            println!("  {note}");
-        }
+impl Ratio {
+    /// Whether what was asked is there; `None` where nothing was.
+    pub fn reached(&self) -> Option<bool> {
+        let Self { target, at_most, spread, .. } = self;
+        target.map(|target| (spread.median >= target) != *at_most || spread.median == target)
     }
 }
 
 /// Tries of one sample: what stands still once on a busy machine has another chance or two.
 const TRIES: usize = 3;
-
-impl Spread {
-    fn of(values: Vec<f64>) -> Self {
-        let mut sorted = values.clone();
-        sorted.sort_by(f64::total_cmp);
-        let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-        let last = sorted.len().saturating_sub(1);
-        let median = (at(last / 2) + at(last.div_ceil(2))) / 2.0;
-        Self { median, min: at(0), max: at(last), values }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = if self.median < 100.0 { 2 } else { 0 };
-        let Self { median, min, max, .. } = self;
-        write!(f, "{median:>10.digits$} [{min:.digits$}-{max:.digits$}]")
-    }
-}
-
-impl Machine {
-    fn this(options: &Options) -> Self {
-        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
-        let cpu = model.map_or("unknown", |m| m.trim_start_matches([' ', '\t', ':']));
-        let uname = rustix::system::uname();
-        Self {
-            cpu: cpu.to_owned(),
-            cores: std::thread::available_parallelism().map_or(1, Into::into),
-            kernel: uname.release().to_string_lossy().into_owned(),
-            commit: commit(),
-            command: command(),
-            scheduling: scheduling(),
-            load: load(),
-            runs: options.runs,
-            seconds: options.seconds,
-        }
-    }
-}
-
-/// How to get these figures again.
-fn command() -> String {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    format!("cargo run --release -p millstream-benches -- {}", arguments.join(" "))
-}
-
-/// The scheduling class and niceness of this thread, as those that are measured inherit them.
-fn scheduling() -> String {
-    /// Fields behind the name, which may contain anything.
-    const NICE: usize = 16;
-    const POLICY: usize = 38;
-    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split(' ').collect();
-    let at = |field: usize| fields.get(field + 1).copied();
-    let class = match at(POLICY) {
-        Some("0") => "SCHED_OTHER",
-        Some("1") => "SCHED_FIFO",
-        Some("2") => "SCHED_RR",
-        _ => "class unknown",
-    };
-    format!("{class}, nice {}", at(NICE).unwrap_or("unknown"))
-}
-
-fn load() -> f64 {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    load.split(' ').next().and_then(|minute| minute.parse().ok()).unwrap_or(f64::NAN)
-}
-
-/// What was measured: the commit, and whether the sources had changed since.
-fn commit() -> String {
-    let git = |arguments: &[&str]| {
-        let here = env!("CARGO_MANIFEST_DIR");
-        let output = Command::new("git").arg("-C").arg(here).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else {
-        return "commit unknown".into();
-    };
-    let sources = ["status", "--porcelain", "--", "../stack", "../modules", "../drivers", "."];
-    match git(&sources) {
-        Some(changes) if changes.is_empty() => commit,
-        _ => commit + " with changes",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_of_an_even_number_of_runs_is_between_the_middle_ones() {
-        let spread = Spread::of(vec![4.0, 1.0, 3.0, 2.0]);
-        assert_eq!((spread.min, spread.median, spread.max), (1.0, 2.5, 4.0));
-        assert_eq!(Spread::of(vec![3.0, 1.0, 2.0]).median, 2.0);
-    }
-}

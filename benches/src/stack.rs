@@ -187,7 +187,11 @@ pub fn bound(core: &mut Perimeter, udp: NodeId, local: SocketAddr) -> Result<Str
     Ok(stream)
 }
 
-fn set_option(core: &mut Perimeter, stream: StreamId, name: i32) -> Result<(), Trouble> {
+/// Switches an option of a stream of `udp` on.
+///
+/// # Errors
+/// The refusal.
+pub fn set_option(core: &mut Perimeter, stream: StreamId, name: i32) -> Result<(), Trouble> {
     request(core, stream, option::set(name, 1).as_bytes())
 }
 

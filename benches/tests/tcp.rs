@@ -17,10 +17,7 @@ fn works(experiment: Experiment, only: Option<&str>, lines: usize) {
     if let Err(why) = two_cores {
         return eprintln!("skipped: a TCP experiment: {why}");
     }
-    let out = std::env::temp_dir();
-    let only = only.map(str::to_owned);
-    let options = Options { runs: 1, seconds: 0.02, quick: true, only, out };
-    let report = experiment(&options).unwrap();
+    let report = experiment(&Options::instant(only)).unwrap();
     let sides: BTreeSet<&str> = report.sides().collect();
     let notes: Vec<&str> = report.notes().collect();
     assert_eq!(sides.len(), lines, "{notes:?} {sides:?}");

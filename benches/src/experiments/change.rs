@@ -37,7 +37,7 @@ const BUSY: usize = 64;
 /// # Errors
 /// None of its own.
 pub fn run(options: &Options) -> Result<Report, Trouble> {
-    let mut report = Report::new("change", ABOUT, options);
+    let mut report = Report::in_memory("change", ABOUT, options);
     let seconds = options.seconds;
     let pauses = STREAMS.map(|streams| Side {
         name: format!("pause, {streams} streams"),

@@ -3,6 +3,11 @@
 pub mod change;
 pub mod flood;
 pub mod forward;
+pub mod fused;
+pub mod gather;
+pub mod instructions;
+pub mod layers;
+pub mod pressure;
 pub mod rpc;
 pub mod rr;
 pub mod structure;

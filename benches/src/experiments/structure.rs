@@ -3,7 +3,7 @@
 //! behind a Unix socket.
 
 use crate::Trouble;
-use crate::client::{Load, OUTSTANDING_MAX, echo};
+use crate::client::{FIGURES, Load, OUTSTANDING_MAX, echo};
 use crate::daemon::Daemon;
 use crate::lab::{Lab, Mode, Pinning, on_core};
 use crate::report::{Options, Report, Side};
@@ -11,9 +11,6 @@ use crate::stack;
 
 const ABOUT: &str = "UDP echo of 64-byte datagrams by structure: answers per second, and \
     microseconds from sending to answer";
-
-const FIGURES: &[(&str, &str)] =
-    &[("rate", "/s"), ("p50", "us"), ("p99", "us"), ("lost", "datagrams")];
 
 /// Runs the experiment.
 ///
@@ -46,8 +43,7 @@ fn compare(report: &mut Report, options: &Options, mode: Mode, outstanding: usiz
     let load = Load { outstanding, seconds: options.seconds, mode: Mode::Sleeping };
     let sample = |lab: &Lab| {
         let socket = lab.client()?;
-        let seen = on_core(Some(client), || echo(&socket, load))?;
-        Ok(vec![seen.per_second, seen.p50_us, seen.p99_us, seen.lost as f64])
+        Ok(on_core(Some(client), || echo(&socket, load))?.figures())
     };
     let side = |what: &str, sample| Side { name: name(what), figures: FIGURES, sample };
     let sides = [

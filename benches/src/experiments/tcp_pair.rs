@@ -26,7 +26,7 @@ const WARM_UP: f64 = 0.05;
 /// # Errors
 /// None; what cannot be measured is said in the report.
 pub fn run(options: &Options) -> Result<Report, Trouble> {
-    let mut report = Report::new("tcp_pair", ABOUT, options);
+    let mut report = Report::in_memory("tcp_pair", ABOUT, options);
     let seconds = options.seconds;
     let figures: &[_] = &[("packet", "ns")];
     let stack = move || {

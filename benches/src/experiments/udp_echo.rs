@@ -2,7 +2,7 @@
 
 use crate::Trouble;
 use crate::bare::{self, Wait};
-use crate::client::{Load, OUTSTANDING_MAX, echo};
+use crate::client::{FIGURES, Load, OUTSTANDING_MAX, echo};
 use crate::kernel::{self, Calls};
 use crate::lab::{Lab, Mode, Pinning, on_core};
 use crate::report::{Options, Report, Side};
@@ -43,13 +43,12 @@ pub(super) fn compare(
     outstanding: usize,
 ) {
     let name = |what: &str| format!("{what}, {mode}, {pinning}");
-    let figures: &[_] = &[("rate", "/s"), ("p50", "us"), ("p99", "us"), ("lost", "datagrams")];
+    let figures = FIGURES;
     let load = Load { outstanding, seconds: options.seconds, mode: Mode::Sleeping };
     let core = Some(pinning.server());
     let sample = &|lab: &Lab| {
         let socket = lab.client()?;
-        let seen = on_core(Some(pinning.client()), || echo(&socket, load))?;
-        Ok(vec![seen.per_second, seen.p50_us, seen.p99_us, seen.lost as f64])
+        Ok(on_core(Some(pinning.client()), || echo(&socket, load))?.figures())
     };
     let stack = name("stack");
     let mut sides = vec![Side {

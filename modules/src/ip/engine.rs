@@ -120,6 +120,16 @@ impl Engine {
         }
     }
 
+    /// The packets for transports that were left. `into` is empty, and changes place with them.
+    pub fn take_up(&mut self, into: &mut Vec<(Taker, Msg)>) {
+        core::mem::swap(&mut self.out.up, into);
+    }
+
+    /// The frames for an interface that were left.
+    pub fn take_frames(&mut self, interface: u16) -> MsgList {
+        self.out.frames.get_mut(usize::from(interface)).map(core::mem::take).unwrap_or_default()
+    }
+
     /// A packet of a transport, behind its [`Request`].
     pub fn output(&mut self, msg: Msg, now: u64, random: u32, pool: &mut Pool) {
         self.send(msg, now, random, pool, 0);

@@ -83,6 +83,17 @@ impl Engine {
         }
     }
 
+    /// The messages for users that were left, each with its user. `into` is empty, and changes
+    /// place with them.
+    pub fn take_up(&mut self, into: &mut Vec<(u32, Msg)>) {
+        core::mem::swap(&mut self.out.up, into);
+    }
+
+    /// The packets and words for `ip` that were left.
+    pub fn take_down(&mut self) -> MsgList {
+        core::mem::take(&mut self.out.down)
+    }
+
     /// A packet from `ip`.
     pub fn input(&mut self, mut msg: Msg, pool: &mut Pool) {
         let Some(packet) = ip::View::parse(msg.first()) else {

@@ -1,6 +1,7 @@
 //! cmd: the command line becomes a command. A new command is a file in `cmd/`, a variant of
 //! [`Command`], and a line in [`Command::run`].
 
+mod bench;
 mod capture;
 mod completions;
 mod conf;
@@ -94,6 +95,8 @@ enum Command {
     Load(load::Load),
     Nc(nc::Nc),
     Rpc(rpc::Rpc),
+    Bench(bench::Bench),
+    Report(bench::Report),
     Modules(modules::Modules),
     Completions(completions::Completions),
     Man(man::Man),
@@ -130,6 +133,8 @@ impl Command {
             Self::Load(command) => command.run(common),
             Self::Nc(command) => command.run(),
             Self::Rpc(command) => command.run(common),
+            Self::Bench(command) => command.run(),
+            Self::Report(command) => command.run(),
             Self::Modules(command) => command.run(common),
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),

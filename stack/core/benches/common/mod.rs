@@ -19,13 +19,16 @@ thread_local! {
 }
 
 fn pool() -> Pool {
-    Pool::new(PoolConfig::TINY)
+    Pool::new(PoolConfig { large: 4 * TRIPS, ..PoolConfig::TINY })
 }
 
-fn fill_belt(pool: &mut Pool, count: usize) {
+/// Bytes of a message, where nothing else is said.
+const BYTES: usize = 64;
+
+fn fill_belt(pool: &mut Pool, count: usize, bytes: usize) {
     let mut belt = MsgList::new();
     for _ in 0..count {
-        belt.push(pool.copy_from(64, &[7; 64]).expect("memory"));
+        belt.push(pool.copy_from(64, &vec![7; bytes]).expect("memory"));
     }
     BELT.set(belt);
 }
@@ -165,6 +168,17 @@ impl Chain {
         batch: usize,
         clock: Option<fn() -> u64>,
     ) -> Self {
+        Self::of_bytes(BYTES, modules, style, batch, clock)
+    }
+
+    /// With messages of so many bytes.
+    pub(crate) fn of_bytes(
+        bytes: usize,
+        modules: usize,
+        style: Style,
+        batch: usize,
+        clock: Option<fn() -> u64>,
+    ) -> Self {
         let mut p = Perimeter::new(Config { pool: pool(), seed: 1, clock });
         let (stream, driver): (StreamId, _) = p.open_device("source", Box::new(Source));
         if batch == 1 {
@@ -182,12 +196,12 @@ impl Chain {
             assert_eq!(batch, TRIPS);
             p.push(stream, Box::new(Sink)).expect("the sink");
             p.turn(0, 1000);
-            fill_belt(p.pool(), batch);
+            fill_belt(p.pool(), batch, bytes);
             return Self { perimeter: p, driver, single: None };
         }
         p.push(stream, Box::new(Bounce(Side::Read))).expect("a module");
         p.turn(0, 1000);
-        let msg = p.pool().copy_from(64, &[7; 64]).expect("memory");
+        let msg = p.pool().copy_from(64, &vec![7; bytes]).expect("memory");
         p.putmsg(stream, msg).expect("room");
         let per_module = if style == Style::Service { 2 } else { 1 };
         Self { perimeter: p, driver, single: Some(TRIPS * (modules * per_module + 1)) }
@@ -326,7 +340,7 @@ impl Nested {
         };
         let mut nodes: Vec<_> = (0..modules).map(|_| node(Box::new(NestedNull))).collect();
         nodes.push(node(Box::new(NestedSink)));
-        fill_belt(&mut pool, TRIPS);
+        fill_belt(&mut pool, TRIPS, BYTES);
         let net = NestedNet { charged: vec![(0, 0); modules + 1], belt: BELT.take() };
         Self { nodes, net, pool }
     }
