@@ -65,7 +65,7 @@ mod tests {
             msg.copy_out(0, &mut bytes);
             bytes
         };
-        stack.echo(frames).into_iter().map(bytes).collect()
+        stack.echo(frames).map(bytes).collect()
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub const EXPERIMENTS: &[(&str, Experiment)] = &[
     ("flood", experiments::flood::run),
     ("rr", experiments::rr::run),
     ("change", experiments::change::run),
+    ("cost", experiments::cost::run),
     ("layers", experiments::layers::run),
     ("fused", experiments::fused::run),
     ("instructions", experiments::instructions::run),

@@ -1,0 +1,107 @@
+//! Where the time of a message goes, by the stack's own clock: it times one dispatch in 64, and
+//! what it does not see is the kernel's, the client's, and waiting.
+
+use crate::Trouble;
+use crate::client::{DATAGRAM, Load, OUTSTANDING_MAX, echo};
+use crate::lab::{Lab, Mode, Pinning, on_core};
+use crate::report::{Options, Report, Side};
+use crate::stack::{self, Running};
+use millstream_core::NodeView;
+
+const ABOUT: &str = "UDP echo of 64 bytes through the TAP: nanoseconds of a message in each part, by \
+    the stack's own counters, and bytes copied for each byte of payload, counted";
+
+const PARTS: &[(&str, &str)] = &[
+    ("stack;driver, the kernel's write in it", "ns"),
+    ("stack;arp", "ns"),
+    ("stack;ip", "ns"),
+    ("stack;udp", "ns"),
+    ("stack;echo", "ns"),
+    ("outside;reading, the client, waiting", "ns"),
+];
+const COPIES: &[(&str, &str)] =
+    &[("copied", "bytes/byte"), ("compacted", "bytes/byte"), ("pulled up", "bytes/byte")];
+
+/// Nodes of the first parts, in their order.
+const NODES: [&str; PARTS.len() - 1] = ["driver", "arp", "ip", "udp", "echo"];
+
+/// Name, datagrams under way, and how both sides wait.
+const LINES: [(&str, usize, Mode); 3] = [
+    ("64 outstanding, sleeping", OUTSTANDING_MAX, Mode::Sleeping),
+    ("64 outstanding, polling", OUTSTANDING_MAX, Mode::Polling),
+    ("one by one, polling", 1, Mode::Polling),
+];
+
+/// Runs the experiment.
+///
+/// # Errors
+/// Without the right to make a namespace.
+pub fn run(options: &Options) -> Result<Report, Trouble> {
+    drop(Lab::new(0)?);
+    let mut report = Report::new("cost", ABOUT, options);
+    let seconds = options.seconds;
+    let mut sides = Vec::new();
+    for (name, outstanding, mode) in LINES {
+        let load = Load { outstanding, seconds, mode };
+        sides.push(Side {
+            name: name.into(),
+            figures: PARTS,
+            sample: Box::new(move || measured(load).map(|(parts, _)| parts)),
+        });
+        sides.push(Side {
+            name: format!("copies, {name}"),
+            figures: COPIES,
+            sample: Box::new(move || measured(load).map(|(_, copies)| copies)),
+        });
+    }
+    report.measure(options, &sides);
+    for (name, ..) in LINES {
+        report.whole("cost of a message", name);
+    }
+    report
+        .note("of a part: its time per message in the dispatches that were timed, by all messages");
+    report
+        .note("copies within the stack; what the kernel copies from and to the TAP is not counted");
+    Ok(report)
+}
+
+/// The figures of [`PARTS`] and of [`COPIES`].
+fn measured(load: Load) -> Result<(Vec<f64>, Vec<f64>), Trouble> {
+    let lab = Lab::new(1)?;
+    let running = stack::echo(&lab, Some(Pinning::Two.server()), load.mode)?;
+    let socket = lab.client()?;
+    let before = running.pool()?;
+    let seen = on_core(Some(Pinning::Two.client()), || echo(&socket, load))?;
+    let after = running.pool()?;
+    let nodes = nodes(&running)?;
+    let find = |name: &str| nodes.iter().find(|node| node.name == name || node.kind == name);
+    let echoed = find("echo").ok_or("no echo")?.stat.msgs_in[0] as f64;
+    let mut parts: Vec<f64> =
+        NODES.iter().map(|name| find(name).map_or(0.0, all_ns) / echoed).collect();
+    let inside: f64 = parts.iter().sum();
+    parts.push((1e9 / seen.per_second - inside).max(0.0));
+    let payload = echoed * DATAGRAM as f64;
+    let copies = [
+        after.copied_bytes - before.copied_bytes,
+        after.compacted_bytes - before.compacted_bytes,
+        after.pulled_bytes - before.pulled_bytes,
+    ];
+    Ok((parts, copies.map(|bytes| bytes as f64 / payload).into()))
+}
+
+/// Time of a node for all its messages, from the sample.
+fn all_ns(node: &NodeView) -> f64 {
+    let stat = &node.stat;
+    let per_message = stat.sampled_ns as f64 / (stat.sampled_msgs as f64).max(1.0);
+    per_message * (stat.msgs_in[0] + stat.msgs_in[1]) as f64
+}
+
+/// All nodes of a stack but its heads; a multiplexor once for each stream that it is part of.
+fn nodes(running: &Running) -> Result<Vec<NodeView>, Trouble> {
+    let nodes = running.handle.call(|shard| {
+        let core = shard.core();
+        let chains = core.streams().into_iter().filter_map(|(stream, _)| core.chain(stream).ok());
+        chains.flatten().filter(|node| node.kind != "head").collect()
+    })?;
+    Ok(nodes)
+}
