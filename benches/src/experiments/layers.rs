@@ -137,7 +137,9 @@ fn cross(crossings: usize, seconds: f64) -> Result<Vec<f64>, Trouble> {
     let back = Arc::new(ArrayQueue::<Msg>::new(RING));
     let over = Arc::new(AtomicBool::new(false));
     let (their_in, their_out, their_over) = (there.clone(), back.clone(), over.clone());
+    let (begins, begun) = std::sync::mpsc::channel();
     let other = crate::lab::Service::start("crossing", Some(0), move |_| {
+        begins.send(())?;
         while !their_over.load(Ordering::Relaxed) {
             if let Some(msg) = their_in.pop() {
                 their_out.push(msg).map_err(|_| "one message fills no ring")?;
@@ -145,6 +147,8 @@ fn cross(crossings: usize, seconds: f64) -> Result<Vec<f64>, Trouble> {
         }
         Ok(())
     })?;
+    // It begins on this core: whoever spins here before it has left could keep it from running.
+    begun.recv()?;
     let mut pool = Pool::new(PoolConfig::TINY);
     let mut msg = pool.copy_from(64, &[7; 64]).map_err(|why| why.to_string())?;
     let mut stretches = Vec::new();

@@ -95,6 +95,7 @@ impl Echo for Layered {
         INWARD.set(frames);
         self.p.poll(self.driver, count);
         self.p.turn(0, TURN);
+        while self.p.event().is_some() {}
         OUTWARD.take()
     }
 }
