@@ -35,6 +35,7 @@ pub mod programs;
 pub mod record;
 pub mod recording;
 pub mod replay;
+mod room;
 pub mod rpc;
 pub mod services;
 pub mod siphash;

@@ -5,9 +5,10 @@
 //! the lower stream has no room for wait in a list; relief wakes the first, and who has finished
 //! wakes the next. So relief costs the same with 100,000 users, idle or waiting.
 
+use crate::room::grow_for;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use millstream_core::{Cx, Drop, Errno, Lower, Upper};
+use millstream_core::{Cx, Drop, Errno, Key, Lower, Upper};
 use millstream_msg::{Band, Msg, MsgList};
 
 /// Users of a multiplexor with one stream below.
@@ -20,12 +21,19 @@ pub struct Users {
     waiting: VecDeque<u32>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+/// A user; its number is its stream's cookie. 12 bytes, of 100,000.
+#[derive(Clone, Copy, Debug)]
 struct Slot {
-    upper: Option<Upper>,
+    stream: Key,
+    is_open: bool,
     /// In the list of those that wait, once. Outlives the user: the next of the same number is
     /// woken for nothing, which does no harm.
     waits: bool,
+}
+
+impl Slot {
+    const FREE: Self =
+        Self { stream: Key { index: 0, generation: 0 }, is_open: false, waits: false };
 }
 
 impl Users {
@@ -33,19 +41,20 @@ impl Users {
     pub fn open(&mut self, cx: &mut Cx<'_>, mut upper: Upper, number: u32) {
         let at = number as usize;
         if self.slots.len() <= at {
-            self.slots.resize(at + 1, Slot::default());
+            grow_for(&mut self.slots, at + 1);
+            self.slots.resize(at + 1, Slot::FREE);
             // Here, so that no service procedure has to take memory.
-            self.waiting.reserve(self.slots.len() - self.waiting.len());
+            self.waiting.reserve_exact(self.slots.capacity() - self.waiting.len());
         }
         upper.cookie = u64::from(number);
         cx.set_upper_cookie(upper, upper.cookie);
-        self.slots[at].upper = Some(upper);
+        (self.slots[at].stream, self.slots[at].is_open) = (upper.key(), true);
     }
 
     /// A stream above is gone.
     pub fn close(&mut self, cx: &mut Cx<'_>, number: u32) {
         let Some(slot) = self.slots.get_mut(number as usize) else { return };
-        slot.upper = None;
+        slot.is_open = false;
         // It may have been woken and not served: then nobody else wakes the next.
         if !slot.waits {
             self.wake(cx);
@@ -54,12 +63,13 @@ impl Users {
 
     /// The stream of a number.
     pub fn upper(&self, number: u32) -> Option<Upper> {
-        self.slots.get(number as usize)?.upper
+        let slot = self.slots.get(number as usize).filter(|slot| slot.is_open)?;
+        Some(Upper::of(slot.stream, number.into()))
     }
 
     /// All streams above.
     pub fn iter(&self) -> impl Iterator<Item = Upper> {
-        self.slots.iter().filter_map(|slot| slot.upper)
+        (0..self.slots.len() as u32).filter_map(|number| self.upper(number))
     }
 
     /// A stream was linked below.
@@ -130,7 +140,7 @@ impl Users {
         while let Some(number) = self.waiting.pop_front() {
             let Some(slot) = self.slots.get_mut(number as usize) else { continue };
             slot.waits = false;
-            if let Some(upper) = slot.upper {
+            if let Some(upper) = self.upper(number) {
                 return cx.qenable_upper(upper);
             }
         }

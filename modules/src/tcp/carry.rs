@@ -13,6 +13,7 @@ use super::congestion::Algorithm;
 use super::loss::Loss;
 use super::tcb::{Endpoint, MSS_MIN, Marks, State, Tcb, ms};
 use super::{Seq, Settings};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use millstream_msg::{Msg, NoMem, Pool};
@@ -74,7 +75,7 @@ pub(super) fn read(bytes: &[u8], now: u64) -> Option<Carried> {
         _ => return None,
     };
     let (stamp, age_ms) = (input.word()?, input.word()?);
-    let settings = Settings::default();
+    let settings = Arc::new(Settings::default());
     let mut tcb = Tcb::new(state, local, remote, Seq(0), u16::MAX, settings, now);
     let mut whole = true;
     visit(&mut tcb, &mut |word| match input.word() {
@@ -129,10 +130,11 @@ fn visit(tcb: &mut Tcb, each: &mut impl FnMut(&mut u32)) {
     numbers!(tcb.wnd, tcb.max_wnd, tcb.rcv_buf, tcb.rcv_mss, tcb.peer_mss, tcb.mss, tcb.path_mtu);
     numbers!(tcb.snd_scale, tcb.rcv_scale, tcb.ts_recent);
     each(tcb.marks.bits_mut());
-    let s = &mut tcb.settings;
+    let mut settings = *tcb.settings;
+    let s = &mut settings;
     flags!(s.nodelay, s.cork, s.keepalive, s.oob_inline, s.reuse, s.ecn, s.tune_snd, s.tune_rcv);
     numbers!(s.keep_count, s.syn_count, s.tos, s.ttl, s.keep_idle_s, s.keep_interval_s);
-    numbers!(s.fin_wait_s, s.max_segment, s.user_timeout_ms, s.snd_buf, s.rcv_buf);
+    numbers!(s.fin_wait_s, s.max_segment, s.user_timeout_ms, tcb.snd_buf, s.rcv_buf);
     numbers!(s.window_clamp, s.notsent_lowat, s.max_pacing);
     let mut linger = s.linger_s.map_or(u32::MAX, u32::from);
     each(&mut linger);
@@ -140,6 +142,9 @@ fn visit(tcb: &mut Tcb, each: &mut impl FnMut(&mut u32)) {
     let mut reno = u32::from(s.algorithm == Algorithm::NewReno);
     each(&mut reno);
     s.algorithm = if reno == 1 { Algorithm::NewReno } else { Algorithm::Cubic };
+    if settings != *tcb.settings {
+        tcb.settings = Arc::new(settings);
+    }
 }
 
 const fn state_number(state: State) -> u32 {

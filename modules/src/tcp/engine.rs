@@ -26,8 +26,10 @@ use super::{Cookies, Ends, Limits, Segment, Table, TcpDrop, input, output, table
 use crate::ctl::Ctl;
 use crate::ip;
 use crate::locals::Locals;
+use crate::room::grow_for;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use millstream_msg::{Msg, MsgFlags, Pool};
@@ -45,9 +47,12 @@ pub struct Engine {
     sockets: Vec<Option<Socket>>,
     free: Vec<u32>,
     users: Vec<Option<User>>,
-    /// What a user begins with.
-    defaults: Settings,
     free_users: Vec<u32>,
+    /// What a user begins with, and what one set last: programs set the same for all
+    /// their sockets, which share it.
+    settings: [Arc<Settings>; 2],
+    /// Bytes of connections that are coming from other stacks, by their users.
+    coming: BTreeMap<u32, Vec<u8>>,
     pub(super) locals: Locals,
     cookies: Cookies,
     /// When a SYN was answered with a cookie last, ns.
@@ -85,27 +90,50 @@ enum Socket {
 }
 
 /// A stream above.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct User {
-    socket: Option<u32>,
-    /// Its connection is over, and its address went with it: TS_IDLE all the same.
-    idle: bool,
-    settings: Settings,
-    /// Bytes of a connection that is coming from another stack.
-    coming: Option<Vec<u8>>,
+    has: Has,
+    settings: Arc<Settings>,
 }
+
+/// The socket of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Has {
+    /// None.
+    Nothing,
+    /// None any more: its connection is over, and its address went with it. TS_IDLE all the same.
+    Ended,
+    /// This one.
+    Socket(u32),
+}
+
+impl User {
+    fn socket(&self) -> Option<u32> {
+        match self.has {
+            Has::Socket(number) => Some(number),
+            Has::Nothing | Has::Ended => None,
+        }
+    }
+}
+
+/// What each stream of `tcp` takes here; see also `tcb`, `table` and [`Users`](crate::users::Users).
+const IDLE_SOCKET_BYTES: usize = size_of::<Option<User>>() + size_of::<Option<Socket>>();
+
+const _: () = assert!(IDLE_SOCKET_BYTES == 32);
 
 impl Engine {
     /// Without users. `key` is from the stack's random source.
     pub fn new(key: u64) -> Self {
+        let settings = Arc::new(Settings::default());
         Self {
             table: Table::new(key),
             secret: Secret::new(key),
             sockets: Vec::new(),
             free: Vec::new(),
             users: Vec::new(),
-            defaults: Settings::default(),
             free_users: Vec::new(),
+            settings: [settings.clone(), settings],
+            coming: BTreeMap::new(),
             locals: Locals::default(),
             cookies: Cookies::new(key),
             cookie_sent: None,
@@ -120,22 +148,23 @@ impl Engine {
     pub fn open(&mut self) -> u32 {
         let number = self.free_users.pop().unwrap_or_else(|| {
             let len = self.users.len() + 1;
-            table::grow_for(&mut self.users, len);
+            grow_for(&mut self.users, len);
             self.users.push(None);
             (self.users.len() - 1) as u32
         });
-        self.users[number as usize] = Some(User { settings: self.defaults, ..User::default() });
+        let settings = self.settings[0].clone();
+        self.users[number as usize] = Some(User { has: Has::Nothing, settings });
         number
     }
 
     /// What users begin with that come from now on.
-    pub(super) const fn defaults_mut(&mut self) -> &mut Settings {
-        &mut self.defaults
+    pub(super) fn defaults_mut(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings[0])
     }
 
     /// What users begin with.
-    pub(super) const fn defaults(&self) -> &Settings {
-        &self.defaults
+    pub(super) fn defaults(&self) -> &Settings {
+        &self.settings[0]
     }
 
     /// A packet from `ip`.
@@ -339,7 +368,7 @@ impl Engine {
     }
 
     fn connection_of(&mut self, user: u32) -> Option<(u32, &mut Tcb)> {
-        let number = self.user(user)?.socket?;
+        let number = self.user(user)?.socket()?;
         self.tcb(number).map(|tcb| (number, tcb))
     }
 
@@ -347,7 +376,7 @@ impl Engine {
     fn fresh(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
             let len = self.sockets.len() + 1;
-            table::grow_for(&mut self.sockets, len);
+            grow_for(&mut self.sockets, len);
             self.sockets.push(None);
             (self.sockets.len() - 1) as u32
         })

@@ -102,7 +102,7 @@ fn unacceptable(tcb: &mut Tcb, seg: &Segment, env: &mut Env<'_>) {
         return acknowledge_limited(tcb, seg, env);
     }
     if !seg.end().after(tcb.rcv_nxt) && seg.len > 0 {
-        tcb.duplicate = Some(Range::new(seg.seq, seg.seq.add(seg.len)));
+        tcb.duplicate = Range::new(seg.seq, seg.seq.add(seg.len));
     }
     if tcb.state == State::TimeWait && seg.flags.has(Flags::FIN) {
         timers::arm_time_wait(tcb, env.now);

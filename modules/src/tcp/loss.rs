@@ -7,6 +7,7 @@
 //! it ([`Loss::timer`]). Each call costs as much as it tells of new data.
 
 mod acked;
+mod past;
 mod prr;
 mod rack;
 mod ranges;
@@ -23,8 +24,8 @@ pub use rtt::Rtt;
 
 use super::congestion::{Algorithm, Congestion, Controller, Moment, Window};
 use super::seq::{Range, Seq};
-use rack::Reordering;
-use recovery::Undo;
+use alloc::boxed::Box;
+use past::Past;
 use sending::Usage;
 
 /// Loss recovery and congestion control of one connection, without what is in flight.
@@ -57,15 +58,14 @@ pub struct Loss {
     last_sent: u64,
     /// When the next octets may leave by the pace that was asked for, in nanoseconds.
     pace_at: u64,
-    reordering: Reordering,
-    undo: Undo,
     usage: Usage,
     /// Octets a second that were delivered in the last round trip.
     delivery_rate: u32,
-    counters: Counters,
+    /// None before the first loss.
+    past: Option<Box<Past>>,
 }
 
-const _: () = assert!(size_of::<Loss>() <= 192);
+const _: () = assert!(size_of::<Loss>() <= 144);
 
 /// What goes on, as `TCP_INFO` tells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,6 +197,10 @@ pub struct Counters {
     pub probes: u16,
 }
 
+impl Counters {
+    const NONE: Self = Self { resent: 0, lost: 0, dsacks: 0, bad_sacks: 0, undone: 0, probes: 0 };
+}
+
 impl Loss {
     /// State of a connection that sends its SYN next.
     pub fn new(choice: Algorithm, mss: u32) -> Self {
@@ -216,11 +220,9 @@ impl Loss {
             recover: Seq(0),
             last_sent: 0,
             pace_at: 0,
-            reordering: Reordering::default(),
-            undo: Undo::default(),
             usage: Usage::default(),
             delivery_rate: 0,
-            counters: Counters::default(),
+            past: None,
         }
     }
 
@@ -291,12 +293,12 @@ impl Loss {
 
     /// Is the path known to reorder?
     pub fn reordering_seen(&self) -> bool {
-        self.reordering.seen
+        self.past().reordering.seen
     }
 
     /// What was counted.
     pub fn counters(&self) -> Counters {
-        self.counters
+        self.past().counters
     }
 
     /// The controller that is used.

@@ -346,7 +346,7 @@ fn transmit_syn(tcb: &mut Tcb, env: &mut Env<'_>) -> bool {
 fn header(tcb: &mut Tcb, seq: Seq, flags: Flags, room: u32, now: u64) -> Header {
     let stamps = tcb.marks.has(Marks::TIMESTAMPS);
     let mut options = Options::stamped(stamps.then(|| (tcb.timestamp(now), tcb.ts_recent)));
-    if tcb.marks.has(Marks::SACK) && (tcb.duplicate.is_some() || tcb.reassembly.is_some()) {
+    if tcb.marks.has(Marks::SACK) && (!tcb.duplicate.is_empty() || tcb.reassembly.is_some()) {
         tell_blocks(tcb, room, &mut options);
     }
     Header {
@@ -364,10 +364,8 @@ fn header(tcb: &mut Tcb, seq: Seq, flags: Flags, room: u32, now: u64) -> Header 
 /// What came twice, then what waits out of order, the latest first (RFC 2018, RFC 2883).
 fn tell_blocks(tcb: &mut Tcb, room: u32, options: &mut Options) {
     let mut left = room.saturating_sub(SACK_HEADER) / SACK_BLOCK;
-    if left > 0
-        && let Some(twice) = tcb.duplicate.take()
-    {
-        options.add_sack(twice);
+    if left > 0 && !tcb.duplicate.is_empty() {
+        options.add_sack(core::mem::take(&mut tcb.duplicate));
         left -= 1;
     }
     if let Some(reassembly) = &tcb.reassembly {

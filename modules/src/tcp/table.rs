@@ -9,13 +9,14 @@ mod index;
 mod ports;
 
 use super::ends::{Ends, halves};
+use crate::room::grow_for;
 use crate::siphash::Sip;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
 use index::Index;
 use ports::{Ports, Use};
 
-/// The bound, listening and connected sockets of a stack. 56 bytes and 4 of the index for each.
+/// The bound, listening and connected sockets of a stack. 48 bytes and 4 of the index for each.
 #[derive(Debug)]
 pub struct Table {
     slots: Vec<Slot>,
@@ -74,8 +75,9 @@ struct Slot {
     routed: bool,
 }
 
-/// Both ends; the remote one is zero without a peer.
+/// Both ends; the remote one is zero without a peer. Packed, as there are 100,000 of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(Rust, packed(4))]
 struct Key {
     local: [u64; 2],
     remote: [u64; 2],
@@ -414,15 +416,7 @@ impl Key {
     }
 }
 
-const _: () = assert!(size_of::<Slot>() <= 56);
-
-/// Makes room for `len` entries, and for a 32nd more: moving a large table is cheap, as the
-/// allocator moves pages, and 100,000 connections do not pay for 131,072.
-pub(super) fn grow_for<T>(table: &mut Vec<T>, len: usize) {
-    if len > table.capacity() {
-        table.reserve_exact((len + (len / 32).max(16)) - table.len());
-    }
-}
+const _: () = assert!(size_of::<Slot>() == 48);
 
 fn address([high, low]: [u64; 2]) -> IpAddr {
     Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).to_canonical()

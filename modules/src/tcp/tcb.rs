@@ -17,6 +17,7 @@ use super::sendq::SendQueue;
 use super::{Range, Seq};
 use crate::limit::Bucket;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::net::{IpAddr, SocketAddr};
 use millstream_msg::MsgList;
 
@@ -64,6 +65,8 @@ pub struct Tcb {
     pub(super) acked: Seq,
     /// Behind the last octet of the peer's urgent data, with [`Marks::URGENT_IN`].
     pub(super) rcv_up: Seq,
+    /// Octets that may wait to be acknowledged.
+    pub(super) snd_buf: u32,
     /// Octets that may wait for the user.
     pub(super) rcv_buf: u32,
     /// How much the user reads in a round trip.
@@ -74,8 +77,8 @@ pub struct Tcb {
     pub(super) ready: MsgList,
     /// Octets out of order.
     pub(super) reassembly: Option<Box<Reassembly>>,
-    /// The range that came twice, to be told by the next acknowledgement (RFC 2883).
-    pub(super) duplicate: Option<Range>,
+    /// The range that came twice, to be told by the next acknowledgement (RFC 2883); empty: none.
+    pub(super) duplicate: Range,
     /// Octets that came since the last acknowledgement.
     pub(super) unacked: u32,
     /// The peer's segments, octets: what two of are acknowledged at once.
@@ -119,11 +122,15 @@ pub struct Tcb {
     pub(super) error: i32,
     /// An error that ICMP told of (RFC 9293 MUST-47); 0: none.
     pub(super) soft_error: i32,
-    /// What the user has set.
-    pub(super) settings: Settings,
+    /// What the user has set; of the buffers, what they had at first.
+    pub(super) settings: Arc<Settings>,
     /// What went through.
     pub(super) count: Count,
 }
+
+// What an idle connection keeps here; its flight, what came out of order and what it learnt from
+// losses are apart, and are there when they are needed.
+const _: () = assert!(size_of::<Tcb>() == 440);
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -179,7 +186,7 @@ impl Tcb {
         remote: Endpoint,
         iss: Seq,
         path_mtu: u16,
-        settings: Settings,
+        settings: Arc<Settings>,
         now: u64,
     ) -> Self {
         let mss = default_mss(remote.ip);
@@ -205,12 +212,13 @@ impl Tcb {
             rcv_adv: Seq(0),
             acked: Seq(0),
             rcv_up: Seq(0),
+            snd_buf: settings.snd_buf,
             rcv_buf: settings.rcv_buf,
             reader: Reader::default(),
             unread: 0,
             ready: MsgList::new(),
             reassembly: None,
-            duplicate: None,
+            duplicate: Range::default(),
             unacked: 0,
             rcv_mss: mss,
             quick: QUICK_ACKS,

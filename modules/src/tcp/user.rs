@@ -35,7 +35,7 @@ pub(super) fn send(tcb: &mut Tcb, data: Msg, urgent: bool, env: &mut Env<'_>) ->
 /// Is there room in the send buffer? If not, the user is called back when there is.
 pub(super) fn has_room(tcb: &mut Tcb) -> bool {
     let lowat = tcb.settings.notsent_lowat;
-    let room = tcb.queued() < tcb.settings.snd_buf && (lowat == 0 || tcb.unsent() < lowat);
+    let room = tcb.queued() < tcb.snd_buf && (lowat == 0 || tcb.unsent() < lowat);
     if !room {
         tcb.marks.set(Marks::WRITER_WAITS);
     }
@@ -45,7 +45,7 @@ pub(super) fn has_room(tcb: &mut Tcb) -> bool {
 /// Is there enough room again to call a user who waits for it?
 pub(super) fn has_much_room(tcb: &Tcb) -> bool {
     let lowat = tcb.settings.notsent_lowat;
-    tcb.queued() < tcb.settings.snd_buf / 3 * 2 && (lowat == 0 || tcb.unsent() < lowat.div_ceil(2))
+    tcb.queued() < tcb.snd_buf / 3 * 2 && (lowat == 0 || tcb.unsent() < lowat.div_ceil(2))
 }
 
 /// CLOSE: the user's direction ends behind what it has sent.
@@ -60,7 +60,7 @@ pub(super) fn has_read(tcb: &mut Tcb, unread: u32, env: &Env<'_>) {
         let read = tcb.rcv_nxt.sub(tcb.ready.bytes().saturating_add(unread));
         let size = tcb.reader.read(read, tcb.rcv_buf, tcb.rcv_mss.into(), env.now);
         if size > tcb.rcv_buf {
-            (tcb.rcv_buf, tcb.settings.rcv_buf) = (size, size);
+            tcb.rcv_buf = size;
             tcb.marks.set(Marks::TELL_BUFFER);
         }
     }

@@ -168,10 +168,9 @@ impl Perimeter {
         self.net.pool.collect();
         let mut ledger = Ledger { flow: self.net.pool.flow(), ..Ledger::default() };
         ledger.discarded = self.net.discarded;
-        for (key, pair) in self.net.pairs.iter() {
-            for side in [Side::Read, Side::Write] {
-                let inbox = blocks(pair.queues[side as usize].inbox.iter());
-                ledger.edges.insert(queue_no(key.index, side), inbox as i64);
+        for (key, _) in self.net.pairs.iter() {
+            for queue in Self::queues_of(key.index) {
+                ledger.edges.insert(queue, self.in_inbox(queue) as i64);
             }
         }
         for (key, node) in self.nodes.iter() {
@@ -209,12 +208,11 @@ impl Perimeter {
     /// What waits on all edges; an edge where it is not what was posted is an error.
     fn audit_edges(&self, ledger: &Ledger) -> Result<u64, AuditError> {
         let mut all = 0;
-        for (key, pair) in self.net.pairs.iter() {
+        for (key, _) in self.net.pairs.iter() {
             for side in [Side::Read, Side::Write] {
                 let queue = queue_no(key.index, side);
                 let slot = self.net.slot.iter().filter(|(to, _)| *to == queue);
-                let inbox = pair.queues[side as usize].inbox.iter();
-                let waiting = blocks(inbox.chain(slot.map(|(_, msg)| msg)));
+                let waiting = self.in_inbox(queue) + blocks(slot.map(|(_, msg)| msg));
                 let missing =
                     ledger.edges.get(&queue).copied().unwrap_or_default() - waiting as i64;
                 if missing != 0 {
@@ -311,6 +309,11 @@ impl Perimeter {
         }
     }
 
+    /// Blocks in a queue's inbox.
+    fn in_inbox(&self, queue: QueueNo) -> u64 {
+        self.net.inbox(queue).map_or(0, |inbox| blocks(inbox.iter()))
+    }
+
     /// A pair is about to be removed: what is in its inboxes is the perimeter's.
     pub(crate) fn ledger_closes(&mut self, pair: u32) {
         if self.net.ledger.is_none() {
@@ -318,7 +321,7 @@ impl Perimeter {
         }
         self.ledger_yields(pair);
         for queue in Self::queues_of(pair) {
-            let waiting = self.net.queue(queue).map_or(0, |q| blocks(q.inbox.iter())) as i64;
+            let waiting = self.in_inbox(queue) as i64;
             let place = self.place(pair);
             let Some(ledger) = &mut self.net.ledger else { return };
             ledger.outside.taken += waiting;
@@ -487,8 +490,10 @@ mod tests {
             p.putmsg(stream, msg).expect("room");
         }
         assert_eq!(p.audit().expect("balanced").waiting, 2);
-        let queue = *p.net.run.front().expect("an inbox");
-        let msg = p.net.queue_mut(queue).and_then(|q| q.inbox.pop()).expect("in the inbox");
+        let pairs = p.net.pairs.iter().flat_map(|(key, _)| Perimeter::queues_of(key.index));
+        let inbox = pairs.filter_map(|queue| p.net.queue(queue)).map(|q| q.inbox);
+        let at = inbox.into_iter().find(|at| p.net.inboxes.get(*at).is_some()).expect("an inbox");
+        let msg = p.net.inboxes.get_mut(at).and_then(|inbox| inbox.pop()).expect("a message");
         p.pool().free(msg);
         let found = p.audit().expect_err("one is missing").to_string();
         assert_eq!(found, "1 blocks on their way down to plain at 0 of line are missing");

@@ -97,9 +97,13 @@ impl<'a> Cx<'a> {
 
     /// The end of a dispatch of one message that was counted as passed on and was not.
     pub(crate) fn end_single(&mut self) {
-        self.end();
         let at = self.side as usize;
-        let Some(place) = self.net.pairs.at(self.pair).map(|pair| pair.stat) else { return };
+        let Some(pair) = self.net.pairs.at(self.pair) else { return };
+        let (place, target) = (pair.stat, pair.queues[at].target);
+        match self.charge {
+            Charge::One(bytes) => self.net.release(Due { target, bytes, msgs: 1 }),
+            _ => self.end(),
+        }
         if let Some(record) = self.net.stats.record(place) {
             record.straight[at] -= 1;
             record.rest.calls[at] += 1;

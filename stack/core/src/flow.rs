@@ -77,7 +77,8 @@ impl Net {
 
     /// Charges a batch; one addition when all of it is band 0.
     pub(crate) fn charge_batch(&mut self, target: QueueNo, batch: &MsgList) {
-        if batch.iter().any(|msg| msg.band().0 != 0) {
+        // All of them, as it is nearly always: that is cheaper than to stop at the first.
+        if batch.iter().fold(0, |bands, msg| bands | msg.band().0) != 0 {
             for msg in batch.iter() {
                 self.charge(target, msg);
             }
@@ -246,11 +247,12 @@ impl Net {
                 q.clear(WANT_BAND);
             }
         }
-        if q.flags & (WANT_WRITE | WANT_BAND) == 0 {
-            let stat = self.stats.of(pair.node);
-            if let Some(since) = stat.blocked_since[side].take() {
-                stat.blocked_ns[side] += self.now.saturating_sub(since);
-            }
+        // Who only watches was not refused, and has no record of it.
+        if q.flags & (WANT_WRITE | WANT_BAND) == 0
+            && let Some(stat) = self.stats.known(pair.node)
+            && let Some(since) = stat.blocked_since[side].take()
+        {
+            stat.blocked_ns[side] += self.now.saturating_sub(since);
         }
         if relieved {
             self.backenable(target);
@@ -404,15 +406,17 @@ impl Net {
                 target = at;
             }
             let before = core::mem::replace(&mut q.target, target);
-            if before != target && !q.inbox.is_empty() {
-                let inbox = core::mem::take(&mut q.inbox);
+            let ticket = q.inbox;
+            if before != target
+                && let Some(inbox) = self.inboxes.get_mut(ticket).map(core::mem::take)
+            {
                 if before != NONE {
                     self.discharge_batch(before, &inbox);
                     self.relief(before);
                 }
                 self.charge_batch(target, &inbox);
-                if let Some(q) = self.queue_mut(at) {
-                    q.inbox = inbox;
+                if let Some(place) = self.inboxes.get_mut(ticket) {
+                    *place = inbox;
                 }
             }
             at = self.previous_of(at);

@@ -53,8 +53,8 @@ pub(crate) fn bench(marks: Marks) -> Bench {
     p.turn(0, 1000);
     // Head 1, driver 0 or the other way round: find the modules from the bottom.
     let bottom = p.streams.iter().next().expect("one").1.bottom;
-    let writer = p.net.pairs.at(bottom).expect("driver").up;
-    let upper = p.net.pairs.at(writer).expect("module").up;
+    let writer = p.net.pairs.at(bottom).expect("driver").up();
+    let upper = p.net.pairs.at(writer).expect("module").up();
     let queue = queue_no(upper, Side::Read);
     p.net.set_marks(queue, marks);
     Bench { p, queue, writer: queue_no(writer, Side::Read) }

@@ -24,6 +24,7 @@ pub use write::{CONTROL_MAX, DATA_MAX, Priority};
 use crate::ioctl::wait::Ioctls;
 use crate::perimeter::StreamId;
 use crate::pipe::Parcels;
+use crate::stat::Taken;
 use alloc::boxed::Box;
 use core::num::NonZeroU8;
 use poll::Refused;
@@ -50,6 +51,8 @@ pub(crate) struct Head {
     write_error: Option<NonZeroU8>,
     /// The other end of the pipe is closed.
     broken: bool,
+    /// What came up to it.
+    pub(crate) taken: Taken,
     /// Who waits for room below.
     refused: Refused,
     /// Made with the first ioctl.
@@ -58,7 +61,7 @@ pub(crate) struct Head {
     pub(crate) parcels: Option<Box<Parcels>>,
 }
 
-const _: () = assert!(size_of::<Head>() == 48);
+const _: () = assert!(size_of::<Head>() == 72);
 
 /// Close waits as long as in SVR4.
 const CLOSE_MS: u32 = 15_000;
@@ -78,6 +81,7 @@ impl Head {
             read_error: None,
             write_error: None,
             broken: false,
+            taken: Taken::default(),
             refused: Refused::default(),
             ioctls: None,
             parcels: None,

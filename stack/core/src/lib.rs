@@ -33,6 +33,7 @@ mod flow_model;
 mod head;
 mod held;
 pub mod hist;
+mod inbox;
 pub mod ioctl;
 mod module;
 mod monitor;

@@ -30,6 +30,11 @@ impl Upper {
     pub fn key(self) -> Key {
         self.pair
     }
+
+    /// The one with this key, for a multiplexor that keeps the cookie otherwise.
+    pub const fn of(key: Key, cookie: u64) -> Self {
+        Self { pair: key, cookie }
+    }
 }
 
 impl Lower {

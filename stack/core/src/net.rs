@@ -6,6 +6,7 @@ use crate::bufcall::Bufcalls;
 use crate::device::Caps;
 use crate::flow::{Bands, Due};
 use crate::head::HeadEvent;
+use crate::inbox::{Inboxes, Ticket};
 use crate::ioctl::Unknown;
 use crate::module::{Drop, Marks};
 use crate::plumb::Answer;
@@ -49,10 +50,6 @@ pub(crate) struct Pair {
     pub(crate) node: u32,
     /// Stream, as a place in the table of streams.
     pub(crate) stream: u32,
-    /// Neighbour pair above, or `NONE` at the top.
-    pub(crate) up: u32,
-    /// Neighbour pair below, or `NONE` at the bottom.
-    pub(crate) down: u32,
     pub(crate) role: Role,
     /// Set by the multiplexor that the pair belongs to.
     pub(crate) cookie: u64,
@@ -62,12 +59,32 @@ pub(crate) struct Pair {
     pub(crate) stat: u32,
 }
 
+// Two for each connection, and a shift finds one.
+const _: () = assert!(size_of::<Option<Pair>>() == 128);
+
 impl Pair {
     /// The neighbour's queue in a direction; one that does not exist at the end.
     #[inline]
     pub(crate) fn next(&self, side: Side) -> QueueNo {
+        self.queues[side as usize].next
+    }
+
+    /// Neighbour pair above, or `NONE` at the top.
+    #[inline]
+    pub(crate) fn up(&self) -> u32 {
+        pair_of(self.next(Side::Read))
+    }
+
+    /// Neighbour pair below, or `NONE` at the bottom.
+    #[inline]
+    pub(crate) fn down(&self) -> u32 {
+        pair_of(self.next(Side::Write))
+    }
+
+    /// Makes it lead to another pair, or to `NONE`.
+    pub(crate) fn lead(&mut self, side: Side, to: u32) {
         // Of no pair: a queue that no pair has.
-        queue_no(if side as u8 == 0 { self.up } else { self.down }, side)
+        self.queues[side as usize].next = if to == NONE { NONE } else { queue_no(to, side) };
     }
 }
 
@@ -98,6 +115,12 @@ pub(crate) const fn queue_no(pair: u32, side: Side) -> QueueNo {
     pair.wrapping_mul(2) | side as u32
 }
 
+/// The pair of a queue, or `NONE`.
+#[inline]
+const fn pair_of(queue: QueueNo) -> u32 {
+    if queue == NONE { NONE } else { queue >> 1 }
+}
+
 #[inline]
 pub(crate) const fn side_of(queue: QueueNo) -> Side {
     if queue & 1 == 0 { Side::Read } else { Side::Write }
@@ -120,9 +143,8 @@ pub(crate) struct Net {
     pub(crate) out: MsgList,
     /// One of them has a band above 0.
     pub(crate) out_banded: bool,
-    /// Queues with something in their inbox. Of one that was emptied in another way, or is gone,
-    /// the number may still be here: whoever takes one looks first.
-    pub(crate) run: VecDeque<QueueNo>,
+    /// What was posted and not yet put.
+    pub(crate) inboxes: Inboxes,
     /// Queues to serve; those that are not marked so any more are passed over.
     pub(crate) serve: VecDeque<QueueNo>,
     pub(crate) timers: Timers,
@@ -181,7 +203,7 @@ impl Net {
     /// The queue before `queue` in its direction, or `NONE`.
     pub(crate) fn previous_of(&self, queue: QueueNo) -> QueueNo {
         let Some(pair) = self.pairs.at(queue >> 1) else { return NONE };
-        let before = if queue & 1 == 0 { pair.down } else { pair.up };
+        let before = if queue & 1 == 0 { pair.down() } else { pair.up() };
         match (before, side_of(queue)) {
             (NONE, Side::Read) => pair.mate().map_or(NONE, |mate| queue_no(mate, Side::Write)),
             (NONE, Side::Write) => NONE,
@@ -219,7 +241,7 @@ impl Net {
 
     /// A dispatch whose outputs went to inboxes is over.
     pub(crate) fn reopen(&mut self) {
-        self.direct = self.slot.is_none() && self.run.is_empty();
+        self.direct = self.slot.is_none() && self.inboxes.is_empty();
     }
 
     fn deliver_to_inbox(&mut self, queue: QueueNo, msg: Msg) {
@@ -251,14 +273,25 @@ impl Net {
         }
         self.spill_slot();
         self.ledger_posts(queue, &batch);
-        if let Some(to) = self.queue_mut(queue) {
-            let was_empty = to.inbox.is_empty();
-            to.inbox.append(&mut batch);
-            if was_empty {
-                self.run.push_back(queue);
-            }
-            self.direct = false;
+        self.direct = false;
+        let Some(pair) = self.pairs.at_mut(queue >> 1) else { return };
+        let q = &mut pair.queues[(queue & 1) as usize];
+        match self.inboxes.get_mut(q.inbox) {
+            Some(inbox) => inbox.append(&mut batch),
+            None => q.inbox = self.inboxes.enter(queue, batch),
         }
+    }
+
+    /// What was posted to a queue and not yet put.
+    pub(crate) fn inbox(&self, queue: QueueNo) -> Option<&MsgList> {
+        self.inboxes.get(self.queue(queue)?.inbox)
+    }
+
+    /// Takes what was posted to a queue and not yet put.
+    pub(crate) fn take_inbox(&mut self, queue: QueueNo) -> MsgList {
+        let Some(q) = self.queue_mut(queue) else { return MsgList::new() };
+        let ticket = core::mem::replace(&mut q.inbox, Ticket::NONE);
+        self.inboxes.get_mut(ticket).map(core::mem::take).unwrap_or_default()
     }
 
     #[cold]
@@ -282,13 +315,13 @@ impl Net {
         if self.ledger.is_some() {
             self.ledger_posts_one(queue, &msg);
         }
-        let Some(to) = self.queue_mut(queue) else { return self.lose(msg) };
-        let was_empty = to.inbox.is_empty();
-        to.inbox.push(msg);
-        if was_empty {
-            self.run.push_back(queue);
-        }
+        let Some(pair) = self.pairs.at_mut(queue >> 1) else { return self.lose(msg) };
+        let q = &mut pair.queues[(queue & 1) as usize];
         self.direct = false;
+        match self.inboxes.get_mut(q.inbox) {
+            Some(inbox) => inbox.push(msg),
+            None => q.inbox = self.inboxes.enter(queue, core::iter::once(msg).collect()),
+        }
     }
 
     /// A message that nobody can receive: its stream was dismantled.
@@ -336,7 +369,7 @@ impl Net {
     /// Nothing is left to run.
     pub(crate) fn idle(&self) -> bool {
         self.slot.is_none()
-            && self.run.is_empty()
+            && self.inboxes.is_empty()
             && self.serve.is_empty()
             && self.relieved.is_empty()
             && self.unknown.is_empty()

@@ -4,6 +4,7 @@ use crate::bufcall::Bufcalls;
 use crate::device::Device;
 use crate::driver::Driver;
 use crate::head::Head;
+use crate::inbox::Inboxes;
 use crate::ioctl::Links;
 use crate::module::Module;
 use crate::mux::Mux;
@@ -110,7 +111,7 @@ impl Perimeter {
                 direct: true,
                 out: MsgList::new(),
                 out_banded: false,
-                run: VecDeque::with_capacity(64),
+                inboxes: Inboxes::new(),
                 serve: VecDeque::with_capacity(64),
                 timers: Timers::new(0),
                 bufcalls: Bufcalls::default(),

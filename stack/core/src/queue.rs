@@ -1,5 +1,6 @@
-//! One queue: its inbox, what it holds, what flow control knows of it. Plain state.
+//! One queue: where its inbox is, what it holds, what flow control knows of it. Plain state.
 
+use crate::inbox::Ticket;
 use millstream_msg::{Band, Kind, Msg, MsgList};
 
 /// Which queue of a pair.
@@ -32,11 +33,9 @@ pub enum Flush {
     Data,
 }
 
-/// A queue. The hot part, 64 bytes; bands have a record of their own, made when one is used.
+/// A queue, 48 bytes; bands have a record of their own, made when one is used.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    /// Posted and not yet put. FIFO: priority does not overtake here.
-    pub(crate) inbox: MsgList,
     /// Queued by `putq`, in the order of C2: high priority, bands 255 to 1, band 0.
     pub(crate) held: MsgList,
     /// Bytes charged: held, in own inbox, and in inboxes of modules before that have no service
@@ -46,12 +45,16 @@ pub(crate) struct Queue {
     pub(crate) msgs: u32,
     /// The nearest queue at or after this one that has a service procedure. Queue number.
     pub(crate) target: u32,
+    /// The next queue in its direction; one that does not exist at the end. Queue number.
+    pub(crate) next: u32,
+    /// Posted and not yet put. FIFO: priority does not overtake there.
+    pub(crate) inbox: Ticket,
     pub(crate) flags: u16,
     /// Number of the water marks in the table of the net.
     pub(crate) marks: u16,
 }
 
-const _: () = assert!(size_of::<Queue>() == 64);
+const _: () = assert!(size_of::<Queue>() == 48);
 
 /// Somebody was refused and wants to be called back (QWANTW), band 0.
 pub(crate) const WANT_WRITE: u16 = 1;
@@ -75,11 +78,12 @@ pub(crate) const DRAINING: u16 = 256;
 impl Queue {
     pub(crate) fn new(marks: u16, flags: u16) -> Self {
         Self {
-            inbox: MsgList::new(),
             held: MsgList::new(),
             bytes: 0,
             msgs: 0,
             target: u32::MAX,
+            next: u32::MAX,
+            inbox: Ticket::NONE,
             // New queues want to be read, so that the first putq enables (C6).
             flags: flags | WANT_READ,
             marks,

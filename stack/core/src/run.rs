@@ -2,8 +2,9 @@
 
 use crate::cx::{Charge, Cx};
 use crate::flow::Due;
+use crate::inbox::Ticket;
 use crate::mux::{Lower, Upper};
-use crate::net::{Event, Net, QueueNo, Role, queue_no, side_of};
+use crate::net::{Event, NONE, Net, QueueNo, Role, queue_no, side_of};
 use crate::perimeter::{Node, NodeId, Perimeter, Turn};
 use crate::plumb::gate;
 use crate::queue::{BANDED, ENABLED, RELIEVED, SERVICE, Side};
@@ -75,9 +76,9 @@ impl Perimeter {
                 return true;
             }
         }
-        if let Some(queue) = self.net.run.pop_front() {
+        if let Some((queue, inbox)) = self.net.inboxes.pop() {
             *puts += 1;
-            self.run_inbox(queue);
+            self.run_taken(queue, inbox);
             return true;
         }
         *puts = 0;
@@ -105,17 +106,23 @@ impl Perimeter {
         true
     }
 
-    /// Runs one queue's inbox: alone when it has one message, as a batch otherwise.
+    /// Runs one queue's inbox before its turn.
     pub(crate) fn run_inbox(&mut self, queue: QueueNo) {
-        let Some(q) = self.net.queue_mut(queue) else { return };
-        if q.inbox.len() > 1 {
-            let batch = core::mem::take(&mut q.inbox);
-            return self.put_batch(queue, batch);
-        }
-        if let Some(msg) = q.inbox.pop() {
-            self.net.reopen();
-            self.until_timed = self.until_timed.wrapping_sub(1);
-            self.put_one(queue, msg);
+        let inbox = self.net.take_inbox(queue);
+        self.run_taken(queue, inbox);
+    }
+
+    /// Runs what was in a queue's inbox: alone when it is one message, as a batch otherwise.
+    #[inline]
+    fn run_taken(&mut self, queue: QueueNo, inbox: MsgList) {
+        match inbox.into_one() {
+            Ok(msg) => {
+                self.net.reopen();
+                self.until_timed = self.until_timed.wrapping_sub(1);
+                self.put_one(queue, msg);
+            }
+            Err(batch) if batch.is_empty() => {}
+            Err(batch) => self.put_batch(queue, batch),
         }
     }
 
@@ -156,17 +163,19 @@ impl Perimeter {
         let Some(pair) = self.net.pairs.at_mut(queue >> 1) else { return self.net.lose(msg) };
         let (node, next, len) = (pair.node, pair.next(side), msg.len() as u32);
         let (target, service) = (pair.queues[at].target, pair.queues[at].has(SERVICE));
-        let place = self.net.stats.place(node);
-        pair.stat = place;
-        if target == queue
-            && self.until_timed != 0
-            && msg.kind() == Kind::Data
-            && msg.band().0 == 0
+        pair.queues[at].inbox = Ticket::NONE;
+        let place = if target == queue
             && let Some(Node::Head(head)) = self.nodes.at_mut(node)
         {
-            head.put_plain(&mut self.net, queue, msg);
-            return self.net.stats.count_put(place, at, len, false);
-        }
+            head.taken.count(1, len);
+            if self.until_timed != 0 && msg.kind() == Kind::Data && msg.band().0 == 0 {
+                return head.put_plain(&mut self.net, queue, msg);
+            }
+            NONE
+        } else {
+            pair.stat = self.net.stats.place(node);
+            pair.stat
+        };
         let charge = if msg.band().0 != 0 {
             self.net.discharge(target, &msg);
             Charge::Eased(target)
@@ -194,9 +203,10 @@ impl Perimeter {
 
     fn put_batch(&mut self, queue: QueueNo, batch: MsgList) {
         let side = side_of(queue);
-        let Some(pair) = self.net.pairs.at(queue >> 1) else { return };
+        let Some(pair) = self.net.pairs.at_mut(queue >> 1) else { return };
         let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
         let (next, target) = (pair.next(side), pair.queues[side as usize].target);
+        pair.queues[side as usize].inbox = Ticket::NONE;
         let count = batch.len() as u64;
         let banded = self.net.queue(target).is_some_and(|q| q.has(BANDED));
         let charge = if banded {
@@ -205,10 +215,16 @@ impl Perimeter {
         } else {
             Charge::Due(Due { target, bytes: batch.bytes(), msgs: count as u32 })
         };
-        let stat = self.net.stat(node);
-        stat.calls[side as usize] += 1;
-        stat.msgs_in[side as usize] += count;
-        stat.bytes_in[side as usize] += u64::from(batch.bytes());
+        if target == queue
+            && let Some(Node::Head(head)) = self.nodes.at_mut(node)
+        {
+            head.taken.count(count, batch.bytes());
+        } else {
+            let stat = self.net.stat(node);
+            stat.calls[side as usize] += 1;
+            stat.msgs_in[side as usize] += count;
+            stat.bytes_in[side as usize] += u64::from(batch.bytes());
+        }
         self.until_timed = self.until_timed.wrapping_sub(1);
         let (timed, batch) = self.start_batch(queue, batch);
         self.net.direct = false;
@@ -251,6 +267,10 @@ impl Perimeter {
         pair.queues[side as usize].clear(ENABLED);
         let (node, role, cookie) = (pair.node, pair.role, pair.cookie);
         let next = pair.next(side);
+        if next == NONE && role == Role::Sole && side == Side::Read {
+            // A head: its reader serves the queue.
+            return;
+        }
         self.net.stat(node).services[side as usize] += 1;
         // Outputs of a service procedure are usually many: they go to inboxes.
         self.net.direct = false;
@@ -268,7 +288,7 @@ impl Perimeter {
                     }
                 }
             }
-            // A head's reader and a device's readiness serve these queues.
+            // A device's readiness serves this queue.
             Some(Node::Head(_) | Node::Driver(..) | Node::Pending(..) | Node::Pipe) | None => {}
         }
         cx.end();
@@ -312,7 +332,7 @@ impl Perimeter {
                 module.timer(&mut cx, token);
             }
             Some(Node::Mux(mux)) => {
-                let pair = crate::net::NONE;
+                let pair = NONE;
                 mux.timer(&mut Cx::new(&mut self.net, node, pair, Side::Read), token);
             }
             Some(Node::Head(head)) => {
@@ -320,7 +340,7 @@ impl Perimeter {
                     head.ioctl_timer(&mut self.net, stream.top);
                 }
             }
-            None if node == crate::net::NONE => self.change_is_late(token),
+            None if node == NONE => self.change_is_late(token),
             _ => {}
         }
     }

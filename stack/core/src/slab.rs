@@ -14,23 +14,19 @@ pub struct Key {
 /// The table.
 #[derive(Debug)]
 pub struct Slab<T> {
-    entries: Vec<Entry<T>>,
+    values: Vec<Option<T>>,
+    /// Beside the values, whose size is a power of two where speed counts.
+    generations: Vec<u32>,
     free: Vec<u32>,
-}
-
-#[derive(Debug)]
-struct Entry<T> {
-    generation: u32,
-    value: Option<T>,
 }
 
 impl<T> Slab<T> {
     /// What an entry takes. Bytes.
-    pub const ENTRY_BYTES: usize = size_of::<Entry<T>>();
+    pub const ENTRY_BYTES: usize = size_of::<Option<T>>() + size_of::<u32>();
 
     /// An empty table.
     pub const fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new() }
+        Self { values: Vec::new(), generations: Vec::new(), free: Vec::new() }
     }
 
     /// Adds an entry.
@@ -39,29 +35,31 @@ impl<T> Slab<T> {
     /// At 2^32 entries.
     pub fn insert(&mut self, value: T) -> Key {
         if let Some(index) = self.free.pop() {
-            let entry = &mut self.entries[index as usize];
-            entry.value = Some(value);
-            return Key { index, generation: entry.generation };
+            self.values[index as usize] = Some(value);
+            return Key { index, generation: self.generations[index as usize] };
         }
-        let len = self.entries.len();
+        let len = self.values.len();
         let index = u32::try_from(len).expect("fewer than 2^32 entries");
-        if len == self.entries.capacity() {
+        if len == self.values.capacity() {
             // By a 32nd: the room of a large table is nearly all in use, and moving one that large
             // is cheap, as the allocator moves pages.
-            self.entries.reserve_exact((len / 32).max(16));
+            let more = (len / 32).max(16);
+            self.values.reserve_exact(more);
+            self.generations.reserve_exact(more);
         }
-        self.entries.push(Entry { generation: 0, value: Some(value) });
+        self.values.push(Some(value));
+        self.generations.push(0);
         Key { index, generation: 0 }
     }
 
     /// Takes an entry out; its key is stale from now on.
     pub fn remove(&mut self, key: Key) -> Option<T> {
-        let entry = self.entries.get_mut(key.index as usize)?;
-        if entry.generation != key.generation {
+        let generation = self.generations.get_mut(key.index as usize)?;
+        if *generation != key.generation {
             return None;
         }
-        let value = entry.value.take()?;
-        entry.generation = entry.generation.wrapping_add(1);
+        let value = self.values.get_mut(key.index as usize)?.take()?;
+        *generation = generation.wrapping_add(1);
         self.free.push(key.index);
         Some(value)
     }
@@ -69,54 +67,49 @@ impl<T> Slab<T> {
     /// The entry of a key.
     #[inline]
     pub fn get(&self, key: Key) -> Option<&T> {
-        let entry = self.entries.get(key.index as usize)?;
-        if entry.generation == key.generation { entry.value.as_ref() } else { None }
+        let generation = *self.generations.get(key.index as usize)?;
+        if generation == key.generation { self.at(key.index) } else { None }
     }
 
     /// The entry of a key, to change.
     #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let entry = self.entries.get_mut(key.index as usize)?;
-        if entry.generation == key.generation { entry.value.as_mut() } else { None }
+        let generation = *self.generations.get(key.index as usize)?;
+        if generation == key.generation { self.at_mut(key.index) } else { None }
     }
 
     /// The entry at a place, whatever its generation.
     #[inline]
     pub fn at(&self, index: u32) -> Option<&T> {
-        self.entries.get(index as usize)?.value.as_ref()
+        self.values.get(index as usize)?.as_ref()
     }
 
     /// The entry at a place, to change.
     #[inline]
     pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.entries.get_mut(index as usize)?.value.as_mut()
+        self.values.get_mut(index as usize)?.as_mut()
     }
 
     /// The key of the entry at a place.
     pub fn key_at(&self, index: u32) -> Option<Key> {
-        let entry = self.entries.get(index as usize)?;
-        entry.value.as_ref().map(|_| Key { index, generation: entry.generation })
+        self.entry_at(index).map(|(key, _)| key)
     }
 
     /// The key and the entry at a place.
     #[inline]
     pub fn entry_at(&self, index: u32) -> Option<(Key, &T)> {
-        let entry = self.entries.get(index as usize)?;
-        let key = Key { index, generation: entry.generation };
-        entry.value.as_ref().map(|value| (key, value))
+        let value = self.at(index)?;
+        Some((Key { index, generation: *self.generations.get(index as usize)? }, value))
     }
 
     /// Entries with their keys, in order of place.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.entries.iter().enumerate().filter_map(|(i, entry)| {
-            let key = Key { index: i as u32, generation: entry.generation };
-            entry.value.as_ref().map(|value| (key, value))
-        })
+        (0..self.values.len() as u32).filter_map(|index| self.entry_at(index))
     }
 
     /// Number of entries.
     pub fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
+        self.values.len() - self.free.len()
     }
 
     /// True without entries.

@@ -7,7 +7,8 @@ use hashbrown::HashMap;
 ///
 /// Setting and expiring are constant time. Moving a deadline later does not touch the wheel: the
 /// entry is put back when its old slot comes up. Moving it earlier, or cancelling, leaves the old
-/// entry behind as a stale one that the slot's turn discards.
+/// entry behind as a stale one that the slot's turn discards; when most are stale or free, all
+/// memory beyond what the timers need is given back.
 pub(crate) struct Timers {
     slots: Vec<u32>,
     /// Per level, a bit per slot that has entries.
@@ -49,6 +50,9 @@ const SLOTS: u64 = 1 << SLOT_BITS;
 const NONE: u32 = u32::MAX;
 /// The furthest deadline that the wheel holds: 52 days. Further ones are put back there.
 const HORIZON: u64 = (1 << (SLOT_BITS * LEVELS as u32)) - 1;
+
+/// Entries that stay however few timers are set: 24 KiB.
+const ENTRIES_KEPT: usize = 1024;
 
 type Keyed = core::hash::BuildHasherDefault<Fx>;
 
@@ -200,12 +204,16 @@ impl Timers {
         let key = (entry.owner, entry.token);
         self.entries[at as usize].next = self.free;
         self.free = at;
-        let armed = *self.index.get(&key)?;
+        let Some(armed) = self.index.get(&key).copied() else {
+            self.shrink();
+            return None;
+        };
         if armed.entry != at {
             return None;
         }
         if armed.deadline_ns <= now_ns {
             self.cancel(key.0, key.1);
+            self.shrink();
             return Some(key);
         }
         let entry = self.place(key.0, key.1, armed.deadline_ns);
@@ -217,6 +225,7 @@ impl Timers {
     /// levels that begin there.
     fn advance(&mut self, until: u64) {
         if self.index.is_empty() {
+            self.shrink();
             self.clear();
             self.tick = until;
             return;
@@ -258,10 +267,38 @@ impl Timers {
         self.free = NONE;
     }
 
+    /// Gives memory back when the wheel has room for far more than is set: it was busier once. What
+    /// it costs was paid by the timers that have gone since.
+    fn shrink(&mut self) {
+        let set = self.index.len();
+        if self.entries.capacity() < ENTRIES_KEPT || set >= self.entries.capacity() / 4 {
+            return;
+        }
+        self.clear();
+        self.entries = Vec::with_capacity(2 * set);
+        self.index.shrink_to(2 * set);
+        for tokens in self.owners.values_mut() {
+            tokens.shrink_to(2 * tokens.len());
+        }
+        let all: Vec<_> = self.index.iter().map(|(key, armed)| (*key, armed.deadline_ns)).collect();
+        for ((owner, token), deadline_ns) in all {
+            // What is due in this very tick stays there.
+            let entry = self.place_from(self.tick, owner, token, deadline_ns);
+            if let Some(armed) = self.index.get_mut(&(owner, token)) {
+                armed.entry = entry;
+            }
+        }
+    }
+
     fn place(&mut self, owner: u32, token: u64, deadline_ns: u64) -> u32 {
+        self.place_from(self.tick + 1, owner, token, deadline_ns)
+    }
+
+    /// Puts an entry into the slot of its deadline, at or after a tick.
+    fn place_from(&mut self, first: u64, owner: u32, token: u64, deadline_ns: u64) -> u32 {
         // Rounded up, so that a timer never fires early.
         let tick = (deadline_ns >> TICK_SHIFT) + 1;
-        let tick = tick.clamp(self.tick + 1, self.tick + HORIZON);
+        let tick = tick.clamp(first, self.tick + HORIZON);
         let entry = Entry { token, tick, owner, next: NONE };
         let at = if self.free == NONE {
             self.entries.push(entry);
@@ -296,6 +333,30 @@ mod tests {
     use super::*;
     use crate::rng::Rng;
     use alloc::collections::BTreeMap;
+
+    #[test]
+    fn what_a_busy_time_took_is_given_back_and_no_timer_is_lost() {
+        let mut wheel = Timers::new(0);
+        let count = 10 * ENTRIES_KEPT as u64;
+        let ms = |n: u64| n * 1_000_000;
+        for token in 0..count {
+            // Each time earlier: what was set before stays behind.
+            (0..4).for_each(|n| wheel.set(1, token, ms(1000 - n)));
+        }
+        for token in 0..100 {
+            wheel.set(2, token, ms(5000 + token));
+        }
+        let mut fired = 0;
+        while wheel.expire(ms(2000)).is_some() {
+            fired += 1;
+        }
+        assert_eq!((fired, wheel.len()), (count, 100));
+        assert!(wheel.entries.capacity() <= ENTRIES_KEPT);
+        assert!(wheel.index.capacity() <= ENTRIES_KEPT);
+        assert!(wheel.owners.values().all(|tokens| tokens.capacity() <= ENTRIES_KEPT));
+        let late: Vec<_> = core::iter::from_fn(|| wheel.expire(ms(6000))).collect();
+        assert_eq!(late.len(), 100);
+    }
 
     #[test]
     fn agrees_with_an_ordered_map_over_random_operations() {

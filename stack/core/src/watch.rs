@@ -256,7 +256,11 @@ impl Perimeter {
         let mut at = s.top;
         while at != NONE {
             pairs.push(at);
-            at = if at == s.bottom { NONE } else { self.net.pairs.at(at).map_or(NONE, |p| p.down) };
+            at = if at == s.bottom {
+                NONE
+            } else {
+                self.net.pairs.at(at).map_or(NONE, |p| p.down())
+            };
         }
         let Some(pos) = pos else { return Ok(pairs) };
         let modules = pairs.len().saturating_sub(2);
@@ -272,12 +276,17 @@ impl Perimeter {
         let node = p.and_then(|p| self.nodes.at(p.node));
         let (node, kind) = node.map_or((String::new(), "gone"), Node::label);
         let mut pos = 0;
-        let mut below = p.map_or(NONE, |p| p.down);
-        while let Some(p) = self.net.pairs.at(below).filter(|p| p.down != NONE) {
-            (pos, below) = (pos + 1, p.down);
+        let mut below = p.map_or(NONE, |p| p.down());
+        while let Some(p) = self.net.pairs.at(below).filter(|p| p.down() != NONE) {
+            (pos, below) = (pos + 1, p.down());
         }
         let pos = (kind == "module").then_some(pos);
-        Place { stream: stream.map(|s| s.name.clone()).unwrap_or_default(), node, kind, pos }
+        Place {
+            stream: stream.map(|s| s.name.as_ref().into()).unwrap_or_default(),
+            node,
+            kind,
+            pos,
+        }
     }
 }
 
@@ -302,7 +311,9 @@ impl Perimeter {
     /// To here.
     #[cold]
     pub(crate) fn timed(&mut self, started: u64, queue: QueueNo, node: u32, msgs: u64) {
-        if let Some(clock) = self.clock {
+        // A head's own work is to append to a list: it needs no record for that.
+        let is_head = matches!(self.nodes.at(node), Some(Node::Head(_)));
+        if let Some(clock) = self.clock.filter(|_| !is_head) {
             let stat = self.net.stat(node);
             stat.sampled_ns += clock().saturating_sub(started);
             stat.sampled_msgs += msgs;
@@ -454,10 +465,8 @@ impl Perimeter {
         if let Some((_, msg)) = &self.net.slot {
             seen.posted.add(msg);
         }
-        for &queue in &self.net.run {
-            let inbox = self.net.queue(queue).map(|q| q.inbox.iter());
-            inbox.into_iter().flatten().for_each(|msg| seen.posted.add(msg));
-        }
+        let posted = self.net.inboxes.iter().flat_map(|inbox| inbox.iter());
+        posted.for_each(|msg| seen.posted.add(msg));
         let Some(Ran { queue, ran_ns, served }) = ran else { return seen };
         (seen.ran_ns, seen.served) = (ran_ns, served);
         if let Some(q) = self.net.queue(queue) {
@@ -493,8 +502,8 @@ impl Watch {
             return;
         }
         let [above, below] = match side {
-            Side::Read => [pair_no, pair.down],
-            Side::Write => [pair.up, pair_no],
+            Side::Read => [pair_no, pair.down()],
+            Side::Write => [pair.up(), pair_no],
         };
         let number = |pair: u32| {
             core.net
@@ -555,7 +564,8 @@ impl Timed {
         let queue = queue_no(self.pair.index, self.side);
         let Some(q) = core.net.queue(queue) else { return };
         let slot = core.net.slot.as_ref().is_some_and(|(to, _)| *to == queue);
-        self.inbox.settle(q.inbox.len() + usize::from(slot), now, &mut self.times.inbox);
+        let inbox = core.net.inbox(queue).map_or(0, |inbox| inbox.len());
+        self.inbox.settle(inbox + usize::from(slot), now, &mut self.times.inbox);
         self.held.settle(q.held.len(), now, &mut self.times.queue);
         // What waits here waits for the queue that flow control looks at, when that one refused.
         let target = core.net.queue(core.net.next_of(queue)).map_or(NONE, |next| next.target);

@@ -100,6 +100,22 @@ impl MsgList {
         (!self.head.is_null()).then(|| unsafe { &*(&raw const self.head).cast::<Msg>() })
     }
 
+    /// The only message.
+    ///
+    /// # Errors
+    /// The list, when it has none or several.
+    #[inline]
+    pub fn into_one(self) -> Result<Msg, Self> {
+        if self.count != 1 {
+            return Err(self);
+        }
+        // SAFETY: the list owns its messages; the only one is linked to nothing, and the list,
+        // which is not dropped, is its owner no more.
+        let msg = unsafe { Msg::from_raw(self.head) };
+        core::mem::forget(self);
+        Ok(msg)
+    }
+
     /// Appends all of `other` in its order, which is empty then. Constant time.
     #[inline]
     pub fn append(&mut self, other: &mut Self) {

@@ -38,11 +38,20 @@ pub struct Sim {
     next: u64,
     hash: u64,
     sent: u64,
+    /// Told which host is at work.
+    observer: fn(HostId),
 }
 
 /// Names a host of a [`Sim`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HostId(usize);
+
+impl HostId {
+    /// Which one, in the order in which they were made.
+    pub fn number(self) -> usize {
+        self.0
+    }
+}
 
 /// Names a link of a [`Sim`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -165,6 +174,7 @@ impl Sim {
             next: 0,
             hash: FNV_START,
             sent: 0,
+            observer: |_| {},
         }
     }
 
@@ -231,8 +241,15 @@ impl Sim {
 
     /// A host's perimeter, to plumb it and for its heads. It turns in the next run.
     pub fn perimeter(&mut self, host: HostId) -> &mut Perimeter {
+        (self.observer)(host);
         self.wake(host);
         &mut self.hosts[host.0].perimeter
+    }
+
+    /// Tells `observer` from now on which host works next, so that what each takes can be told
+    /// apart.
+    pub fn observe(&mut self, observer: fn(HostId)) {
+        self.observer = observer;
     }
 
     /// Virtual time, in nanoseconds.
@@ -303,6 +320,7 @@ impl Sim {
 
     /// Turns one host until it has nothing to do at this time, and sends what it emitted.
     fn turn(&mut self, number: usize) {
+        (self.observer)(HostId(number));
         for round in 0.. {
             assert!(round < ROUNDS_MAX, "host {number} does not come to rest at {}", self.now);
             let host = &mut self.hosts[number];

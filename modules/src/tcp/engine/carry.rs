@@ -2,7 +2,7 @@
 //! on at a stream of another stack.
 
 use super::request::{Asked, Refusal};
-use super::{Engine, Socket, ends_of};
+use super::{Engine, Has, Socket, ends_of};
 use crate::tcp::carry::{self, Carried, OCTETS_MAX};
 use crate::tcp::tcb::{Marks, NOBODY, State, Tcb};
 use crate::tcp::{Range, TcpDrop, output};
@@ -68,7 +68,7 @@ impl Engine {
         });
         self.forget(number);
         if let Some(user) = self.user_mut(at.user) {
-            (user.socket, user.idle) = (None, false);
+            user.has = Has::Nothing;
         }
         Ok(Some(ack))
     }
@@ -80,9 +80,7 @@ impl Engine {
         let ack = match done {
             Ok(()) => Primitive::ok_ack(T_IMPORT_REQ),
             Err(refusal) => {
-                if let Some(user) = self.user_mut(at.user) {
-                    user.coming = None;
-                }
+                self.coming.remove(&at.user);
                 let (tli, errno) = refusal.numbers();
                 Primitive::error_ack(T_IMPORT_REQ, tli, errno)
             }
@@ -94,9 +92,9 @@ impl Engine {
 
     fn imported(&mut self, msg: &Msg, at: &mut Asked<'_>) -> Result<(), Refusal> {
         let more = millstream_core::tpi::word(msg.first(), 4).ok_or(Refusal::BadData)? != 0;
-        let user = self.user_mut(at.user).filter(|user| user.socket.is_none());
-        let user = user.ok_or(Refusal::OutOfState)?;
-        let bytes = user.coming.get_or_insert_default();
+        let user = self.user(at.user).filter(|user| user.socket().is_none());
+        user.ok_or(Refusal::OutOfState)?;
+        let bytes = self.coming.entry(at.user).or_default();
         let (from, len) = (msg.run_len(), msg.data_len());
         if bytes.len() + len > OCTETS_MAX {
             return Err(Refusal::BadData);
@@ -107,7 +105,7 @@ impl Engine {
         if more {
             return Ok(());
         }
-        let bytes = user.coming.take().unwrap_or_default();
+        let bytes = self.coming.remove(&at.user).unwrap_or_default();
         let carried = carry::read(&bytes, at.now).ok_or(Refusal::BadData)?;
         self.go_on(carried, at)
     }
@@ -149,7 +147,7 @@ impl Engine {
         tcb.marks.set(Marks::TELL_BUFFER);
         self.sockets[number as usize] = Some(Socket::Connection(Box::new(tcb)));
         if let Some(user) = self.user_mut(at.user) {
-            (user.socket, user.idle) = (Some(number), false);
+            user.has = Has::Socket(number);
         }
         self.with(number, at.now, at.pool, |tcb, env| {
             resume(tcb, env.now);

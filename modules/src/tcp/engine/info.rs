@@ -1,6 +1,6 @@
 //! TCP_INFO: the figures of a connection, as Linux lays them out (`struct tcp_info`).
 
-use super::{Engine, Socket};
+use super::{Engine, Socket, User};
 use crate::tcp::output;
 use crate::tcp::tcb::{Marks, Tcb, ms};
 use millstream_core::tpi::option::{HEADER_LEN, Records};
@@ -48,7 +48,7 @@ impl Engine {
 
     /// The figures of a user's connection; without one, only its state.
     pub fn info(&self, user: u32, now: u64) -> [u8; LEN] {
-        let number = self.user(user).and_then(|user| user.socket);
+        let number = self.user(user).and_then(User::socket);
         match number.and_then(|number| self.sockets.get(number as usize)) {
             Some(Some(Socket::Connection(tcb))) => figures(tcb, now),
             Some(Some(Socket::Listening(_))) => only_state(LISTEN),

@@ -19,7 +19,8 @@ impl Engine {
         pool: &mut Pool,
     ) -> Option<(u32, u64)> {
         let gone = self.users.get_mut(user as usize).and_then(Option::take)?;
-        let waits = gone.socket.and_then(|number| {
+        self.coming.remove(&user);
+        let waits = gone.socket().and_then(|number| {
             let until = self.leave(number, unread, now, pool)?;
             self.lingering.insert(number, user);
             Some((number, until))

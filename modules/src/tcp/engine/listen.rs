@@ -2,7 +2,7 @@
 
 use super::{Engine, Socket, ends_of};
 use crate::tcp::listener::Listener;
-use crate::tcp::tcb::{Marks, NOBODY, Settings, State, Tcb};
+use crate::tcp::tcb::{Marks, NOBODY, State, Tcb};
 use crate::tcp::{Flags, Segment, TcpDrop, input, output, table, user};
 use alloc::boxed::Box;
 use millstream_core::Errno;
@@ -73,7 +73,7 @@ impl Engine {
         iss: crate::tcp::Seq,
         now: u64,
     ) -> Result<u32, TcpDrop> {
-        let settings = self.user(listener_user).map_or_else(Settings::default, |u| u.settings);
+        let settings = self.user(listener_user).map_or(&self.settings[0], |u| &u.settings).clone();
         let ends = ends_of(seg.local, seg.remote);
         let number = self.fresh();
         if let Err(error) = self.table.accept(number, &ends, settings.reuse) {
@@ -187,7 +187,7 @@ impl Engine {
     }
 
     pub(super) fn listener_of(&mut self, user: u32) -> Option<(u32, &mut Listener)> {
-        let number = self.user(user)?.socket?;
+        let number = self.user(user)?.socket()?;
         self.listener(number).map(|listener| (number, listener))
     }
 

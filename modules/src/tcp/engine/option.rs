@@ -1,10 +1,11 @@
 //! T_OPTMGMT_REQ: options of a user or of its connection, by the numbers that Linux programs use.
 
 use super::request::{Asked, Refusal};
-use super::{Engine, Socket};
+use super::{Engine, User};
 use crate::tcp::congestion::Algorithm;
 use crate::tcp::tcb::{Marks, QUICK_ACKS, Settings, Tcb};
 use crate::tcp::timers;
+use alloc::sync::Arc;
 use millstream_core::tpi::option::{Record, Records};
 use millstream_core::tpi::{self, OptmgmtReq, Primitive};
 
@@ -100,13 +101,13 @@ impl Engine {
     }
 
     fn set(&mut self, record: &Record<'_>, act: bool, at: &mut Asked<'_>) -> Result<(), Refusal> {
-        let mut settings = *self.settings(at.user)?;
+        let mut settings = self.settings(at.user)?;
         change(&mut settings, record)?;
         if !act {
             return Ok(());
         }
-        *self.settings(at.user)? = settings;
-        if let Some(number) = self.user(at.user).and_then(|user| user.socket) {
+        self.keep_settings(at.user, settings);
+        if let Some(number) = self.user(at.user).and_then(User::socket) {
             self.table.set_reuse(number, settings.reuse);
         }
         let now = at.now;
@@ -114,6 +115,9 @@ impl Engine {
             self.with(number, now, at.pool, |tcb, _| {
                 if (record.level, record.name) == (names::SOCKET, names::RCVBUF) {
                     tcb.rcv_buf = tcb.settings.rcv_buf;
+                }
+                if (record.level, record.name) == (names::SOCKET, names::SNDBUF) {
+                    tcb.snd_buf = tcb.settings.snd_buf;
                 }
                 if (record.level, record.name) == (names::TCP, names::MAXSEG) {
                     tcb.set_mss();
@@ -129,15 +133,25 @@ impl Engine {
     }
 
     /// Those of the connection, else of the user, which a connection then begins with.
-    fn settings(&mut self, user: u32) -> Result<&mut Settings, Refusal> {
-        let number = self.user(user).ok_or(Refusal::OutOfState)?.socket;
-        let is_connection =
-            |n: &u32| matches!(self.sockets.get(*n as usize), Some(Some(Socket::Connection(_))));
-        match number.filter(is_connection) {
-            Some(number) => self.tcb(number).map(|tcb| &mut tcb.settings),
-            None => self.user_mut(user).map(|user| &mut user.settings),
+    fn settings(&mut self, user: u32) -> Result<Settings, Refusal> {
+        if let Some((_, tcb)) = self.connection_of(user) {
+            let (snd_buf, rcv_buf) = (tcb.snd_buf, tcb.rcv_buf);
+            return Ok(Settings { snd_buf, rcv_buf, ..*tcb.settings });
         }
-        .ok_or(Refusal::OutOfState)
+        self.user(user).map(|user| *user.settings).ok_or(Refusal::OutOfState)
+    }
+
+    fn keep_settings(&mut self, user: u32, settings: Settings) {
+        if self.settings.iter().all(|known| **known != settings) {
+            self.settings[1] = Arc::new(settings);
+        }
+        let kept = self.settings.iter().find(|known| ***known == settings).cloned();
+        let Some(kept) = kept else { return };
+        if let Some((_, tcb)) = self.connection_of(user) {
+            tcb.settings = kept;
+        } else if let Some(user) = self.user_mut(user) {
+            user.settings = kept;
+        }
     }
 
     fn current(
@@ -164,7 +178,7 @@ impl Engine {
             out[..4].copy_from_slice(&i32::from(quick).to_ne_bytes());
             return Ok(4);
         }
-        read(self.settings(at.user)?, record, out)
+        read(&self.settings(at.user)?, record, out)
     }
 }
 

@@ -3,7 +3,7 @@
 //! states that await an acknowledgement only that of a connect lasts.
 
 use super::carry::{T_EXPORT_REQ, T_IMPORT_REQ};
-use super::{Engine, Socket, ends_of};
+use super::{Engine, Has, Socket, User, ends_of};
 use crate::tcp::listener::Listener;
 use crate::tcp::table::TableError;
 use crate::tcp::tcb::{Marks, State as TcpState, Tcb};
@@ -54,8 +54,10 @@ impl Engine {
     /// Where a user is.
     pub(super) fn state(&self, user: u32) -> State {
         let Some(user) = self.user(user) else { return State::Unbnd };
-        let Some(number) = user.socket else {
-            return if user.idle { State::Idle } else { State::Unbnd };
+        let number = match user.has {
+            Has::Nothing => return State::Unbnd,
+            Has::Ended => return State::Idle,
+            Has::Socket(number) => number,
         };
         match self.sockets.get(number as usize) {
             Some(Some(Socket::Bound)) => State::Idle,
@@ -158,7 +160,7 @@ impl Engine {
                 Primitive::capability_ack(info.as_ref(), acceptor)
             }
             tpi::T_ADDR_REQ => {
-                let number = self.user(user).and_then(|u| u.socket);
+                let number = self.user(user).and_then(User::socket);
                 let local = number.and_then(|number| self.table.local(number));
                 let remote = number.and_then(|number| self.table.remote(number));
                 Primitive::addr_ack(local.map(SocketAddr::from), remote.map(SocketAddr::from))
@@ -206,15 +208,15 @@ impl Engine {
             _ => Socket::Bound,
         });
         if let Some(user) = self.user_mut(at.user) {
-            user.socket = Some(number);
+            user.has = Has::Socket(number);
         }
         Ok(SocketAddr::new(addr.ip(), port))
     }
 
     fn unbind(&mut self, at: &mut Asked<'_>) {
         let Some(user) = self.user_mut(at.user) else { return };
-        user.idle = false;
-        let Some(number) = user.socket.take() else { return };
+        let before = core::mem::replace(&mut user.has, Has::Nothing);
+        let Has::Socket(number) = before else { return };
         if self.listener(number).is_some() {
             self.stop_listening(number, at.now, at.pool);
         } else {
@@ -230,7 +232,7 @@ impl Engine {
         at: &mut Asked<'_>,
     ) -> Result<Primitive, Refusal> {
         let peer = decode_address(view.dest()).ok_or(Refusal::BadAddress)?;
-        let number = self.user(at.user).and_then(|u| u.socket).ok_or(Refusal::OutOfState)?;
+        let number = self.user(at.user).and_then(User::socket).ok_or(Refusal::OutOfState)?;
         if self.locals.is_many(peer.ip()) {
             return Err(Refusal::NoPeer);
         }
@@ -239,7 +241,7 @@ impl Engine {
             return Err(Refusal::OutOfState);
         }
         let ends = self.table.connect(number, source, (peer.ip(), peer.port()))?;
-        let settings = self.user(at.user).map(|u| u.settings).unwrap_or_default();
+        let settings = self.user(at.user).map_or(&self.settings[0], |u| &u.settings).clone();
         let iss = self.secret.isn(&ends, at.now);
         let local = SocketAddr::from(ends.local);
         let mtu = self.locals.mtu(local.ip());
@@ -277,8 +279,9 @@ impl Engine {
         let (_, listener) = self.listener_of(at.user).ok_or(Refusal::OutOfState)?;
         let place = listener.waiting.iter().position(|waits| *waits == number);
         listener.waiting.remove(place.ok_or(Refusal::BadSequence)?);
-        let before = self.user_mut(acceptor).and_then(|user| user.socket.replace(number));
-        if let Some(before) = before {
+        let before =
+            self.user_mut(acceptor).map(|u| core::mem::replace(&mut u.has, Has::Socket(number)));
+        if let Some(Has::Socket(before)) = before {
             self.forget(before);
         }
         self.accept(number, acceptor);

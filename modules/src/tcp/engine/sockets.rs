@@ -69,7 +69,7 @@ impl Engine {
             Some(match self.sockets.get(number as usize)?.as_ref()? {
                 Socket::Bound => {
                     let owns = |user: &Option<super::User>| {
-                        user.as_ref().is_some_and(|user| user.socket == Some(number))
+                        user.as_ref().is_some_and(|user| user.socket() == Some(number))
                     };
                     let user = self.users.iter().position(owns).map(|at| at as u32);
                     SocketView { user, ..view }

@@ -1,6 +1,6 @@
 //! What goes up to users: data, and word of what becomes of their connections, in order.
 
-use super::Engine;
+use super::{Engine, Has};
 use crate::tcp::Segment;
 use crate::tcp::tcb::{Marks, NOBODY, Tcb};
 use millstream_core::tpi::Primitive;
@@ -95,8 +95,7 @@ impl Engine {
     /// The user keeps its stream, the connection is forgotten.
     fn detach(&mut self, user: u32, number: u32) {
         if let Some(user) = self.user_mut(user) {
-            user.socket = None;
-            user.idle = true;
+            user.has = Has::Ended;
         }
         self.forget(number);
     }

@@ -83,9 +83,9 @@ fn advance(tcb: &mut Tcb, seg: &Segment, env: &mut Env<'_>) {
     let Some(flight) = &mut tcb.flight else { return };
     let upto = seg.ack.earliest(flight.queue.end());
     flight.queue.ack(upto, env.pool);
-    let settings = &mut tcb.settings;
-    if settings.tune_snd && tcb.marks.has(Marks::WRITER_WAITS) && env.pool.level() == Level::Low {
-        settings.snd_buf = send_buffer(settings.snd_buf, tcb.loss.cwnd());
+    if tcb.settings.tune_snd && tcb.marks.has(Marks::WRITER_WAITS) && env.pool.level() == Level::Low
+    {
+        tcb.snd_buf = send_buffer(tcb.snd_buf, tcb.loss.cwnd());
     }
     if tcb.una == tcb.nxt && flight.queue.is_empty() {
         env.retire_flight(tcb);

@@ -74,7 +74,7 @@ fn payload(tcb: &mut Tcb, seg: &Segment, mut msg: Msg, env: &mut Env<'_>) {
     let (mut start, mut end) = (seg.seq, seg.seq.add(seg.len));
     if start.before(tcb.rcv_nxt) {
         let twice = Range::new(start, tcb.rcv_nxt.earliest(end));
-        tcb.duplicate = Some(twice);
+        tcb.duplicate = twice;
         tcb.marks.set(Marks::ACK_NOW);
         msg.trim_front(twice.len() as usize);
         start = twice.end;
@@ -125,7 +125,7 @@ fn out_of_order(tcb: &mut Tcb, start: Seq, msg: Msg, env: &mut Env<'_>) {
     let limit = env.shared.out_of_order.limit_for(before, own, level);
     let done = reassembly.insert(start, msg, next, env.pool, limit);
     env.shared.out_of_order.changed(before, reassembly.truesize());
-    tcb.duplicate = done.duplicate.or(tcb.duplicate);
+    tcb.duplicate = done.duplicate.unwrap_or(tcb.duplicate);
     if done.refused.is_some() {
         env.shared.happened.push(TcpDrop::OutOfOrderMemory);
     }

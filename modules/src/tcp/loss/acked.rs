@@ -1,8 +1,6 @@
 //! An acknowledgment arrives: what it tells, and what follows from that.
 
-use super::{
-    Ack, Acked, Loss, Records, Sending, State, rack::Newest, records::Record, recovery::Undo,
-};
+use super::{Ack, Acked, Loss, Records, Sending, State, rack::Newest, records::Record};
 use crate::tcp::{congestion::Congestion as _, seq::Range};
 
 /// What one ACK did to the flight.
@@ -46,7 +44,7 @@ impl Loss {
         // An echo of what never was says nothing.
         let ack = &Ack { echo: ack.echo.filter(|rtt| *rtt <= ECHO_MAX_NS), ..*ack };
         self.sack = ack.sack_ok;
-        let undone = self.counters.undone;
+        let undone = self.past().counters.undone;
         let sacked_before = records.sacked();
         let mut news = News { dsack: self.duplicate(ack, at), ..News::default() };
         self.learn(records, ack, at, &mut news);
@@ -89,7 +87,7 @@ impl Loss {
             }
             self.state = State::Open;
         }
-        done.undone = self.counters.undone != undone;
+        done.undone = self.past().counters.undone != undone;
         done
     }
 
@@ -136,7 +134,7 @@ impl Loss {
                 continue;
             }
             if !plausible(*block, at) {
-                self.counters.bad_sacks = self.counters.bad_sacks.wrapping_add(1);
+                self.count_bad_sack();
                 continue;
             }
             // What the cumulative ACK passed is nothing new, and no fault.
@@ -147,7 +145,9 @@ impl Loss {
                 news.sacked += record.range.len();
             });
         }
-        self.reordering.seen |= reorders;
+        if reorders {
+            self.past_mut().reordering.seen = true;
+        }
         records.newest = newest;
     }
 
@@ -175,11 +175,17 @@ impl Loss {
         let block = *ack.sacks.first()?;
         // Octets that this connection has sent, and not a window of sequence numbers ago.
         if !plausible(block, at) {
-            self.counters.bad_sacks = self.counters.bad_sacks.wrapping_add(1);
+            self.count_bad_sack();
             return None;
         }
-        self.counters.dsacks = self.counters.dsacks.wrapping_add(1);
+        let counters = &mut self.past_mut().counters;
+        counters.dsacks = counters.dsacks.wrapping_add(1);
         Some(block)
+    }
+
+    fn count_bad_sack(&mut self) {
+        let counters = &mut self.past_mut().counters;
+        counters.bad_sacks = counters.bad_sacks.wrapping_add(1);
     }
 
     /// Measures the round trip (RFC 6298 section 3 and 4, Karn): by what was sent once, else by
@@ -201,7 +207,7 @@ impl Loss {
         }
         self.reduce(records, at, flight, State::Cwr);
         // What the network said is no error, so it is not taken back.
-        self.undo = Undo::default();
+        self.keep_reduction();
         true
     }
 

@@ -1,7 +1,7 @@
 //! RACK (RFC 8985): what was sent before something that was delivered, and longer ago than a round
 //! trip and the reordering that the path is known for, is lost.
 
-use super::{Loss, Records, Sending, records::Record};
+use super::{Loss, Records, Sending, past::Past, records::Record};
 use crate::tcp::seq::Seq;
 
 /// What RACK has learnt about the path; lives as long as the connection.
@@ -18,10 +18,10 @@ pub(super) struct Reordering {
     round: Seq,
 }
 
-impl Default for Reordering {
-    fn default() -> Self {
-        Self { seen: false, quarters: 1, persists: 0, counted: false, round: Seq(0) }
-    }
+impl Reordering {
+    /// Nothing is known.
+    pub(super) const NONE: Self =
+        Self { seen: false, quarters: 1, persists: 0, counted: false, round: Seq(0) };
 }
 
 /// The delivered record that was sent last, and the highest.
@@ -78,7 +78,7 @@ fn after(record: &Record, (sent, end): (u64, Seq)) -> bool {
 impl Loss {
     /// How late a segment may be (step 4).
     fn reordering_ns(&self, records: &Records, mss: u32) -> u64 {
-        let learnt = &self.reordering;
+        let learnt = &self.past().reordering;
         let eager = self.in_recovery() || records.sacked_records() >= DUPLICATES;
         if !learnt.seen && (eager || records.sacked() > 2 * mss) {
             return 0;
@@ -105,7 +105,7 @@ impl Loss {
             // All that waits was sent before the newest, so at this time all of it is late.
             records.reorder_at = Some((newest.0 + rtt + window).max(now + 1));
         }
-        self.counters.lost = self.counters.lost.wrapping_add(new);
+        self.count_lost(new);
         new
     }
 
@@ -123,25 +123,29 @@ impl Loss {
 
     /// A round trip is over when its data are acknowledged.
     pub(super) fn reordering_round(&mut self, una: Seq) {
-        self.reordering.counted &= una.before(self.reordering.round);
+        if let Some(Past { reordering, .. }) = self.past.as_deref_mut() {
+            reordering.counted &= una.before(reordering.round);
+        }
     }
 
     /// The peer had a segment twice that we sent twice: a wider window, once per round trip.
     pub(super) fn reordering_was_underestimated(&mut self, at: &Sending) {
-        if self.reordering.counted {
+        let learnt = &mut self.past_mut().reordering;
+        if learnt.counted {
             return;
         }
-        self.reordering.counted = true;
-        self.reordering.round = at.nxt;
-        self.reordering.quarters = self.reordering.quarters.saturating_add(1);
-        self.reordering.persists = PERSISTS;
+        learnt.counted = true;
+        learnt.round = at.nxt;
+        learnt.quarters = learnt.quarters.saturating_add(1);
+        learnt.persists = PERSISTS;
     }
 
     /// A recovery is over: after some of them without D-SACK the window is as at first.
     pub(super) fn reordering_may_be_over(&mut self) {
-        self.reordering.persists = self.reordering.persists.saturating_sub(1);
-        if self.reordering.persists == 0 {
-            self.reordering.quarters = 1;
+        let learnt = &mut self.past_mut().reordering;
+        learnt.persists = learnt.persists.saturating_sub(1);
+        if learnt.persists == 0 {
+            learnt.quarters = 1;
         }
     }
 }

@@ -23,14 +23,11 @@ pub(super) struct Undo {
     before: Window,
 }
 
-impl Default for Undo {
-    fn default() -> Self {
-        Self::new(Seq(0), Window { cwnd: 0, ssthresh: 0 })
-    }
-}
-
 impl Undo {
-    fn new(from: Seq, before: Window) -> Self {
+    /// There is nothing to take back.
+    pub(super) const NONE: Self = Self::new(Seq(0), Window { cwnd: 0, ssthresh: 0 });
+
+    const fn new(from: Seq, before: Window) -> Self {
         Self { from, resent: 0, since: None, before }
     }
 
@@ -84,23 +81,23 @@ impl Loss {
         if calm && self.probe.is_none() && news.dsack.is_none() {
             return 0;
         }
-        if let Some(block) = news.dsack.filter(|_| self.counters.resent > 0) {
+        if let Some(block) = news.dsack.filter(|_| self.past().counters.resent > 0) {
             // What a probe repeats is no reordering: its ACK was late.
             let probe = self.probe.is_some_and(|probe| probe.end == block.end);
             let ours = !block.end.after(self.recover) && !records.left_once(block.start);
-            let since = ours && self.undo.had_twice(block);
-            self.reordering.seen |= since && !probe;
+            let since = ours && self.past_mut().undo.had_twice(block);
+            self.past_mut().reordering.seen |= since && !probe;
             self.reordering_was_underestimated(at);
         }
         self.answer_probe(ack, at, news, step);
         if !self.sack {
             self.count_duplicates(records, at, news, step);
         }
-        let by_time = step.advanced && news.again && self.undo.by_timestamp(ack, at.now);
+        let by_time = step.advanced && news.again && self.past().undo.by_timestamp(ack, at.now);
         if self.in_recovery() && by_time
             || self.state == State::Loss && self.spurious(ack, at, news, step)
         {
-            self.reordering.seen |= self.state == State::Recovery;
+            self.past_mut().reordering.seen |= self.state == State::Recovery;
             // What was sent again did not arrive yet, so it says nothing about the others.
             records.newest = news.newest_once;
             records.unmark();
@@ -112,7 +109,7 @@ impl Loss {
         if self.state >= State::Cwr && over {
             self.finish(at);
         }
-        if self.undo.by_duplicates() && (!self.in_recovery() || records.lost() == 0) {
+        if self.past().undo.by_duplicates() && (!self.in_recovery() || records.lost() == 0) {
             self.take_back();
         }
         let lost = self.find_lost(records, at, step.advanced);
@@ -134,7 +131,7 @@ impl Loss {
         state: State,
     ) {
         if self.state < State::Cwr {
-            self.undo = Undo::new(at.una, self.window);
+            self.past_mut().undo = Undo::new(at.una, self.window);
             let moment = self.moment(at);
             self.window.ssthresh = self.control.reduce(&self.window, false, &moment);
             records.prr = Prr::new(flight);
@@ -149,7 +146,7 @@ impl Loss {
         let repaired = !at.una.before(self.recover);
         let first = self.state == State::Loss && self.timeouts == 1;
         if self.state <= State::Disorder || repaired || first {
-            self.undo = Undo::new(at.una, self.window);
+            self.past_mut().undo = Undo::new(at.una, self.window);
             let moment = self.moment(at);
             self.window.ssthresh = self.control.reduce(&self.window, true, &moment);
         }
@@ -167,7 +164,7 @@ impl Loss {
         if self.handshake || records.mark_longer(at.mss) == 0 {
             return;
         }
-        self.undo = Undo::default();
+        self.keep_reduction();
         self.frto = Frto::Off;
         self.probe = None;
         self.duplicates = 0;
@@ -177,12 +174,12 @@ impl Loss {
 
     /// Takes the last reduction back.
     fn take_back(&mut self) {
-        let before = self.undo.before;
+        let past = self.past_mut();
+        let before = core::mem::replace(&mut past.undo, Undo::NONE).before;
+        past.counters.undone = past.counters.undone.wrapping_add(1);
         self.window.cwnd = self.window.cwnd.max(before.cwnd);
         self.window.ssthresh = self.window.ssthresh.max(before.ssthresh);
-        self.undo = Undo::default();
         self.control.undo();
-        self.counters.undone = self.counters.undone.wrapping_add(1);
         self.state = State::Open;
         self.frto = Frto::Off;
         self.held = false;
@@ -239,7 +236,7 @@ impl Loss {
                 let moment = self.moment(at);
                 self.window.ssthresh = self.control.reduce(&self.window, false, &moment);
                 self.window.cwnd = self.window.cwnd.min(self.window.ssthresh);
-                self.undo = Undo::default();
+                self.keep_reduction();
             }
         } else if !step.advanced && ack.pure && ack.sacks.is_empty() {
             self.probe = None;
@@ -282,7 +279,15 @@ impl Loss {
         let start = first.range.start;
         let end = start.add(at.mss.min(first.range.len()));
         let new = records.mark_lost(Range::new(start, end));
-        self.counters.lost = self.counters.lost.wrapping_add(new);
+        self.count_lost(new);
         new
+    }
+
+    /// So many octets more were taken for lost.
+    pub(super) fn count_lost(&mut self, octets: u32) {
+        if octets > 0 {
+            let counters = &mut self.past_mut().counters;
+            counters.lost = counters.lost.wrapping_add(octets);
+        }
     }
 }

@@ -81,8 +81,9 @@ impl Loss {
         records.resent(range, at.now);
         records.prr.sent(range.len());
         self.last_sent = at.now;
-        self.counters.resent = self.counters.resent.wrapping_add(range.len());
-        self.undo.resent(range, at.now);
+        let past = self.past_mut();
+        past.counters.resent = past.counters.resent.wrapping_add(range.len());
+        past.undo.resent(range, at.now);
     }
 
     /// What is to be sent again now: whole segments, as far as the window lets them. The caller may

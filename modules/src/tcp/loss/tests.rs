@@ -68,7 +68,7 @@ impl Line {
         self.send(1);
         self.now += RTT;
         self.ack(0, &[]);
-        self.loss.counters = Counters::default();
+        self.loss.past_mut().counters = Counters::default();
     }
 
     fn sending(&self) -> Sending {

@@ -83,7 +83,8 @@ impl Loss {
             return Expired::Nothing;
         };
         records.timer_from = at.now;
-        self.counters.probes = self.counters.probes.wrapping_add(1);
+        let counters = &mut self.past_mut().counters;
+        counters.probes = counters.probes.wrapping_add(1);
         self.probe = Some(Probe { end: at.nxt, old: !more });
         if more {
             return Expired::ProbeNew;

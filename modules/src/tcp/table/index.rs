@@ -2,6 +2,7 @@
 //! each entry added beyond one a bucket (linear hashing; Litwin, 1980).
 
 use super::Slot;
+use crate::room::grow_for;
 use alloc::vec::Vec;
 
 #[derive(Debug, Default)]
@@ -74,6 +75,7 @@ impl Index {
     /// Adds a bucket, which takes its part of the one it is split from.
     fn split(&mut self, slots: &mut [Slot]) {
         let new = self.heads.len();
+        grow_for(&mut self.heads, new + 1);
         self.heads.push(NONE);
         if new == 0 {
             return;

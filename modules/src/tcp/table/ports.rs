@@ -4,6 +4,7 @@
 use super::any_like;
 use super::index::NONE;
 use crate::hash::Keyed;
+use crate::room::grow_for;
 use alloc::vec::Vec;
 use hashbrown::HashMap;
 
@@ -63,6 +64,8 @@ impl Ports {
         let entry = Entry { usage, count: 1, next };
         let at = self.free;
         let at = if at == NONE {
+            let len = self.entries.len() + 1;
+            grow_for(&mut self.entries, len);
             self.entries.push(entry);
             self.entries.len() as u32 - 1
         } else {

@@ -262,10 +262,10 @@ impl Cx<'_> {
         let mut at = self.pair;
         loop {
             let pair = self.net.pairs.at(at)?;
-            if pair.down == NONE {
+            if pair.down() == NONE {
                 return self.net.caps.get(&pair.node).copied();
             }
-            at = pair.down;
+            at = pair.down();
         }
     }
 }

@@ -4,9 +4,9 @@ use super::error::PlumbError;
 use super::fit::Edit;
 use super::pending::{Before, Change, Doing, Op, Place, Progress};
 use crate::module::{ModInfo, Module, Step};
-use crate::net::{NONE, Role};
+use crate::net::{NONE, Pair, Role};
 use crate::perimeter::{Node, Perimeter, StreamId};
-use crate::queue::{NO_ENABLE, SERVICE};
+use crate::queue::{NO_ENABLE, SERVICE, Side};
 use alloc::boxed::Box;
 
 /// More modules than anybody stacks by hand; a loop in a script stops here.
@@ -113,12 +113,14 @@ impl Perimeter {
         }
         self.may_edit(stream, Edit::Insert(pos, module.info()))?;
         let below = if pos == 0 { self.bottom_of(stream) } else { modules[pos - 1] };
-        let above = self.net.pairs.at(below).map_or(NONE, |pair| pair.up);
+        let above = self.net.pairs.at(below).map_or(NONE, Pair::up);
         let info = module.info();
         let node = self.add_node(Node::Module(module, NONE));
         let pair = self.new_pair(node.0.index, Role::Sole, [info.read, info.write], services(info));
         if let Some(p) = self.net.pairs.at_mut(pair) {
-            (p.stream, p.up, p.down) = (stream.0.index, above, below);
+            p.stream = stream.0.index;
+            p.lead(Side::Read, above);
+            p.lead(Side::Write, below);
         }
         self.relink(below, above, pair, pair);
         self.settle(stream);
@@ -289,7 +291,7 @@ impl Perimeter {
         let key = self.net.pairs.key_at(pair)?;
         let (up, down, node) = {
             let p = self.net.pairs.at(pair)?;
-            (p.up, p.down, p.node)
+            (p.up(), p.down(), p.node)
         };
         // Whoever waits for the leaving queues asks again at what is behind them (C30).
         for queue in Self::queues_of(pair) {

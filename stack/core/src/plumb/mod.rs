@@ -22,12 +22,12 @@ use crate::head::Head;
 use crate::net::Pair;
 use crate::perimeter::{Node, NodeId};
 use crate::slab::Slab;
-use alloc::string::String;
+use alloc::boxed::Box;
 
 /// A stream: a chain of pairs from the top to the bottom.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    pub(crate) name: String,
+    pub(crate) name: Box<str>,
     /// The head's pair, or the multiplexor's lower one when linked.
     pub(crate) top: u32,
     /// The driver's pair, or the multiplexor's upper one.

@@ -14,10 +14,10 @@ impl Perimeter {
     pub(super) fn modules(&self, stream: StreamId) -> Result<Vec<u32>, PlumbError> {
         let s = self.streams.get(stream.0).ok_or(PlumbError::NoStream)?;
         let mut pairs = Vec::new();
-        let mut at = self.net.pairs.at(s.bottom).map_or(NONE, |pair| pair.up);
+        let mut at = self.net.pairs.at(s.bottom).map_or(NONE, Pair::up);
         while at != NONE && at != s.top {
             pairs.push(at);
-            at = self.net.pairs.at(at).map_or(NONE, |pair| pair.up);
+            at = self.net.pairs.at(at).map_or(NONE, Pair::up);
         }
         Ok(pairs)
     }
@@ -58,8 +58,6 @@ impl Perimeter {
             queues: [Queue::new(marks[0], flags[0]), Queue::new(marks[1], flags[1])],
             node,
             stream: NONE,
-            up: NONE,
-            down: NONE,
             role,
             cookie: 0,
             bands: NONE,
@@ -71,10 +69,10 @@ impl Perimeter {
     /// Makes `below` lead up to `lower_end` and `above` lead down to `upper_end`.
     pub(super) fn relink(&mut self, below: u32, above: u32, lower_end: u32, upper_end: u32) {
         if let Some(p) = self.net.pairs.at_mut(below) {
-            p.up = lower_end;
+            p.lead(Side::Read, lower_end);
         }
         if let Some(p) = self.net.pairs.at_mut(above) {
-            p.down = upper_end;
+            p.lead(Side::Write, upper_end);
         }
     }
 
@@ -95,7 +93,7 @@ impl Perimeter {
                 Some(Node::Mux(m)) if p.role == Role::Upper => m.info().headroom,
                 _ => 0,
             });
-            at = p.up;
+            at = p.up();
         }
         if let Some(s) = self.streams.get_mut(stream.0) {
             s.headroom = headroom;
@@ -154,12 +152,11 @@ impl Perimeter {
     /// What was posted to a pair that leaves, and not put to it, goes to its neighbours.
     pub(super) fn forward_inboxes(&mut self, pair: u32) {
         for queue in Self::queues_of(pair) {
-            let Some(q) = self.net.queue_mut(queue) else { return };
-            let inbox = core::mem::take(&mut q.inbox);
+            let Some(target) = self.net.queue(queue).map(|q| q.target) else { return };
+            let inbox = self.net.take_inbox(queue);
             if inbox.is_empty() {
                 continue;
             }
-            let target = q.target;
             self.net.ledger_unposts(queue, &inbox);
             self.net.discharge_batch(target, &inbox);
             let next = self.net.next_of(queue);
@@ -173,8 +170,7 @@ impl Perimeter {
         if messages.is_empty() {
             return;
         }
-        let later =
-            self.net.queue_mut(queue).map(|q| core::mem::take(&mut q.inbox)).unwrap_or_default();
+        let later = self.net.take_inbox(queue);
         if !later.is_empty() {
             let target = self.net.queue(queue).map_or(NONE, |q| q.target);
             self.net.discharge_batch(target, &later);

@@ -159,7 +159,9 @@ impl Perimeter {
         let top = self.new_pair(head.0.index, Role::Sole, [Marks::RESTING; 2], [ENDS, 0]);
         for (pair, up, down) in [(top, NONE, bottom), (bottom, top, NONE)] {
             if let Some(p) = self.net.pairs.at_mut(pair) {
-                (p.stream, p.up, p.down) = (id.0.index, up, down);
+                p.stream = id.0.index;
+                p.lead(Side::Read, up);
+                p.lead(Side::Write, down);
             }
         }
         if let Some(s) = self.streams.get_mut(id.0) {
@@ -180,11 +182,12 @@ impl Perimeter {
         for pair in [s.top, s.bottom] {
             let Some(key) = self.net.pairs.key_at(pair) else { continue };
             self.ledger_closes(pair);
+            let inboxes = Self::queues_of(pair).map(|queue| self.net.take_inbox(queue));
             let Some(removed) = self.net.pairs.remove(key) else { continue };
             self.net.drop_bands(removed.bands);
             let node = removed.node;
-            for queue in removed.queues {
-                for msg in queue.inbox.chain(queue.held) {
+            for (queue, inbox) in removed.queues.into_iter().zip(inboxes) {
+                for msg in inbox.chain(queue.held) {
                     self.net.discard(node, msg, crate::Drop::GONE);
                 }
             }

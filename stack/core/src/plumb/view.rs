@@ -9,6 +9,7 @@ use crate::slab::Key;
 use crate::stat::NodeStat;
 use alloc::string::String;
 use alloc::vec::Vec;
+use millstream_msg::MsgList;
 
 /// One node of a stream, for people. See [`Perimeter::chain`].
 #[derive(Clone, Debug)]
@@ -32,12 +33,12 @@ pub struct NodeView {
 impl Perimeter {
     /// Streams with their names, in order of opening.
     pub fn streams(&self) -> Vec<(StreamId, String)> {
-        self.streams.iter().map(|(key, s)| (StreamId(key), s.name.clone())).collect()
+        self.streams.iter().map(|(key, s)| (StreamId(key), s.name.as_ref().into())).collect()
     }
 
     /// The stream with this name.
     pub fn find(&self, name: &str) -> Option<StreamId> {
-        self.streams.iter().find(|(_, s)| s.name == name).map(|(key, _)| StreamId(key))
+        self.streams.iter().find(|(_, s)| &*s.name == name).map(|(key, _)| StreamId(key))
     }
 
     /// The nodes of a stream, top down.
@@ -98,7 +99,7 @@ impl Perimeter {
     /// The stream above a multiplexor that an upper is the end of, and its name.
     pub fn stream_of(&self, upper: Upper) -> Option<(StreamId, &str)> {
         let key = self.streams.key_at(self.net.pairs.get(upper.pair)?.stream)?;
-        Some((StreamId(key), self.streams.get(key)?.name.as_str()))
+        Some((StreamId(key), &*self.streams.get(key)?.name))
     }
 
     /// Bytes that a message from the top of a stream should have in front.
@@ -125,8 +126,14 @@ impl Perimeter {
             Node::Head(_) | Node::Driver(..) | Node::Pipe => {}
         }
         let (name, kind) = node.label();
-        let depth = [0, 1].map(|side| p.queues[side].held.len() + p.queues[side].inbox.len());
-        let stat = self.net.stats.view(p.node);
+        let depth = Self::queues_of(pair).map(|queue| {
+            let held = &p.queues[(queue & 1) as usize].held;
+            held.len() + self.net.inbox(queue).map_or(0, MsgList::len)
+        });
+        let mut stat = self.net.stats.view(p.node);
+        if let Node::Head(head) = node {
+            head.taken.add_to(&mut stat);
+        }
         let pending = matches!(node, Node::Pending(..)) || p.role == Role::Opening;
         Some(NodeView { name, kind, pos, fields, stat, depth, pending })
     }

@@ -379,7 +379,7 @@ fn cost_of_sacks_is_that_of_what_they_newly_cover() {
     let count = 10_000;
     let mut line = Line::full(count);
     line.now += RTT;
-    line.loss.reordering.seen = true;
+    line.loss.past_mut().reordering.seen = true;
     let before = line.records.looked();
     for hole in 1..count / 2 {
         let hole = 2 * hole;
