@@ -76,10 +76,17 @@ impl View {
     /// Reads the header of a received frame wherever its blocks are cut, and refuses what no
     /// stream of ours carries.
     pub fn receive(frame: &Msg) -> Result<Self, EtherDrop> {
-        let mut bytes = [0; HEADER_LEN];
-        if frame.copy_out(0, &mut bytes) < HEADER_LEN {
-            return Err(EtherDrop::Short);
-        }
+        let bytes = match frame.first().first_chunk() {
+            Some(bytes) => *bytes,
+            // Nearly always in the first block; who cut it pays for the copy.
+            None => {
+                let mut bytes = [0; HEADER_LEN];
+                if frame.copy_out(0, &mut bytes) < HEADER_LEN {
+                    return Err(EtherDrop::Short);
+                }
+                bytes
+            }
+        };
         let view = Self::parse(&bytes).ok_or(EtherDrop::Short)?;
         if is_group(view.src) {
             return Err(EtherDrop::GroupSource);

@@ -102,6 +102,10 @@ impl Engine {
 
     /// A frame from below.
     pub fn input(&mut self, frame: Msg, now: u64, pool: &mut Pool, out: &mut Actions<ArpDrop>) {
+        let in_place = frame.first().get(12..ether::HEADER_LEN);
+        if in_place.is_some_and(|ethertype| ethertype != ethertype::ARP.to_be_bytes()) {
+            return out.up.push(frame);
+        }
         let mut bytes = [0; FRAME_LEN];
         let len = frame.copy_out(0, &mut bytes);
         let Some((header, rest)) = bytes.get(..len).and_then(|b| b.split_at_checked(14)) else {

@@ -36,11 +36,13 @@ pub fn receive(msg: &mut Msg, interface: u16, pool: &mut Pool) -> Result<View, I
 
 /// Checks the IPv4 header at the front of a message and cuts the padding off.
 pub fn accept(msg: &mut Msg, pool: &mut Pool) -> Result<View, IpDrop> {
-    let mut first = [0; 1];
-    if msg.copy_out(0, &mut first) == 0 {
-        return Err(IpDrop::Short);
-    }
-    let header_len = usize::from(first[0] & 15) * 4;
+    let mut other = [0; 1];
+    let first = match msg.first().first() {
+        Some(first) => *first,
+        None if msg.copy_out(0, &mut other) == 0 => return Err(IpDrop::Short),
+        None => other[0],
+    };
+    let header_len = usize::from(first & 15) * 4;
     let pulled = msg.pullup(pool, header_len.max(super::view::MIN_HEADER_LEN).min(msg.len()));
     match pulled {
         Ok(()) => {}
@@ -52,7 +54,9 @@ pub fn accept(msg: &mut Msg, pool: &mut Pool) -> Result<View, IpDrop> {
     if total > msg.len() {
         return Err(IpDrop::Truncated);
     }
-    msg.truncate(total);
+    if total < msg.len() {
+        msg.truncate(total);
+    }
     if !offload_fits(msg, &view) {
         return Err(IpDrop::Offload);
     }

@@ -21,7 +21,7 @@ pub(super) use up::URGENT;
 use super::env::{Env, Event, Shared};
 use super::isn::Secret;
 use super::listener::Listener;
-use super::tcb::{Marks, NEVER, NOBODY, Settings, Tcb};
+use super::tcb::{Marks, NEVER, NOBODY, Settings, State, Tcb};
 use super::{Cookies, Ends, Limits, Segment, Table, TcpDrop, input, output, table, timers, user};
 use crate::ctl::Ctl;
 use crate::ip;
@@ -46,6 +46,8 @@ pub struct Engine {
     /// By number of the table.
     sockets: Vec<Option<Socket>>,
     free: Vec<u32>,
+    /// The connection of the last segment.
+    recent: u32,
     users: Vec<Option<User>>,
     free_users: Vec<u32>,
     /// What a user begins with, and what one set last: programs set the same for all
@@ -130,6 +132,7 @@ impl Engine {
             secret: Secret::new(key),
             sockets: Vec::new(),
             free: Vec::new(),
+            recent: NOBODY,
             users: Vec::new(),
             free_users: Vec::new(),
             settings: [settings.clone(), settings],
@@ -177,6 +180,10 @@ impl Engine {
             Err(reason) => return self.shared.act.discard(msg, reason),
         };
         let to_stations = MsgFlags::LINK_BROADCAST.with(MsgFlags::LINK_MULTICAST);
+        if !msg.flags().intersects(to_stations) && self.is_of_recent(&seg) {
+            seg.into_payload(&mut msg);
+            return self.arrives(self.recent, &seg, msg, now, pool);
+        }
         let many = msg.flags().intersects(to_stations) || self.locals.is_many(seg.local.ip());
         if many || self.locals.is_many(seg.remote.ip()) || !seg.is_between_hosts() {
             return self.shared.act.discard(msg, TcpDrop::NoHost);
@@ -184,7 +191,10 @@ impl Engine {
         seg.into_payload(&mut msg);
         let ends = ends_of(seg.local, seg.remote);
         match self.table.lookup(&ends) {
-            Some(table::Found::Connection(number)) => self.arrives(number, &seg, msg, now, pool),
+            Some(table::Found::Connection(number)) => {
+                self.recent = number;
+                self.arrives(number, &seg, msg, now, pool);
+            }
             Some(table::Found::Listener(number)) => self.asked(number, &seg, msg, now, pool),
             None => {
                 self.shared.refuse(&seg, now, pool);
@@ -297,11 +307,32 @@ impl Engine {
             return;
         };
         run(tcb, &mut Env { now, pool, shared: &mut self.shared });
+        if self.shared.events.is_empty() && self.lingering.is_empty() {
+            // Nobody is to be told of anything.
+            arm(tcb, number, &mut self.out.timers);
+            return touch(tcb, number, &mut self.dirty);
+        }
         self.settle(number, now, pool);
         self.touch(number);
     }
 
+    /// Is a segment of the same connection as the one before it? Nearly all are, and then their ends
+    /// are in order and need not be looked up.
+    #[inline]
+    fn is_of_recent(&mut self, seg: &Segment) -> bool {
+        let (local, remote) = (seg.local, seg.remote);
+        self.tcb(self.recent).is_some_and(|tcb| {
+            (tcb.local.port, tcb.remote.port) == (local.port(), remote.port())
+                && (tcb.local.ip, tcb.remote.ip) == (local.ip(), remote.ip())
+                && !tcb.marks.has(Marks::DEAD)
+        })
+    }
+
     fn arrives(&mut self, number: u32, seg: &Segment, msg: Msg, now: u64, pool: &mut Pool) {
+        let state = self.tcb(number).map(|tcb| tcb.state);
+        if state == Some(State::Established) {
+            return self.with(number, now, pool, |tcb, env| input::arrives(tcb, seg, msg, env));
+        }
         let reused = self.tcb(number).is_some_and(|tcb| input::may_reuse(tcb, seg));
         if reused && let Some(listener) = self.table.listener((seg.local.ip(), seg.local.port())) {
             self.with(number, now, pool, |tcb, env| user::over(tcb, None, env));
@@ -335,20 +366,14 @@ impl Engine {
     }
 
     fn arm(&mut self, number: u32) {
-        let Some(tcb) = self.tcb(number) else { return };
-        let at = timers::next(tcb);
-        if at < tcb.armed {
-            tcb.armed = at;
-            self.out.timers.push((number, at));
+        if let Some(Some(Socket::Connection(tcb))) = self.sockets.get_mut(number as usize) {
+            arm(tcb, number, &mut self.out.timers);
         }
     }
 
     fn touch(&mut self, number: u32) {
-        if let Some(tcb) = self.tcb(number)
-            && !tcb.marks.has(Marks::DIRTY)
-        {
-            tcb.marks.set(Marks::DIRTY);
-            self.dirty.push_back(number);
+        if let Some(Some(Socket::Connection(tcb))) = self.sockets.get_mut(number as usize) {
+            touch(tcb, number, &mut self.dirty);
         }
     }
 
@@ -399,6 +424,25 @@ impl Engine {
     /// The address that packets to this peer leave with: one of its network, else our first.
     fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
         self.locals.source_for(remote)
+    }
+}
+
+/// The wheel is to call when it does not already.
+#[inline]
+fn arm(tcb: &mut Tcb, number: u32, timers: &mut Vec<(u32, u64)>) {
+    let at = timers::next(tcb);
+    if at < tcb.armed {
+        tcb.armed = at;
+        timers.push((number, at));
+    }
+}
+
+/// The connection may have something to hand up or to send.
+#[inline]
+fn touch(tcb: &mut Tcb, number: u32, dirty: &mut VecDeque<u32>) {
+    if !tcb.marks.has(Marks::DIRTY) {
+        tcb.marks.set(Marks::DIRTY);
+        dirty.push_back(number);
     }
 }
 

@@ -134,6 +134,11 @@ impl Tcp {
     fn hand_up(&mut self, cx: &mut Cx<'_>, number: u32, user: Option<u32>) -> u32 {
         let Some(upper) = user.and_then(|user| self.users.upper(user)) else { return 0 };
         while self.engine.has_up(number) && cx.canput_upper(upper, Band(0)) {
+            // What came in one batch is at most what the window let come.
+            if let Some(data) = self.engine.next_data(number) {
+                cx.put_upper_batch(upper, data);
+                continue;
+            }
             match self.engine.next_up(number, cx.pool()) {
                 Some(msg) => cx.put_upper(upper, msg),
                 None => break,

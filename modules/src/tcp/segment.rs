@@ -91,7 +91,7 @@ impl Segment {
     /// # Errors
     /// Why it cannot be a segment for anybody.
     pub fn parse(msg: &Msg, packet: &ip::View, sum: Sum) -> Result<Self, TcpDrop> {
-        let mut copy = [0; MAX_HEADER_LEN];
+        let mut copy;
         let at = packet.header();
         let room = packet.payload_len();
         if room < HEADER_LEN {
@@ -101,6 +101,7 @@ impl Segment {
         let header = match msg.first().get(at..at + room.min(MAX_HEADER_LEN)) {
             Some(header) => header,
             None => {
+                copy = [0; MAX_HEADER_LEN];
                 let seen = msg.copy_out(at, &mut copy);
                 copy.get(..seen.min(room)).unwrap_or_default()
             }
@@ -157,7 +158,9 @@ impl Segment {
     /// Leaves the payload of the packet in the message, without copying.
     pub fn into_payload(&self, msg: &mut Msg) {
         msg.trim_front(usize::from(self.payload_at).min(msg.len()));
-        msg.truncate((self.len as usize).min(msg.len()));
+        if msg.len() > self.len as usize {
+            msg.truncate(self.len as usize);
+        }
         msg.set_offload(Offload::NONE);
     }
 

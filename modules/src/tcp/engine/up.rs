@@ -5,7 +5,7 @@ use crate::tcp::Segment;
 use crate::tcp::tcb::{Marks, NOBODY, Tcb};
 use millstream_core::tpi::Primitive;
 use millstream_core::{Errno, SetOptions};
-use millstream_msg::{Band, Kind, Msg, Pool};
+use millstream_msg::{Band, Kind, Msg, MsgList, Pool};
 
 impl Engine {
     /// Has a connection something for its user?
@@ -53,6 +53,18 @@ impl Engine {
             return word;
         }
         None
+    }
+
+    /// The data that come next for the user of a connection, together; `None` when they are not
+    /// next, or one of them goes up in another way.
+    pub(in crate::tcp) fn next_data(&mut self, number: u32) -> Option<MsgList> {
+        let tcb = self.tcb(number)?;
+        let words_first = tcb.marks.has(Marks::TELL_BUFFER) || tcb.marks.has(Marks::TELL_CONNECTED);
+        if words_first || tcb.ready.len() < 2 || tcb.ready.iter().any(|data| data.band() == URGENT)
+        {
+            return None;
+        }
+        Some(core::mem::take(&mut tcb.ready))
     }
 
     /// Word for a user that is no part of its data.

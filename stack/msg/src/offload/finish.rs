@@ -130,6 +130,11 @@ struct Headers {
     l4: usize,
     v4: bool,
     tcp: bool,
+    /// Partial sum of an IPv4 header without what differs from packet to packet: length and
+    /// identification.
+    ip_sum: u16,
+    /// Partial sum of the pseudo-header without the length.
+    pseudo_sum: u16,
 }
 
 /// Ethernet with a tag, IPv4 with options or IPv6 with small extensions, TCP with options.
@@ -148,7 +153,8 @@ impl Headers {
         let seen = msg.copy_out(0, &mut bytes);
         let v4 = Self::check_l3(bytes[..seen].get(l3..)?, l4.checked_sub(l3)?, offload.gso)?;
         let l4_len = if tcp { usize::from(*bytes[..seen].get(l4 + 12)? >> 4) * 4 } else { 8 };
-        let headers = Self { bytes, len: l4 + l4_len, l3, l4, v4, tcp };
+        let mut headers =
+            Self { bytes, len: l4 + l4_len, l3, l4, v4, tcp, ip_sum: 0, pseudo_sum: 0 };
         let payload = msg.len().saturating_sub(headers.len);
         let longest = headers.len - l3 + payload.min(usize::from(offload.gso_size));
         let fits = l4_len >= if tcp { 20 } else { 8 }
@@ -158,7 +164,26 @@ impl Headers {
             && offload.gso_size > 0
             && offload.needs_csum
             && usize::from(offload.csum_offset) == headers.csum_place() - l4;
-        fits.then_some(headers)
+        if !fits {
+            return None;
+        }
+        headers.sum_up();
+        Some(headers)
+    }
+
+    /// What the sums of all packets have in common (RFC 9293 3.1, RFC 8200 8.1).
+    fn sum_up(&mut self) {
+        let (l3, l4) = (self.l3, self.l4);
+        let addresses = if self.v4 {
+            self.bytes[l3 + 10..l3 + 12].fill(0);
+            let rest = checksum::sum_portable(&self.bytes[l3 + 6..l4]);
+            self.ip_sum = checksum::add(checksum::sum_portable(&self.bytes[l3..l3 + 2]), rest);
+            &self.bytes[l3 + 12..l3 + 20]
+        } else {
+            &self.bytes[l3 + 8..l3 + 40]
+        };
+        let protocol = checksum::word(u16::from(if self.tcp { TCP } else { UDP }));
+        self.pseudo_sum = checksum::add(checksum::sum_portable(addresses), protocol);
     }
 
     /// Checks an IP header of `len` bytes with its extensions; whether it is one of IPv4. A
@@ -187,11 +212,12 @@ impl Headers {
         let (l3, l4) = (self.l3, self.l4);
         let l4_len = (self.len - l4 + payload) as u16;
         if self.v4 {
-            put(to, l3 + 2, (self.len - l3 + payload) as u16);
+            let len = (self.len - l3 + payload) as u16;
+            put(to, l3 + 2, len);
             let id = u16::from_be_bytes([to[l3 + 4], to[l3 + 5]]).wrapping_add(index as u16);
             put(to, l3 + 4, id);
-            put(to, l3 + 10, 0);
-            let sum = !checksum::sum_portable(&to[l3..l3 + usize::from(to[l3] & 15) * 4]);
+            let both = checksum::add(checksum::word(len), checksum::word(id));
+            let sum = !checksum::add(self.ip_sum, both);
             to[l3 + 10..l3 + 12].copy_from_slice(&sum.to_ne_bytes());
         } else {
             put(to, l3 + 4, (self.len - l3 - 40 + payload) as u16);
@@ -210,24 +236,12 @@ impl Headers {
         } else {
             put(to, l4 + 4, l4_len);
         }
-        let pseudo = self.pseudo_sum(l4_len);
+        let pseudo = checksum::add(self.pseudo_sum, checksum::word(l4_len));
         to[self.csum_place()..self.csum_place() + 2].copy_from_slice(&pseudo.to_ne_bytes());
     }
 
     fn csum_place(&self) -> usize {
         self.l4 + if self.tcp { TCP_CSUM } else { UDP_CSUM }
-    }
-
-    /// The partial sum of the pseudo-header for a transport length (RFC 9293 3.1, RFC 8200 8.1).
-    fn pseudo_sum(&self, l4_len: u16) -> u16 {
-        let addresses = if self.v4 {
-            &self.bytes[self.l3 + 12..self.l3 + 20]
-        } else {
-            &self.bytes[self.l3 + 8..self.l3 + 40]
-        };
-        let protocol = checksum::word(u16::from(if self.tcp { TCP } else { UDP }));
-        let sum = checksum::add(checksum::sum_portable(addresses), protocol);
-        checksum::add(sum, checksum::word(l4_len))
     }
 }
 
