@@ -56,12 +56,10 @@ pub struct Loss {
     recover: Seq,
     /// When data last left, in nanoseconds.
     last_sent: u64,
-    /// When the next octets may leave by the pace that was asked for, in nanoseconds.
-    pace_at: u64,
     usage: Usage,
     /// Octets a second that were delivered in the last round trip.
     delivery_rate: u32,
-    /// None before the first loss.
+    /// None before the first loss, and without a pace.
     past: Option<Box<Past>>,
 }
 
@@ -219,7 +217,6 @@ impl Loss {
             duplicates: 0,
             recover: Seq(0),
             last_sent: 0,
-            pace_at: 0,
             usage: Usage::default(),
             delivery_rate: 0,
             past: None,
@@ -320,15 +317,16 @@ impl Loss {
 
     /// When the next octets may leave by the pace that was asked for, in nanoseconds.
     pub fn pace_at(&self) -> u64 {
-        self.pace_at
+        self.past().pace_at
     }
 
     /// So many octets leave now, at `rate` octets a second: the next ones later. What a late timer
     /// cost is made up for, up to half of what leaves (as Linux).
     pub fn leaves_by_pace(&mut self, octets: u32, rate: u64, now: u64) {
         let takes = u64::from(octets) * 1_000_000_000 / rate.max(1);
-        let late = now.saturating_sub(self.pace_at);
-        self.pace_at = now.max(self.pace_at) + takes - late.min(takes / 2);
+        let pace_at = &mut self.past_mut().pace_at;
+        let late = now.saturating_sub(*pace_at);
+        *pace_at = now.max(*pace_at) + takes - late.min(takes / 2);
     }
 
     /// Octets a second that were delivered in the last round trip; 0 before the first.

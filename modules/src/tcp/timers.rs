@@ -147,7 +147,7 @@ fn user_probes(tcb: &Tcb) -> u8 {
 fn give_up(tcb: &mut Tcb, env: &mut Env<'_>) {
     let errno = match tcb.soft_error {
         0 => Errno::ETIMEDOUT,
-        soft => Errno(soft),
+        soft => Errno(soft.into()),
     };
     if tcb.state.is_synchronized() {
         output::reset(tcb, env);

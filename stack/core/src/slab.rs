@@ -41,9 +41,9 @@ impl<T> Slab<T> {
         let len = self.values.len();
         let index = u32::try_from(len).expect("fewer than 2^32 entries");
         if len == self.values.capacity() {
-            // By a 32nd: the room of a large table is nearly all in use, and moving one that large
+            // By a 64th: the room of a large table is nearly all in use, and moving one that large
             // is cheap, as the allocator moves pages.
-            let more = (len / 32).max(16);
+            let more = (len / 64).max(16);
             self.values.reserve_exact(more);
             self.generations.reserve_exact(more);
         }

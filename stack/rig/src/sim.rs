@@ -38,8 +38,8 @@ pub struct Sim {
     next: u64,
     hash: u64,
     sent: u64,
-    /// Told which host is at work.
-    observer: fn(HostId),
+    /// Told which host is at work, or none: the links.
+    observer: fn(Option<HostId>),
 }
 
 /// Names a host of a [`Sim`].
@@ -241,14 +241,14 @@ impl Sim {
 
     /// A host's perimeter, to plumb it and for its heads. It turns in the next run.
     pub fn perimeter(&mut self, host: HostId) -> &mut Perimeter {
-        (self.observer)(host);
+        (self.observer)(Some(host));
         self.wake(host);
         &mut self.hosts[host.0].perimeter
     }
 
-    /// Tells `observer` from now on which host works next, so that what each takes can be told
-    /// apart.
-    pub fn observe(&mut self, observer: fn(HostId)) {
+    /// Tells `observer` from now on which host works next, or that the links do, so that what each
+    /// takes can be told apart.
+    pub fn observe(&mut self, observer: fn(Option<HostId>)) {
         self.observer = observer;
     }
 
@@ -301,6 +301,7 @@ impl Sim {
 
     /// Hands frames that have arrived to their devices.
     fn land(&mut self) {
+        (self.observer)(None);
         while self.flights.peek().is_some_and(|flight| flight.0.at <= self.now) {
             let Some(Reverse(flight)) = self.flights.pop() else { return };
             let link = &self.links[flight.link];
@@ -320,8 +321,8 @@ impl Sim {
 
     /// Turns one host until it has nothing to do at this time, and sends what it emitted.
     fn turn(&mut self, number: usize) {
-        (self.observer)(HostId(number));
         for round in 0.. {
+            (self.observer)(Some(HostId(number)));
             assert!(round < ROUNDS_MAX, "host {number} does not come to rest at {}", self.now);
             let host = &mut self.hosts[number];
             let ends = self.links.iter().flat_map(|link| &link.ends);
@@ -332,6 +333,7 @@ impl Sim {
             let turn = host.perimeter.turn(self.now, BUDGET);
             let app = host.app.as_mut().is_some_and(|app| app(&mut host.perimeter, self.now));
             host.wake = turn.next.map(|at| at.max(self.now + 1));
+            (self.observer)(None);
             self.depart(number);
             if polled == 0 && !turn.more && !app {
                 return;

@@ -29,7 +29,7 @@ impl Engine {
             Cause::PacketTooBig(mtu) => shrink(tcb, mtu, env.now),
             cause => {
                 let errno = errno_of(cause);
-                tcb.soft_error = errno.0;
+                tcb.soft_error = errno.0 as i16;
                 // Before a connection stands there is nothing to protect, and somebody waits.
                 if tcb.state == State::SynSent && is_final(cause) {
                     user::over(tcb, Some(errno), env);

@@ -132,7 +132,7 @@ fn words(tcb: &Tcb, now: u64) -> [(usize, u32); 33] {
         (192, segments((tcb.count.acked as u32).wrapping_add(sacked))),
         (216, counters.dsacks.into()),
         (220, loss.reordering_seen().into()),
-        (224, tcb.count.out_of_order),
+        (224, loss.out_of_order()),
         (228, tcb.wnd),
     ]
 }

@@ -163,7 +163,7 @@ impl Engine {
         if (record.level, record.name) == (names::SOCKET, names::ERROR) {
             let soft = self
                 .connection_of(at.user)
-                .map_or(0, |(_, tcb)| core::mem::take(&mut tcb.soft_error));
+                .map_or(0, |(_, tcb)| i32::from(core::mem::take(&mut tcb.soft_error)));
             out[..4].copy_from_slice(&soft.to_ne_bytes());
             return Ok(4);
         }

@@ -47,7 +47,7 @@ impl Engine {
             let user = tcb.user;
             let word = match tcb.error {
                 0 => None,
-                error => Some(control(&Primitive::discon_ind(Errno(error), -1), pool)?),
+                error => Some(control(&Primitive::discon_ind(Errno(error.into()), -1), pool)?),
             };
             self.detach(user, number);
             return word;
@@ -94,7 +94,7 @@ impl Engine {
         // Its ends are free, though the user may not have heard of it yet.
         self.table.remove(number);
         let Some(tcb) = self.tcb(number) else { return };
-        tcb.error = errno.map_or(0, |errno| errno.0);
+        tcb.error = errno.map_or(0, |errno| errno.0 as i16);
         if tcb.parent != NOBODY {
             self.lost_before_accept(number, errno, pool);
         } else if tcb.user == NOBODY {

@@ -111,7 +111,7 @@ fn payload(tcb: &mut Tcb, seg: &Segment, mut msg: Msg, env: &mut Env<'_>) {
 }
 
 fn out_of_order(tcb: &mut Tcb, start: Seq, msg: Msg, env: &mut Env<'_>) {
-    tcb.count.out_of_order = tcb.count.out_of_order.wrapping_add(1);
+    tcb.loss.count_out_of_order();
     let next = tcb.rcv_nxt;
     let reassembly = tcb.reassembly.get_or_insert_with(Default::default);
     let before = reassembly.truesize();

@@ -19,6 +19,7 @@ pub(super) struct Ports {
 
 /// How a socket uses its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(Rust, packed(4))]
 pub(super) struct Use {
     pub(super) local: [u64; 2],
     /// SO_REUSEADDR.
