@@ -15,7 +15,7 @@ use millstream_core::{
     Contract, Cx, Drop, Fields, Formats, Invalid, Joint, ModInfo, Module, Refused, Side, State,
     Step,
 };
-use millstream_msg::{Kind, Msg, NoMem, Pool};
+use millstream_msg::{Kind, Msg, MsgList, NoMem, Pool};
 use millstream_onc::auth::{FLAVORS, Verifier};
 use millstream_onc::message::Outcome;
 use millstream_onc::registry::Unreached;
@@ -44,6 +44,8 @@ pub struct Programs {
     /// Tickets that are out.
     tickets: u64,
     calls: u64,
+    /// Replies that go down together.
+    replies: MsgList,
     leaving: bool,
 }
 
@@ -52,7 +54,15 @@ impl Programs {
     /// this stream's alone.
     pub fn new(registry: Registry, completions: Completions) -> Self {
         let later = Later::new(completions.clone());
-        Self { registry, completions, later, tickets: 0, calls: 0, leaving: false }
+        Self {
+            registry,
+            completions,
+            later,
+            tickets: 0,
+            calls: 0,
+            replies: MsgList::new(),
+            leaving: false,
+        }
     }
 
     fn serve(&mut self, cx: &mut Cx<'_>, msg: Msg) {
@@ -83,7 +93,7 @@ impl Programs {
         }
         // Asking whether there is room is the business of `rpc`: it hands up no more calls than it
         // takes replies of.
-        cx.put(Side::Write, block);
+        self.replies.push(block);
     }
 
     /// Lets the program answer; `Err` when it does so later.
@@ -160,10 +170,19 @@ impl Module for Programs {
     }
 
     fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
-        if msg.kind() == Kind::Proto && primitive::number(msg.first()) == Some(R_CALL_IND) {
-            self.serve(cx, msg);
-        } else {
-            cx.putnext(msg);
+        self.rput_batch(cx, core::iter::once(msg).collect());
+    }
+
+    fn rput_batch(&mut self, cx: &mut Cx<'_>, mut batch: MsgList) {
+        while let Some(msg) = batch.pop() {
+            if msg.kind() == Kind::Proto && primitive::number(msg.first()) == Some(R_CALL_IND) {
+                self.serve(cx, msg);
+            } else {
+                cx.putnext(msg);
+            }
+        }
+        if !self.replies.is_empty() {
+            cx.put_batch(Side::Write, core::mem::take(&mut self.replies));
         }
     }
 

@@ -45,7 +45,7 @@ use ends::Phase;
 use ioctls::Offer;
 use marking::Marking;
 use millstream_core::Drop;
-use millstream_msg::Msg;
+use millstream_msg::{Msg, MsgList};
 use millstream_onc::Transport;
 use replies::Replies;
 use server::Template;
@@ -109,6 +109,8 @@ pub struct Rpc {
     /// for, because this peer does not ask again.
     twins: Vec<EntryId>,
     replies: Replies,
+    /// Calls that go up together when what has come is looked through.
+    up: MsgList,
     client: Option<Box<Client>>,
     /// Calls at the front of the write queue wait for replies to others: they hold up nothing else.
     calls_wait: bool,
@@ -145,6 +147,7 @@ impl Rpc {
             calls: Calls::new(),
             twins: Vec::new(),
             replies: Replies::new(),
+            up: MsgList::new(),
             client: None,
             calls_wait: false,
             commons,

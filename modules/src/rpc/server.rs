@@ -122,8 +122,16 @@ impl Rpc {
             }
         };
         drop(shared);
+        self.hand_up(cx);
         self.flush(cx);
         left.map_or(Ok(()), Err)
+    }
+
+    #[inline]
+    fn hand_up(&mut self, cx: &mut Cx<'_>) {
+        if !self.up.is_empty() {
+            cx.put_batch(Side::Read, core::mem::take(&mut self.up));
+        }
     }
 
     /// Nothing above, below or here has to become less first.
@@ -232,6 +240,7 @@ impl Rpc {
                 {
                     cx.count_drops(RpcDrop::NoMem, 1);
                 }
+                self.hand_up(cx);
             }
             Header::Refused(xid, why) => {
                 shared.tally.refused(why);
@@ -318,7 +327,7 @@ impl Rpc {
         if let Some(args) = args {
             block.link(args);
         }
-        cx.put(Side::Read, block);
+        self.up.push(block);
         Ok(())
     }
 
