@@ -9,8 +9,8 @@ pub const MARKS: [&str; 2] = ["<!-- results -->", "<!-- end of results -->"];
 
 /// A table in Markdown: ratios that something was asked of, and lines through points.
 pub fn markdown(reports: &[Report]) -> String {
-    let mut table =
-        String::from("| experiment | what | asked | median [min–max] | |\n|---|---|---|---|---|\n");
+    let head = "| experiment | what | asked | median [min–max] | |\n|---|---|---|---|---|\n";
+    let mut table = String::from(head);
     for report in reports {
         let name = &report.experiment;
         for ratio in &report.ratios {

@@ -8,8 +8,8 @@ use crate::report::{Options, Report, Side};
 use crate::stack::{self, Running};
 use millstream_core::NodeView;
 
-const ABOUT: &str = "UDP echo of 64 bytes through the TAP: nanoseconds of a message in each part, by \
-    the stack's own counters, and bytes copied for each byte of payload, counted";
+const ABOUT: &str = "UDP echo of 64 bytes through the TAP: nanoseconds of a message in each part, \
+    by the stack's own counters, and bytes copied for each byte of payload, counted";
 
 const PARTS: &[(&str, &str)] = &[
     ("stack;driver, the kernel's write in it", "ns"),

@@ -10,8 +10,8 @@ use crate::report::{Options, Report, Side};
 use crate::stack;
 use std::time::Instant;
 
-const ABOUT: &str = "UDP echo in memory, as driver, arp, ip, udp and echo with queues between them, \
-    and fused: the same functions called one after the other; nanoseconds per message, their \
+const ABOUT: &str = "UDP echo in memory, as driver, arp, ip, udp and echo with queues between \
+    them, and fused: the same functions called one after the other; nanoseconds per message, their \
     difference in pairs with its 95 % interval, and the share of it in a message through the TAP";
 
 const PAIRS: &[(&str, &str)] = &[

@@ -7,9 +7,9 @@ use crate::instructions::{self, FOLDERS};
 use crate::report::{Options, Point, Report, Side};
 use std::process::Command;
 
-const ABOUT: &str = "instructions of a message by callgrind, by the folder of the sources that they \
-    are in (inlined code where it was written, that of libraries where it was called), and over \
-    the number of modules";
+const ABOUT: &str = "instructions of a message by callgrind, by the folder of the sources that \
+    they are in (inlined code where it was written, that of libraries where it was called), and \
+    over the number of modules";
 
 const BY_FOLDER: &[(&str, &str)] = &[
     ("core", "instructions"),

@@ -10,8 +10,9 @@ use millstream_msg::{Msg, MsgList, Pool, PoolConfig};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const ABOUT: &str = "a reader that takes half of what is sent, above four modules that ask for room \
-    before they pass a message on, or never ask: memory, losses, goodput, and how old messages are";
+const ABOUT: &str = "a reader that takes half of what is sent, above four modules that ask \
+    for room before they pass a message on, or never ask: memory, losses, goodput, and how old \
+    messages are";
 
 const FIGURES: &[(&str, &str)] = &[
     ("memory", "bytes"),
@@ -156,8 +157,8 @@ fn slow_reader(asks: bool, sender: Sender) -> Result<Found, Trouble> {
         p.push(stream, module).map_err(|why| why.to_string())?;
     }
     let (mut ages, mut memory, mut held_back) = (Vec::new(), 0, 0);
-    for now in 0..TICKS {
-        tick.store(u64::from(now), Ordering::Relaxed);
+    for at in 0..TICKS {
+        tick.store(u64::from(at), Ordering::Relaxed);
         let mut waiting = offered.load(Ordering::Relaxed) + OFFERED as u64;
         match sender {
             // It has so much under way that it waits for room.
@@ -170,11 +171,11 @@ fn slow_reader(asks: bool, sender: Sender) -> Result<Found, Trouble> {
         }
         offered.store(waiting, Ordering::Relaxed);
         p.poll(driver, OFFERED * 2);
-        p.turn(u64::from(now), 10_000);
+        p.turn(u64::from(at), 10_000);
         for _ in 0..READ {
             let Ok(Some(got)) = p.getmsg(stream) else { break };
             for part in [got.control, got.data].into_iter().flatten() {
-                ages.push(f64::from(now - part.stamp()));
+                ages.push(f64::from(at - part.stamp()));
                 p.pool().free(part);
             }
         }
