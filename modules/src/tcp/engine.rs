@@ -63,6 +63,8 @@ pub struct Engine {
     /// Connections that have something to hand up or to send, the longest first: those that could
     /// not for want of room below get theirs before others again.
     dirty: VecDeque<u32>,
+    /// Connections that have an acknowledgement to send when the stack rests.
+    soon: Vec<u32>,
     /// Users whose close waits (SO_LINGER), by their sockets.
     lingering: BTreeMap<u32, u32>,
     pub(super) out: Out,
@@ -142,6 +144,7 @@ impl Engine {
             cookie_sent: None,
             shared: Shared::new(Limits::new(key)),
             dirty: VecDeque::with_capacity(64),
+            soon: Vec::with_capacity(64),
             lingering: BTreeMap::new(),
             out: Out::default(),
         }
@@ -248,11 +251,32 @@ impl Engine {
         let mut env = Env { now, pool, shared: &mut self.shared };
         user::has_read(tcb, unread, &env);
         output::output(tcb, &mut env);
+        if tcb.marks.has(Marks::ACK_SOON) && !tcb.marks.has(Marks::ACK_LISTED) {
+            tcb.marks.set(Marks::ACK_LISTED);
+            self.soon.push(number);
+        }
         if tcb.marks.has(Marks::WRITER_WAITS) && user::has_much_room(tcb) {
             tcb.marks.clear(Marks::WRITER_WAITS);
             self.out.room.push(tcb.user);
         }
         self.settle(number, now, pool);
+    }
+
+    /// Has a connection an acknowledgement to send when the stack rests?
+    pub(super) fn has_put_off(&self) -> bool {
+        !self.soon.is_empty()
+    }
+
+    /// The stack rests: what nothing has carried meanwhile is acknowledged.
+    pub(super) fn rests(&mut self) {
+        while let Some(number) = self.soon.pop() {
+            let Some(tcb) = self.tcb(number) else { continue };
+            tcb.marks.clear(Marks::ACK_LISTED);
+            if tcb.marks.has(Marks::ACK_SOON) {
+                tcb.marks.set(Marks::ACK_NOW);
+                self.touch(number);
+            }
+        }
     }
 
     /// A deadline of a socket has passed, or the wheel still had one of its predecessor.

@@ -45,6 +45,9 @@ pub(crate) const VERSION: u32 = 1;
 /// A timer of a socket has its number; with this added it is that of the close that waits for it.
 const LINGERS: u64 = 1 << 32;
 
+/// Of the call when the stack rests.
+const AT_REST: u64 = 1 << 33;
+
 impl From<TcpDrop> for Drop {
     fn from(reason: TcpDrop) -> Self {
         Self(reason.name())
@@ -84,6 +87,9 @@ impl Tcp {
             } else {
                 cx.timer(number.into(), at);
             }
+        }
+        if self.engine.has_put_off() {
+            cx.at_rest(AT_REST);
         }
         self.let_go(cx);
         let shared = self.engine.shared();
@@ -287,7 +293,9 @@ impl Mux for Tcp {
 
     fn timer(&mut self, cx: &mut Cx<'_>, token: u64) {
         let now = cx.now();
-        if token >= LINGERS {
+        if token == AT_REST {
+            self.engine.rests();
+        } else if token >= LINGERS {
             self.engine.linger_over(token as u32);
         } else {
             self.engine.expired(token as u32, now, cx.pool());

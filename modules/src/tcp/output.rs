@@ -232,6 +232,9 @@ fn worth_sending(tcb: &mut Tcb, unsent: u32, now: u64) -> u32 {
         (None, _) => 0,
     };
     let room = window.min(quota).min(largest(tcb, now));
+    if unsent >= mss && unsent < room && may_grow(tcb) {
+        return 0;
+    }
     if unsent <= room {
         // The rest of the data: its last, partial segment may have to wait for more.
         let partial = unsent % mss;
@@ -244,6 +247,13 @@ fn worth_sending(tcb: &mut Tcb, unsent: u32, now: u64) -> u32 {
     // was; else a timer overrides.
     let worth = window < mss && quota >= window && window >= (tcb.max_wnd / 2).max(1);
     if worth { window } else { 0 }
+}
+
+/// Less than a super-segment waits for more while two are under way: the acknowledgement of one
+/// sends it. A device takes as long for a segment as for a super-segment.
+fn may_grow(tcb: &Tcb) -> bool {
+    let ends = tcb.marks.has(Marks::CLOSING) || tcb.marks.has(Marks::URGENT_OUT);
+    !ends && tcb.nxt.since(tcb.una) >= 2 * SUPER_MAX
 }
 
 /// Nagle's rule, as Minshall mended it: one small segment under way at a time.
@@ -428,6 +438,9 @@ fn emit(tcb: &mut Tcb, header: &Header, payload: Option<Msg>, ecn: u8, env: &mut
         tcb.unacked = 0;
         tcb.ack_at = NEVER;
         tcb.marks.clear(Marks::ACK_NOW);
+        if tcb.marks.take(Marks::ACK_SOON) && data {
+            tcb.quick = tcb.quick.saturating_sub(1);
+        }
     }
     true
 }

@@ -65,7 +65,10 @@ pub(super) fn has_read(tcb: &mut Tcb, unread: u32, env: &Env<'_>) {
         }
     }
     if tcb.state.takes_data() && output::window_has_grown(tcb) {
-        tcb.marks.set(Marks::ACK_NOW);
+        // At first the window is small because a SYN cannot tell of a larger one, and what has come
+        // is about to be acknowledged.
+        let waits = tcb.quick > 0 && tcb.marks.has(Marks::ACK_SOON);
+        tcb.marks.set(if waits { Marks::ACK_SOON } else { Marks::ACK_NOW });
     }
 }
 

@@ -1,6 +1,7 @@
 //! What comes in: order, duplicates, acknowledgements and when they are sent.
 
 use crate::kit::*;
+use millstream_modules::services::stream::{Echo, Served};
 
 //= rfc9293#section-3.8.6.3
 #[test]
@@ -51,6 +52,27 @@ fn shld_18_acknowledgements_ride_on_data() {
         t.inject(ack(6));
         t.expect_nothing_for(1000);
     }
+}
+
+//= rfc9293#section-3.8.6.3
+#[test]
+fn an_answer_from_within_the_stack_carries_the_acknowledgement_though_it_is_a_quick_one() {
+    let mut t = T::established();
+    let stream = t.rig.upper(t.user);
+    let echo = Box::new(Served::new(Echo::default()));
+    t.rig.perimeter().insert(stream, 0, echo).unwrap();
+    for n in 0..3 {
+        t.p().written.extend(pattern_of(10 * n as usize, 10));
+        t.inject(data(10));
+        let sent = t.sent_now();
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        assert_eq!((sent[0].seq, sent[0].ack), (1 + 10 * n, 11 + 10 * n));
+        t.inject(ack(11 + 10 * n));
+    }
+    t.inject(fin());
+    let sent = t.sent_now();
+    assert_eq!(sent.len(), 1, "its end carries that of the peer's: {sent:?}");
+    assert_eq!((sent[0].flags & FIN, sent[0].ack), (FIN, 32));
 }
 
 #[test]

@@ -148,6 +148,10 @@ pub(crate) struct Net {
     /// Queues to serve; those that are not marked so any more are passed over.
     pub(crate) serve: VecDeque<QueueNo>,
     pub(crate) timers: Timers,
+    /// Nodes and their tokens that are called when nothing else is left to do.
+    pub(crate) resting: Vec<(u32, u64)>,
+    /// They wait for a later turn.
+    pub(crate) restless: bool,
     pub(crate) bufcalls: Bufcalls,
     pub(crate) pool: Pool,
     pub(crate) rng: Rng,
@@ -364,6 +368,7 @@ impl Net {
     pub(crate) fn forget_node(&mut self, node: u32) {
         self.timers.cancel_all(node);
         self.bufcalls.forget(node);
+        self.resting.retain(|(other, _)| *other != node);
     }
 
     /// Nothing is left to run.

@@ -114,6 +114,8 @@ impl Perimeter {
                 inboxes: Inboxes::new(),
                 serve: VecDeque::with_capacity(64),
                 timers: Timers::new(0),
+                resting: Vec::with_capacity(8),
+                restless: false,
                 bufcalls: Bufcalls::default(),
                 pool: config.pool,
                 rng: Rng::new(config.seed),

@@ -20,6 +20,21 @@ impl Perimeter {
         turn
     }
 
+    /// A turn behind which more comes: what was put off until the stack rests
+    /// ([`Cx::at_rest`](crate::Cx::at_rest)) waits on. Whoever calls it calls [`Perimeter::turn`]
+    /// before it sleeps.
+    pub fn turn_on(&mut self, now: u64, budget: usize) -> Turn {
+        self.net.restless = true;
+        let turn = self.turn(now, budget);
+        self.net.restless = false;
+        turn
+    }
+
+    /// Has [`Perimeter::turn_on`] left something for a turn that rests?
+    pub fn has_put_off(&self) -> bool {
+        !self.net.resting.is_empty()
+    }
+
     /// A turn without the pool's housekeeping: cells that came home by other ways than
     /// `Pool::free` stay visible. The test kit finds messages that fell out of scope by them.
     pub fn run(&mut self, now: u64, budget: usize) -> Turn {
@@ -82,7 +97,18 @@ impl Perimeter {
             return true;
         }
         *puts = 0;
-        self.serve_one()
+        self.serve_one() || self.rest_one()
+    }
+
+    /// Calls one node that wanted to be called when nothing else is left to do.
+    fn rest_one(&mut self) -> bool {
+        if self.net.restless {
+            return false;
+        }
+        let Some((node, token)) = self.net.resting.pop() else { return false };
+        self.fire(node, token);
+        self.net.attribute(None);
+        true
     }
 
     /// Obeys one ioctl, calls one relieved end, or runs one service procedure; false when none

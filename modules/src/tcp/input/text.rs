@@ -49,7 +49,13 @@ pub(super) fn take(tcb: &mut Tcb, seg: &Segment, msg: Msg, env: &mut Env<'_>) {
         env.consume(msg);
     }
     if tcb.marks.has(Marks::FIN_SEEN) {
-        tcb.marks.set(Marks::ACK_NOW);
+        let users_turn = tcb.state == State::Established && tcb.rcv_nxt == tcb.rcv_fin;
+        // A user that closes now acknowledges it with its own FIN.
+        if users_turn {
+            acknowledge_soon(tcb, env.now)
+        } else {
+            tcb.marks.set(Marks::ACK_NOW)
+        }
         if tcb.rcv_nxt == tcb.rcv_fin {
             fin_arrives(tcb, env.now);
         }
@@ -102,12 +108,20 @@ fn payload(tcb: &mut Tcb, seg: &Segment, mut msg: Msg, env: &mut Env<'_>) {
         tcb.marks.set(Marks::ACK_NOW);
     }
     // Every second full segment at once, the rest within 40 ms (RFC 9293 section 3.8.6.3); at
-    // first all, while the peer's window is small.
-    if tcb.unacked >= 2 * u32::from(tcb.rcv_mss) || tcb.quick > 0 {
+    // first all soon, while the peer's window is small.
+    if tcb.unacked >= 2 * u32::from(tcb.rcv_mss) {
         tcb.marks.set(Marks::ACK_NOW);
+    } else if tcb.quick > 0 {
+        acknowledge_soon(tcb, env.now);
     } else {
         tcb.ack_at = tcb.ack_at.min(env.now + output::DELAYED_ACK_NS);
     }
+}
+
+/// When the stack rests; at last when a delayed one would go.
+fn acknowledge_soon(tcb: &mut Tcb, now: u64) {
+    tcb.marks.set(Marks::ACK_SOON);
+    tcb.ack_at = tcb.ack_at.min(now + output::DELAYED_ACK_NS);
 }
 
 fn out_of_order(tcb: &mut Tcb, start: Seq, msg: Msg, env: &mut Env<'_>) {

@@ -53,6 +53,11 @@ impl Marks {
     pub(in crate::tcp) const TELL_CONNECTED: Self = Self(1 << 22);
     /// The stream head is to have room for the receive buffer.
     pub(in crate::tcp) const TELL_BUFFER: Self = Self(1 << 23);
+    /// An acknowledgement is due, but may wait until the stack rests: most likely the user has
+    /// something to send then that carries it.
+    pub(in crate::tcp) const ACK_SOON: Self = Self(1 << 25);
+    /// It is on the list of those that wait so.
+    pub(in crate::tcp) const ACK_LISTED: Self = Self(1 << 26);
 
     /// What may be sent waits for its time by the pace.
     pub(in crate::tcp) const PACED: Self = Self(1 << 24);

@@ -44,6 +44,16 @@ impl Cx<'_> {
         self.net.timers.set(self.node, token, at);
     }
 
+    /// Calls `timer(token)` of this node, once, when the stack has nothing else to do: for what is
+    /// better left undone if something else does it meanwhile. At the end of this turn, or of one
+    /// soon behind it while the stack's owner knows of work that comes: see
+    /// [`Perimeter::turn_on`](crate::Perimeter::turn_on).
+    pub fn at_rest(&mut self, token: u64) {
+        if !self.net.resting.contains(&(self.node, token)) {
+            self.net.resting.push((self.node, token));
+        }
+    }
+
     /// Cancels a timer; true when it was set. It will not run after this returns.
     pub fn cancel(&mut self, token: u64) -> bool {
         self.net.timers.cancel(self.node, token)

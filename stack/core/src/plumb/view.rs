@@ -57,6 +57,14 @@ impl Perimeter {
         Ok(views)
     }
 
+    /// The number by which the multiplexor at the bottom of a stream knows it: its cookie, which
+    /// transports give as the acceptor's identifier in T_CAPABILITY_ACK too. `None` of a stream
+    /// that is gone or has a device at the bottom.
+    pub fn upper_number(&self, stream: StreamId) -> Option<u64> {
+        let bottom = self.net.pairs.at(self.streams.get(stream.0)?.bottom)?;
+        (bottom.role == Role::Upper).then_some(bottom.cookie)
+    }
+
     /// The multiplexor with this name.
     pub fn find_mux(&self, name: &str) -> Option<NodeId> {
         self.nodes.iter().find_map(|(key, node)| match node {
