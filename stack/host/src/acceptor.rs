@@ -127,17 +127,15 @@ pub(crate) fn push(
     if there == wanted { Ok(()) } else { Err(Errno::ENOSR) }
 }
 
-fn accept(
+/// Gives the connection with this number to a stream of the same transport.
+pub(crate) fn accept(
     core: &mut Perimeter,
     listener: StreamId,
     stream: StreamId,
     sequence: i32,
 ) -> Result<(), Errno> {
-    let asked = Primitive::capability_req(tpi::TC1_ACCEPTOR_ID);
-    let ack = request(core, stream, &asked)?;
-    let acceptor = tpi::CapabilityAck::new(ack.first()).map(|ack| ack.acceptor());
-    core.pool().free(ack);
-    let acceptor = acceptor.map_err(|_| Errno::EPROTO)?;
+    // What T_CAPABILITY_REQ would tell, without a request for each connection.
+    let acceptor = core.upper_number(stream).ok_or(Errno::EPROTO)? as i32;
     let ack = request(core, listener, &Primitive::conn_res(acceptor, sequence))?;
     core.pool().free(ack);
     Ok(())
@@ -166,7 +164,8 @@ fn has_ended(core: &mut Perimeter, stream: StreamId) -> bool {
     }
 }
 
-fn free(core: &mut Perimeter, got: Got) {
+/// What was got has served.
+pub(crate) fn free(core: &mut Perimeter, got: Got) {
     let parts: [Option<Msg>; 2] = [got.control, got.data];
     for part in parts.into_iter().flatten() {
         core.pool().free(part);

@@ -1,9 +1,10 @@
 //! end: one stream as another thread sees it. Messages come and go through bounded rings.
 
+use crate::bell::Bell;
 use crate::inlet::{Handle, Post};
-use crate::poller::Bell;
 use crate::ready::ReadyBell;
 use crate::seat::{EnterError, Gone, Inside};
+use crate::set::SetId;
 use crate::told::Told;
 use crossbeam_queue::ArrayQueue;
 use millstream_core::{Errno, Got, Perimeter, Signals, StreamId, Want};
@@ -65,6 +66,8 @@ pub(crate) struct EndSlot {
     pub(crate) shared: Arc<EndShared>,
     /// Messages that flow control refused, in order.
     pending: MsgList,
+    /// Who waits for this head among others.
+    pub(crate) set: Option<SetId>,
 }
 
 /// Messages that an end holds for its reader. Behind it the head's queue fills, then flow control
@@ -88,24 +91,15 @@ impl End {
         stream: StreamId,
         at_head: bool,
     ) -> Result<Self, Gone> {
-        let shared = Arc::new(EndShared {
-            stream,
-            received: ArrayQueue::new(if at_head { 1 } else { RECEIVED }),
-            stalled: AtomicBool::new(false),
-            in_flight: AtomicUsize::new(0),
-            hangup: AtomicBool::new(false),
-            passed: AtomicBool::new(false),
-            linked: AtomicBool::new(false),
-            at_head,
-            told: Told::new(),
-            bell: handle.0.poller.bell.clone(),
-            ready: OnceLock::new(),
-            signals: AtomicU16::new(0),
-            error: AtomicI32::new(0),
-        });
+        let shared = Arc::new(EndShared::new(handle, stream, at_head));
         let theirs = shared.clone();
         handle.call(move |shard| shard.attach_end(theirs))?;
-        Ok(Self { handle: handle.clone(), shared })
+        Ok(Self::of(handle.clone(), shared))
+    }
+
+    /// Of a stream that the shard knows to be this end's.
+    pub(crate) fn of(handle: Handle, shared: Arc<EndShared>) -> Self {
+        Self { handle, shared }
     }
 
     /// The stream.
@@ -333,6 +327,24 @@ impl From<EnterError> for EndError {
 }
 
 impl EndShared {
+    pub(crate) fn new(handle: &Handle, stream: StreamId, at_head: bool) -> Self {
+        Self {
+            stream,
+            received: ArrayQueue::new(if at_head { 1 } else { RECEIVED }),
+            stalled: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+            hangup: AtomicBool::new(false),
+            passed: AtomicBool::new(false),
+            linked: AtomicBool::new(false),
+            at_head,
+            told: Told::new(),
+            bell: handle.0.poller.bell.clone(),
+            ready: OnceLock::new(),
+            signals: AtomicU16::new(0),
+            error: AtomicI32::new(0),
+        }
+    }
+
     /// Something has happened at the head.
     fn tell(&self) {
         if self.told.tell() {
@@ -359,7 +371,7 @@ impl EndShared {
 
 impl EndSlot {
     pub(crate) fn new(shared: Arc<EndShared>) -> Self {
-        Self { shared, pending: MsgList::new() }
+        Self { shared, pending: MsgList::new(), set: None }
     }
 
     /// A message from the end: to the head, or behind those that flow control refused.

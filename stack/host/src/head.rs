@@ -3,7 +3,10 @@
 
 use crate::end::{End, EndError};
 use crate::inlet::Handle;
+use crate::lead::Waits;
 use crate::seat::Gone;
+use crate::shard::Shard;
+use crate::told::Told;
 use millstream_core::{Errno, Got, Perimeter, Signals, StreamId, Want};
 use millstream_msg::Msg;
 use std::time::Instant;
@@ -48,7 +51,16 @@ impl End {
     pub fn until<T>(
         &self,
         deadline: Option<Instant>,
-        attempt: impl FnMut(&mut Perimeter, StreamId) -> Result<T, Errno>,
+        mut attempt: impl FnMut(&mut Perimeter, StreamId) -> Result<T, Errno>,
+    ) -> Result<T, EndError> {
+        self.until_in(deadline, |shard| attempt(shard.core(), self.stream()))
+    }
+
+    /// As [`End::until`], with all of the shard.
+    pub(crate) fn until_in<T>(
+        &self,
+        deadline: Option<Instant>,
+        attempt: impl FnMut(&mut Shard) -> Result<T, Errno>,
     ) -> Result<T, EndError> {
         self.handle().0.until(self, deadline, attempt)
     }
@@ -91,5 +103,19 @@ impl End {
             let signals = self.signals();
             if signals.is_empty() { Err(Errno::EAGAIN) } else { Ok(signals) }
         })
+    }
+}
+
+impl Waits for End {
+    fn told(&self) -> &Told {
+        &self.shared().told
+    }
+
+    fn failure(&self) -> Option<EndError> {
+        Self::failure(self)
+    }
+
+    fn tried(&self, core: &mut Perimeter) {
+        self.shared().show_ready(core);
     }
 }

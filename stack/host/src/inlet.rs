@@ -1,9 +1,9 @@
 //! inlet: how other threads reach a shard: they come in, or post to it through a bounded ring.
 
 use crate::end::EndShared;
-use crate::poller::{Alarm, Poller};
+use crate::poller::Poller;
 use crate::seat::{EnterError, Gone, Inside, Seat};
-use crate::shard::Shard;
+use crate::shard::{Settled, Shard};
 use crate::token::{Ring, Token};
 use crossbeam_queue::ArrayQueue;
 use millstream_core::StreamId;
@@ -20,10 +20,8 @@ pub struct Handle(pub(crate) Arc<Inlet>);
 pub(crate) struct Inlet {
     pub(crate) seat: Seat,
     pub(crate) token: Token,
-    /// What the leader sleeps in.
+    /// What the leader and the shard's thread sleep in.
     pub(crate) poller: Poller,
-    /// What the shard's thread sleeps in.
-    pub(crate) alarm: Alarm,
     /// Messages and resumptions of ends.
     pub(crate) ring: ArrayQueue<Post>,
     pub(crate) stop: AtomicBool,
@@ -84,12 +82,10 @@ const RING: usize = 4096;
 
 impl Inlet {
     pub(crate) fn new(polling: bool) -> std::io::Result<Arc<Self>> {
-        let poller = Poller::new()?;
         let inlet = Self {
             seat: Seat::new(),
             token: Token::new(),
-            alarm: Alarm::new(&poller)?,
-            poller,
+            poller: Poller::new()?,
             ring: ArrayQueue::new(RING),
             stop: AtomicBool::new(false),
             polling,
@@ -101,16 +97,24 @@ impl Inlet {
     pub(crate) fn post(&self) {
         match self.token.post() {
             Some(Ring::Bell) => self.poller.bell.ring(),
-            Some(Ring::Alarm) => self.alarm.ring(),
+            Some(Ring::Alarm) => self.poller.ring_alarm(),
             None => {}
+        }
+    }
+
+    /// Tells who leads, or will, of what a guest has left.
+    pub(crate) fn tell_left(&self, left: Settled) {
+        if left.more || left.owed && !self.token.owe() {
+            self.post();
         }
     }
 
     /// The shard is gone: its thread ends, and what was posted is dropped, now and from now on.
     pub(crate) fn close(&self) {
         self.stop.store(true, Ordering::SeqCst);
-        self.alarm.ring();
+        self.poller.ring_alarm();
         self.poller.bell.ring();
+        self.poller.clear();
         self.drop_late();
     }
 
@@ -142,12 +146,10 @@ impl Handle {
         };
         let done = self.0.seat.with(&inside, |shard| {
             let done = work(shard);
-            (done, shard.settle())
+            (done, shard.settle_guest())
         });
         let (done, left) = done?;
-        if left {
-            self.0.post();
-        }
+        self.0.tell_left(left);
         Ok(done)
     }
 
@@ -170,7 +172,7 @@ impl Handle {
         // A child has the descriptors of its parent, whose stack runs on.
         if !self.is_forked() {
             self.0.stop.store(true, Ordering::SeqCst);
-            self.0.alarm.ring();
+            self.0.poller.ring_alarm();
         }
     }
 

@@ -2,13 +2,14 @@
 //! other one is: it runs the shard and sleeps in the wait set of the devices, until its head is
 //! ready. The shard's own thread leads when no application's thread does.
 
-use crate::end::{End, EndError};
+use crate::end::EndError;
 use crate::inlet::Inlet;
 use crate::poller::Ready;
 use crate::seat::{Gone, Inside};
-use crate::shard::{Notice, Rest, Shard};
-use crate::token::{Left, Rung};
-use millstream_core::{Errno, Perimeter, StreamId};
+use crate::shard::{Notice, Rest, Settled, Shard};
+use crate::token::{Left, Rung, Taken};
+use crate::told::Told;
+use millstream_core::{Errno, Perimeter};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -18,24 +19,51 @@ use std::time::{Duration, Instant};
 /// not wait for; less would wake the shard's thread in between, which takes it some microseconds.
 const GRACE: Duration = Duration::from_micros(200);
 
-/// What an application's thread waits for.
-struct Wait<'a, F> {
-    end: &'a End,
+/// What a thread can wait for: a head, or any of many.
+pub(crate) trait Waits {
+    /// Counts what happens there.
+    fn told(&self) -> &Told;
+
+    /// Why nothing will happen there any more.
+    fn failure(&self) -> Option<EndError>;
+
+    /// Something was tried there.
+    fn tried(&self, core: &mut Perimeter);
+}
+
+/// A thread that waits.
+struct Wait<'a, W, F> {
+    on: &'a W,
     inside: &'a Inside,
     deadline: Option<Instant>,
     attempt: F,
 }
 
-impl<T, F: FnMut(&mut Perimeter, StreamId) -> Result<T, Errno>> Wait<'_, F> {
-    /// Tries once; `None` when it would have to wait.
-    fn attempt(&mut self, shard: &mut Shard) -> Option<Result<T, Errno>> {
-        let tried = (self.attempt)(shard.core(), self.end.stream());
-        let waits = matches!(tried, Err(Errno::EAGAIN));
-        if !waits {
-            shard.settle();
-        }
-        self.end.shared().show_ready(shard.core());
-        (!waits).then_some(tried)
+/// What an attempt has come to.
+enum Tried<T> {
+    Done {
+        done: Result<T, Errno>,
+        left: Settled,
+    },
+    Waits {
+        /// A round would do nothing.
+        rests: bool,
+    },
+}
+
+impl<W: Waits, F> Wait<'_, W, F> {
+    /// Tries once, as the leader or as a guest.
+    fn attempt<T>(&mut self, shard: &mut Shard, leads: bool) -> Tried<T>
+    where
+        F: FnMut(&mut Shard) -> Result<T, Errno>,
+    {
+        let tried = match (self.attempt)(shard) {
+            Err(Errno::EAGAIN) => Tried::Waits { rests: shard.rests() },
+            done if leads => Tried::Done { done, left: shard.settle(true) },
+            done => Tried::Done { done, left: shard.settle_guest() },
+        };
+        self.on.tried(shard.core());
+        tried
     }
 
     /// Time left; an error when none is.
@@ -49,34 +77,49 @@ impl<T, F: FnMut(&mut Perimeter, StreamId) -> Result<T, Errno>> Wait<'_, F> {
 }
 
 impl Inlet {
-    /// See [`End::until`].
+    /// See [`crate::End::until`].
     pub(crate) fn until<T>(
         &self,
-        end: &End,
+        on: &impl Waits,
         deadline: Option<Instant>,
-        attempt: impl FnMut(&mut Perimeter, StreamId) -> Result<T, Errno>,
+        attempt: impl FnMut(&mut Shard) -> Result<T, Errno>,
     ) -> Result<T, EndError> {
         let Some(inside) = Inside::begin() else {
             self.post();
             return Err(EndError::WouldBlock);
         };
-        let mut wait = Wait { end, inside: &inside, deadline, attempt };
-        let told = &end.shared().told;
+        let mut wait = Wait { on, inside: &inside, deadline, attempt };
+        let told = on.told();
         loop {
             // Read before it is tried: what comes in between ends the wait at once.
             let seen = told.seen();
-            let done = self.seat.with(&inside, |shard| wait.attempt(shard))?;
-            if let Some(done) = done {
-                return done.map_err(EndError::Failed);
-            }
-            if let Some(error) = end.failure() {
+            let tried = self.seat.with(&inside, |shard| {
+                if self.token.is_away() && shard.look() {
+                    self.token.visit();
+                }
+                wait.attempt(shard, false)
+            })?;
+            let rests = match tried {
+                Tried::Done { done, left } => {
+                    self.tell_left(left);
+                    return done.map_err(EndError::Failed);
+                }
+                Tried::Waits { rests } => rests,
+            };
+            if let Some(error) = on.failure() {
                 return Err(error);
             }
-            wait.left()?;
-            if self.token.take(|| self.alarm.detach()) {
-                let done = self.lead(&mut wait);
-                self.leave(&inside);
-                return done;
+            let left = wait.left()?;
+            if let Some(taken) = self.token.take(|| self.poller.detach()) {
+                // It has just been tried, and nobody has left anything since: it sleeps at once.
+                let ready = if rests && taken == Taken::Quiet && self.ring.is_empty() {
+                    self.sleep_as_leader(&wait, seen, left)
+                } else {
+                    Ok(Ready::nothing())
+                };
+                let done = ready.and_then(|ready| self.lead(&mut wait, ready));
+                self.leave(&inside, done.as_ref().is_ok_and(|(_, owed)| *owed));
+                return done.map(|(done, _)| done);
             }
             if !told.park(deadline, || told.seen() != seen) {
                 return Err(EndError::WouldBlock);
@@ -84,44 +127,67 @@ impl Inlet {
         }
     }
 
-    /// Runs the shard until the attempt is done, as the one leader.
-    fn lead<T, F>(&self, wait: &mut Wait<'_, F>) -> Result<T, EndError>
+    /// Runs the shard until the attempt is done, as the one leader. True when something was put off
+    /// until the stack rests.
+    fn lead<T, F>(
+        &self,
+        wait: &mut Wait<'_, impl Waits, F>,
+        mut ready: Ready,
+    ) -> Result<(T, bool), EndError>
     where
-        F: FnMut(&mut Perimeter, StreamId) -> Result<T, Errno>,
+        F: FnMut(&mut Shard) -> Result<T, Errno>,
     {
-        let end = wait.end;
-        let told = &end.shared().told;
-        let mut ready = Ready::nothing();
         loop {
             self.token.arrive();
-            let (seen, rest, done) = self.seat.with(wait.inside, |shard| {
+            let (seen, rest, tried) = self.seat.with(wait.inside, |shard| {
+                shard.rest();
                 shard.take_ready(&ready);
                 let rest = shard.round();
-                (told.seen(), rest, wait.attempt(shard))
+                let seen = wait.on.told().seen();
+                let tried = wait.attempt(shard, true);
+                let sleeps = matches!((&tried, rest), (Tried::Waits { .. }, Rest::Sleep));
+                (seen, if sleeps { shard.rest() } else { rest }, tried)
             })?;
-            if let Some(done) = done {
-                return done.map_err(EndError::Failed);
+            if let Tried::Done { done, left } = tried {
+                if left.more {
+                    self.post();
+                }
+                return done.map(|done| (done, left.owed)).map_err(EndError::Failed);
             }
-            if let Some(error) = end.failure() {
+            if let Some(error) = wait.on.failure() {
                 return Err(error);
             }
             let left = wait.left()?;
             ready = match rest {
-                Rest::Again => Ok(Ready::nothing()),
-                Rest::Look => self.poller.wait(Some(Duration::ZERO)),
-                Rest::Sleep if told.leader_sleeps(seen) && self.token.sleep() => {
-                    wait.inside.outside(|| self.poller.wait(left))
-                }
-                Rest::Sleep => Ok(Ready::nothing()),
-            }
-            .map_err(|error| EndError::Failed(Errno(error.raw_os_error().unwrap_or(EIO))))?;
-            told.leader_wakes();
+                Rest::Again => Ready::nothing(),
+                Rest::Look => self.poller.wait(Some(Duration::ZERO)).map_err(failed)?,
+                Rest::Sleep => self.sleep_as_leader(wait, seen, left)?,
+            };
             self.seat.give_way();
         }
     }
 
+    /// Sleeps until something is ready, unless something has happened at the head since `seen`, or
+    /// something was posted since the leader arrived.
+    fn sleep_as_leader<F>(
+        &self,
+        wait: &Wait<'_, impl Waits, F>,
+        seen: u32,
+        left: Option<Duration>,
+    ) -> Result<Ready, EndError> {
+        let told = wait.on.told();
+        let mut ready = Ok(Ready::nothing());
+        if told.leader_sleeps(seen) {
+            if self.token.sleep() {
+                ready = wait.inside.outside(|| self.poller.wait(left));
+            }
+            told.leader_wakes();
+        }
+        ready.map_err(failed)
+    }
+
     /// Returns to the program. The shard's thread takes the lead when it does not come back.
-    fn leave(&self, inside: &Inside) {
+    fn leave(&self, inside: &Inside, owed: bool) {
         let mut left = self.token.leave(false);
         if left == Left::Posted {
             self.token.arrive();
@@ -130,28 +196,35 @@ impl Inlet {
             left = self.token.leave(true);
         }
         match left {
-            Left::Away { set: true } => self.alarm.set(GRACE),
+            Left::Away { set: true } => self.poller.set_alarm(GRACE),
             Left::Away { set: false } => {}
-            Left::Posted | Left::Behind => self.alarm.ring(),
+            Left::Posted | Left::Behind => self.poller.ring_alarm(),
         }
+        self.tell_left(Settled { more: false, owed });
     }
 
     /// What the shard's own thread does, until [`crate::Handle::stop`]: leads when nobody else
     /// does, and tells what happened.
     pub(crate) fn serve(&self, mut notify: impl FnMut(Notice)) -> io::Result<()> {
-        let mut ready = Ready::nothing();
+        let (mut ready, mut rest) = (Ready::nothing(), Rest::Sleep);
         while !self.stop.load(Ordering::Relaxed) {
             let leads = self.token.shard_wakes();
-            let (rest, notices) = self.run_shard(|shard| {
+            if !leads && rest != Rest::Sleep {
+                // Who took the lead meanwhile may not have seen what was left.
+                self.post();
+            }
+            let (now, notices) = self.run_shard(|shard| {
                 let rest = if leads {
+                    shard.rest();
                     shard.take_ready(&ready);
-                    shard.round()
+                    shard.round_and_rest()
                 } else {
                     Rest::Sleep
                 };
                 (rest, shard.take_notices())
             })?;
             notices.into_iter().for_each(&mut notify);
+            rest = now;
             ready = match rest {
                 Rest::Again => Ready::nothing(),
                 Rest::Look => self.poller.wait(Some(Duration::ZERO))?,
@@ -170,10 +243,11 @@ impl Inlet {
         if leads && !self.token.shard_sleeps() {
             return Ok(Ready::nothing());
         }
-        if self.alarm.wait()? && self.token.rung(|| self.alarm.attach()) == Rung::SetAgain {
-            self.alarm.set(GRACE);
+        let ready = self.poller.wait_own()?;
+        if ready.alarm && self.token.rung(|| self.poller.attach()) == Rung::SetAgain {
+            self.poller.set_alarm(GRACE);
         }
-        if leads { self.poller.wait(Some(Duration::ZERO)) } else { Ok(Ready::nothing()) }
+        Ok(ready)
     }
 
     fn run_shard<T>(&self, work: impl FnOnce(&mut Shard) -> T) -> io::Result<T> {
@@ -182,4 +256,7 @@ impl Inlet {
     }
 }
 
-const EIO: i32 = Errno::EIO.0;
+/// The wait set has failed.
+fn failed(error: io::Error) -> EndError {
+    EndError::Failed(Errno(error.raw_os_error().unwrap_or(Errno::EIO.0)))
+}

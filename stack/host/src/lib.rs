@@ -8,12 +8,16 @@
 #![deny(unsafe_code)]
 #![allow(unexpected_cfgs, reason = "loom is set by hand")]
 
+mod accept;
 mod acceptor;
+mod bell;
 mod change;
 mod checksum;
 pub mod ctl;
+mod device;
 mod end;
 mod files;
+mod forked;
 mod head;
 mod inlet;
 mod ioctl;
@@ -26,13 +30,17 @@ pub mod plan;
 mod poller;
 mod ready;
 mod seat;
+mod set;
 mod shard;
 mod sync;
 mod token;
 mod told;
 
+pub use accept::{Accept, Accepted};
+pub use device::DeviceFd;
 pub use end::{End, EndError};
 pub use inlet::Handle;
 pub use pass::Unsent;
 pub use seat::{EnterError, Gone};
-pub use shard::{DeviceFd, Notice, Shard, ShardConfig};
+pub use set::{HeadSet, ReadyHead};
+pub use shard::{Notice, Shard, ShardConfig};

@@ -1,8 +1,8 @@
 //! All orders in which posters, leaders and sleepers meet.
 
-use crate::shard::Earliest;
+use crate::bell::Earliest;
 use crate::sync::{AtomicU32, Condvar, Mutex, Ordering};
-use crate::token::{Left, Ring, Rung, Token};
+use crate::token::{Left, Ring, Rung, Taken, Token};
 use crate::told::Told;
 use loom::sync::Arc;
 use loom::thread;
@@ -63,6 +63,10 @@ impl Stack {
 
     fn post(&self) {
         self.work.fetch_add(1, Ordering::Relaxed);
+        self.post_ring();
+    }
+
+    fn post_ring(&self) {
         match self.token.post() {
             Some(Ring::Bell) => self.bell.ring(),
             Some(Ring::Alarm) => self.alarm.ring(),
@@ -128,7 +132,7 @@ fn model_post_against_sleep() {
 fn model_post_against_leave() {
     model(|| {
         let stack = Stack::new();
-        assert!(stack.token.take(|| {}));
+        assert!(stack.token.take(|| {}).is_some());
         let poster = {
             let stack = stack.clone();
             thread::spawn(move || stack.post())
@@ -155,6 +159,65 @@ fn model_post_against_leave() {
     });
 }
 
+/// A post is done though who takes the lead does not look for work when it finds none posted.
+#[test]
+fn model_post_against_take() {
+    model(|| {
+        let stack = Stack::new();
+        assert!(stack.token.shard_sleeps());
+        let poster = {
+            let stack = stack.clone();
+            thread::spawn(move || stack.post())
+        };
+        let taken = stack.token.take(|| {});
+        let mut done = 0;
+        if taken == Some(Taken::Quiet) && stack.token.sleep() {
+            stack.bell.wait();
+        }
+        while done == 0 {
+            stack.token.arrive();
+            done = stack.work.swap(0, Ordering::Relaxed);
+            if done == 0 && stack.token.sleep() {
+                stack.bell.wait();
+            }
+        }
+        poster.join().unwrap();
+    });
+}
+
+/// What a guest puts off while nobody leads is done by who takes the lead, though it does not look
+/// for work when it finds none.
+#[test]
+fn model_put_off_against_take() {
+    model(|| {
+        let stack = Stack::new();
+        assert!(stack.token.take(|| {}).is_some());
+        assert!(matches!(stack.token.leave(false), Left::Away { .. }));
+        let guest = {
+            let stack = stack.clone();
+            thread::spawn(move || {
+                stack.work.fetch_add(1, Ordering::Relaxed);
+                if !stack.token.owe() {
+                    stack.post_ring();
+                }
+            })
+        };
+        let taken = stack.token.take(|| {});
+        if taken == Some(Taken::Quiet) && stack.token.sleep() {
+            stack.bell.wait();
+        }
+        let mut done = 0;
+        while done == 0 {
+            stack.token.arrive();
+            done = stack.work.swap(0, Ordering::Relaxed);
+            if done == 0 && stack.token.sleep() {
+                stack.bell.wait();
+            }
+        }
+        guest.join().unwrap();
+    });
+}
+
 /// Two applications want the lead and leave, and the shard's thread has it in the end: never two
 /// at a time, and never nobody for good.
 #[test]
@@ -165,7 +228,7 @@ fn model_hand_over_of_the_token() {
             .map(|_| {
                 let stack = stack.clone();
                 thread::spawn(move || {
-                    let leads = stack.token.take(|| {});
+                    let leads = stack.token.take(|| {}).is_some();
                     if leads {
                         assert_eq!(stack.leaders.fetch_add(1, Ordering::Relaxed), 0);
                         stack.leaders.fetch_sub(1, Ordering::Relaxed);

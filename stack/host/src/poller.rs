@@ -1,25 +1,48 @@
-//! poller: the wait set of a shard. Devices, a bell, a timer; and the alarm of the shard's own
-//! thread, which has that set inside its own while it leads.
+//! poller: the wait sets of a shard. Devices, a bell and a timer are in the set of the application's
+//! thread that leads, and in that of the shard's own thread, with its alarm, while that one does.
 
+use crate::bell::{Bell, Timer, timespec};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{EventfdFlags, Timespec, eventfd};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
-};
 use std::io::Result;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// An epoll set with a bell and a timer. Level-triggered: a device with frames left is reported
-/// again.
+/// Two epoll sets. Level-triggered: a device with frames left is reported again.
+///
+/// Each thread sleeps in a set with the descriptors themselves, for one call: a set within a set
+/// would take a second look. A leader that takes the descriptors out of the other set wakes nobody.
 #[derive(Debug)]
 pub(crate) struct Poller {
-    epoll: OwnedFd,
+    /// What an application's thread sleeps in.
+    guests: OwnedFd,
+    /// What the shard's thread sleeps in.
+    own: OwnedFd,
+    members: Mutex<Members>,
     pub(crate) bell: Arc<Bell>,
     timer: Timer,
+    alarm: Timer,
 }
+
+/// What is in both sets, beside the bell and the timer.
+#[derive(Debug)]
+struct Members {
+    devices: Vec<Option<Member>>,
+    /// They wake the shard's thread.
+    attached: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    fd: OwnedFd,
+    token: u64,
+    flags: EventFlags,
+}
+
+/// Names a descriptor of a device; not given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemberId(usize);
 
 /// What is ready.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +53,13 @@ pub(crate) struct ReadyFd {
     pub(crate) writable: bool,
 }
 
-/// What is ready, of one look at the set.
+/// What is ready, of one look at a set.
 #[derive(Debug)]
 pub(crate) struct Ready {
     fds: [ReadyFd; EVENTS],
     count: usize,
+    /// The alarm has rung, in the set that it is in.
+    pub(crate) alarm: bool,
 }
 
 /// Mark of the bell.
@@ -43,40 +68,103 @@ pub(crate) const BELL: u64 = u64::MAX;
 /// Mark of the timer.
 pub(crate) const TIMER: u64 = u64::MAX - 1;
 
+const ALARM: u64 = u64::MAX - 2;
+
 /// Descriptors reported at once; the others are reported by the next wait.
 const EVENTS: usize = 16;
 
 impl Poller {
     pub(crate) fn new() -> Result<Self> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let set = Self { epoll, bell: Arc::new(Bell::new()?), timer: Timer::new()? };
-        set.add(set.bell.0.as_fd(), BELL)?;
-        set.add(set.timer.0.as_fd(), TIMER)?;
-        Ok(set)
+        let set = || epoll::create(CreateFlags::CLOEXEC);
+        let poller = Self {
+            guests: set()?,
+            own: set()?,
+            members: Mutex::new(Members { devices: Vec::new(), attached: true }),
+            bell: Arc::new(Bell::new()?),
+            timer: Timer::new()?,
+            alarm: Timer::new()?,
+        };
+        for set in [&poller.guests, &poller.own] {
+            poller.for_ours(|fd, token| add(set, fd, token, EventFlags::IN))?;
+        }
+        add(&poller.own, poller.alarm.as_fd(), ALARM, EventFlags::IN)?;
+        Ok(poller)
     }
 
-    pub(crate) fn add(&self, fd: BorrowedFd<'_>, token: u64) -> Result<()> {
-        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token), EventFlags::IN)?)
+    /// From now on `fd` is reported as `token` when it is readable.
+    pub(crate) fn add(&self, fd: OwnedFd, token: u64) -> Result<MemberId> {
+        let mut members = self.members();
+        let flags = EventFlags::IN;
+        add(&self.guests, fd.as_fd(), token, flags)?;
+        if members.attached {
+            add(&self.own, fd.as_fd(), token, flags)?;
+        }
+        members.devices.push(Some(Member { fd, token, flags }));
+        Ok(MemberId(members.devices.len() - 1))
     }
 
-    pub(crate) fn set(
-        &self,
-        fd: BorrowedFd<'_>,
-        token: u64,
-        read: bool,
-        write: bool,
-    ) -> Result<()> {
-        let mut flags = EventFlags::empty();
-        flags.set(EventFlags::IN, read);
-        flags.set(EventFlags::OUT, write);
-        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token), flags)?)
+    pub(crate) fn set(&self, MemberId(at): MemberId, read: bool, write: bool) -> Result<()> {
+        let mut members = self.members();
+        let attached = members.attached;
+        let Some(Some(member)) = members.devices.get_mut(at) else { return Ok(()) };
+        member.flags = EventFlags::empty();
+        member.flags.set(EventFlags::IN, read);
+        member.flags.set(EventFlags::OUT, write);
+        let data = || EventData::new_u64(member.token);
+        if attached {
+            epoll::modify(&self.own, &member.fd, data(), member.flags)?;
+        }
+        Ok(epoll::modify(&self.guests, &member.fd, data(), member.flags)?)
     }
 
-    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> Result<()> {
-        Ok(epoll::delete(&self.epoll, fd)?)
+    /// It is closed.
+    pub(crate) fn remove(&self, MemberId(at): MemberId) {
+        let mut members = self.members();
+        let Some(Some(member)) = members.devices.get_mut(at).map(Option::take) else { return };
+        for set in [&self.guests, &self.own] {
+            // A descriptor that the kernel no longer knows is not in a set any more, and one that
+            // was taken out of the one is still in the other.
+            let _unknown = epoll::delete(set, &member.fd);
+        }
     }
 
-    /// The timer is ready in `ns` from now. Whoever sleeps in the set need not wake for that.
+    /// All devices are closed: their shard is gone.
+    pub(crate) fn clear(&self) {
+        let count = self.members().devices.len();
+        (0..count).for_each(|at| self.remove(MemberId(at)));
+    }
+
+    /// The devices wake the shard's thread.
+    pub(crate) fn attach(&self) {
+        self.change(true, |fd, token, flags| add(&self.own, fd, token, flags));
+    }
+
+    /// They do so no longer.
+    pub(crate) fn detach(&self) {
+        self.change(false, |fd, _, _| Ok(epoll::delete(&self.own, fd)?));
+    }
+
+    fn change(&self, attached: bool, step: impl Fn(BorrowedFd<'_>, u64, EventFlags) -> Result<()>) {
+        let mut members = self.members();
+        if members.attached == attached {
+            return;
+        }
+        members.attached = attached;
+        let ours = self.for_ours(|fd, token| step(fd, token, EventFlags::IN));
+        // The descriptors are ours, and it was noted whether they are in the set.
+        debug_assert!(ours.is_ok(), "{ours:?}");
+        for Member { fd, token, flags } in members.devices.iter().flatten() {
+            // A device that the kernel no longer knows is removed by who leads.
+            let _gone = step(fd.as_fd(), *token, *flags);
+        }
+    }
+
+    fn for_ours(&self, step: impl Fn(BorrowedFd<'_>, u64) -> Result<()>) -> Result<()> {
+        step(self.bell.as_fd(), BELL)?;
+        step(self.timer.as_fd(), TIMER)
+    }
+
+    /// The timer is ready in `ns` from now. Whoever sleeps need not wake for that.
     pub(crate) fn set_timer(&self, ns: u64) {
         self.timer.set(Duration::from_nanos(ns));
     }
@@ -86,26 +174,41 @@ impl Poller {
         self.timer.clear();
     }
 
-    /// Waits at most `timeout` (`None`: for ever) for what is ready.
+    /// Wakes the shard's thread after a time.
+    pub(crate) fn set_alarm(&self, after: Duration) {
+        self.alarm.set(after);
+    }
+
+    /// Wakes the shard's thread now.
+    pub(crate) fn ring_alarm(&self) {
+        self.set_alarm(Duration::from_nanos(1));
+    }
+
+    /// Waits at most `timeout` (`None`: for ever) for what is ready. For an application's thread
+    /// that leads, and for who only looks.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<Ready> {
-        let mut ready = Ready::nothing();
-        for (token, flags) in wait(&self.epoll, timeout, &mut [MaybeUninit::uninit(); EVENTS])? {
-            let failed = EventFlags::ERR | EventFlags::HUP;
-            ready.fds[ready.count] = ReadyFd {
-                token,
-                readable: flags.intersects(EventFlags::IN | failed),
-                writable: flags.intersects(EventFlags::OUT | failed),
-            };
-            ready.count += 1;
+        wait(&self.guests, timeout)
+    }
+
+    /// Waits for what is ready. For the shard's thread; its alarm is heard then.
+    pub(crate) fn wait_own(&self) -> Result<Ready> {
+        let ready = wait(&self.own, None)?;
+        if ready.alarm {
+            self.alarm.clear();
         }
         Ok(ready)
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        // Nothing panics while it is held: its state is whole.
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ready {
     pub(crate) fn nothing() -> Self {
         let none = ReadyFd { token: 0, readable: false, writable: false };
-        Self { fds: [none; EVENTS], count: 0 }
+        Self { fds: [none; EVENTS], count: 0, alarm: false }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = ReadyFd> {
@@ -113,141 +216,34 @@ impl Ready {
     }
 }
 
-/// Tokens and flags of what is ready.
-fn wait<'a>(
-    epoll: &OwnedFd,
-    timeout: Option<Duration>,
-    buffer: &'a mut [MaybeUninit<epoll::Event>],
-) -> Result<impl Iterator<Item = (u64, EventFlags)> + use<'a>> {
+fn add(set: &OwnedFd, fd: BorrowedFd<'_>, token: u64, flags: EventFlags) -> Result<()> {
+    Ok(epoll::add(set, fd, EventData::new_u64(token), flags)?)
+}
+
+fn wait(set: &OwnedFd, timeout: Option<Duration>) -> Result<Ready> {
     let timeout = timeout.map(timespec);
-    let events = match epoll::wait(epoll, buffer, timeout.as_ref()) {
+    let mut ready = Ready::nothing();
+    let mut buffer = [MaybeUninit::uninit(); EVENTS];
+    let events = match epoll::wait(set, &mut buffer, timeout.as_ref()) {
         Ok((events, _)) => &events[..],
         Err(rustix::io::Errno::INTR) => &[],
         Err(errno) => return Err(errno.into()),
     };
-    // The kernel's record is packed: its fields are copied out.
-    Ok(events.iter().map(|event| {
+    for event in events {
+        // The kernel's record is packed: its fields are copied out.
         let (flags, data) = (event.flags, event.data);
-        (data.u64(), flags)
-    }))
-}
-
-/// What the shard's own thread sleeps in: its alarm, and the wait set of the devices while it
-/// leads. An application's thread that takes the lead takes them out there, which wakes nobody.
-#[derive(Debug)]
-pub(crate) struct Alarm {
-    epoll: OwnedFd,
-    timer: Timer,
-    devices: OwnedFd,
-}
-
-/// Mark of the devices' set in the alarm's.
-const DEVICES: u64 = 0;
-
-impl Alarm {
-    /// With the devices' set in it.
-    pub(crate) fn new(devices: &Poller) -> Result<Self> {
-        let devices = devices.epoll.try_clone()?;
-        let alarm =
-            Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, timer: Timer::new()?, devices };
-        let add = |fd: BorrowedFd<'_>, token| {
-            epoll::add(&alarm.epoll, fd, EventData::new_u64(token), EventFlags::IN)
-        };
-        add(alarm.devices.as_fd(), DEVICES)?;
-        add(alarm.timer.0.as_fd(), TIMER)?;
-        Ok(alarm)
-    }
-
-    /// The devices wake the shard's thread.
-    pub(crate) fn attach(&self) {
-        self.interest(EventFlags::IN);
-    }
-
-    /// They do so no longer.
-    pub(crate) fn detach(&self) {
-        self.interest(EventFlags::empty());
-    }
-
-    fn interest(&self, flags: EventFlags) {
-        let data = EventData::new_u64(DEVICES);
-        let changed = epoll::modify(&self.epoll, &self.devices, data, flags);
-        // Both descriptors are ours, and the one is in the other's set.
-        debug_assert!(changed.is_ok(), "{changed:?}");
-    }
-
-    pub(crate) fn set(&self, after: Duration) {
-        self.timer.set(after);
-    }
-
-    pub(crate) fn ring(&self) {
-        self.timer.set(Duration::from_nanos(1));
-    }
-
-    /// Sleeps; whether the alarm has rung.
-    pub(crate) fn wait(&self) -> Result<bool> {
-        let mut buffer = [MaybeUninit::uninit(); 2];
-        let rung = wait(&self.epoll, None, &mut buffer)?.any(|(token, _)| token == TIMER);
-        if rung {
-            self.timer.clear();
+        let token = data.u64();
+        if token == ALARM {
+            ready.alarm = true;
+            continue;
         }
-        Ok(rung)
+        let failed = EventFlags::ERR | EventFlags::HUP;
+        ready.fds[ready.count] = ReadyFd {
+            token,
+            readable: flags.intersects(EventFlags::IN | failed),
+            writable: flags.intersects(EventFlags::OUT | failed),
+        };
+        ready.count += 1;
     }
-}
-
-/// An eventfd: readable while it is rung.
-#[derive(Debug)]
-pub(crate) struct Bell(OwnedFd);
-
-impl Bell {
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
-    }
-
-    pub(crate) fn ring(&self) {
-        // Full (2^64 - 2 rings unheard) means that it is rung already.
-        let _already_rung = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
-
-    pub(crate) fn hush(&self) {
-        // Empty means that nobody rang: nothing to do.
-        let _not_rung = rustix::io::read(&self.0, &mut [0; 8]);
-    }
-}
-
-impl AsFd for Bell {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-/// A timerfd: readable from a time on.
-#[derive(Debug)]
-struct Timer(OwnedFd);
-
-impl Timer {
-    fn new() -> Result<Self> {
-        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        Ok(Self(timerfd_create(TimerfdClockId::Monotonic, flags)?))
-    }
-
-    /// `after` is not zero, which would stop it.
-    fn set(&self, after: Duration) {
-        let never = timespec(Duration::ZERO);
-        let after = Itimerspec { it_interval: never, it_value: timespec(after) };
-        let set = timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &after);
-        // The descriptor is ours and the time is in order.
-        debug_assert!(set.is_ok(), "{set:?}");
-    }
-
-    fn clear(&self) {
-        // It was set again since: it is ready later.
-        let _later = rustix::io::read(&self.0, &mut [0; 8]);
-    }
-}
-
-fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(duration.subsec_nanos()),
-    }
+    Ok(ready)
 }

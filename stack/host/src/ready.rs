@@ -1,7 +1,7 @@
 //! ready: a descriptor that says what can be done at a head, for poll(2) and epoll(7).
 
+use crate::bell::Bell;
 use crate::end::{End, EndError};
-use crate::poller::Bell;
 use millstream_core::{Errno, Perimeter, PollEvents, StreamId};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};

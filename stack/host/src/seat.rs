@@ -1,6 +1,7 @@
 //! seat: the place of a running shard. Whoever holds its lock runs the shard, as a system call
 //! would; nobody holds it while waiting.
 
+use crate::forked::Home;
 use crate::shard::Shard;
 use millstream_core::Errno;
 use std::cell::Cell;
@@ -17,7 +18,7 @@ pub(crate) struct Seat {
     wanted: AtomicU32,
     state: AtomicU8,
     /// The process that the shard runs in: a child of it has a copy that nobody may run.
-    pid: rustix::process::Pid,
+    home: Home,
 }
 
 /// A shard can no longer be reached.
@@ -93,7 +94,7 @@ impl Seat {
             placed: Condvar::new(),
             wanted: AtomicU32::new(0),
             state: AtomicU8::new(OPEN),
-            pid: rustix::process::getpid(),
+            home: Home::here(),
         }
     }
 
@@ -152,7 +153,7 @@ impl Seat {
 
     /// This process is a child of the shard's.
     pub(crate) fn is_forked(&self) -> bool {
-        rustix::process::getpid() != self.pid
+        self.home.is_elsewhere()
     }
 
     /// How it ended, unless it has not.

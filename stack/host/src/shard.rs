@@ -1,20 +1,27 @@
 //! shard: a perimeter with a thread's event loop.
 
+mod rest;
+
+pub(crate) use rest::{Rest, Settled};
+
 use crate::acceptor::{Acceptors, MakeModules};
+use crate::bell::Earliest;
 use crate::change::Waiters;
 use crate::checksum;
+use crate::device::{DeviceFd, DeviceSlot};
 use crate::end::{EndShared, EndSlot};
 use crate::inlet::{Handle, Inlet, Post};
 use crate::ioctl::Askers;
 use crate::plan::program;
 use crate::poller::{BELL, Ready, TIMER};
+use crate::set::{SetId, Sets};
 use millstream_core::{
-    Config, Device, Errno, Event, HeadEvent, NodeId, Passed, Perimeter, PlumbError, StreamId, Turn,
+    Config, Device, Errno, Event, HeadEvent, NodeId, Passed, Perimeter, PlumbError, PollEvents,
+    StreamId, Turn,
 };
 use millstream_msg::{Pool, PoolConfig};
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -30,39 +37,17 @@ pub struct Shard {
     waiters: Waiters,
     askers: Askers,
     acceptors: Acceptors,
+    sets: Sets,
     start: Instant,
     notices: Vec<Notice>,
     /// Rounds since the poller was asked.
     unasked: u32,
+    /// Guests since a device was read.
+    unlooked: u32,
     /// What the timer in the wait set is set to, in nanoseconds of this shard.
     alarm_at: Earliest,
-}
-
-/// What a leader does after a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// There is work at hand.
-    Again,
-    /// Other devices may have frames.
-    Look,
-    /// Nothing is to be done until the wait set says so.
-    Sleep,
-}
-
-/// The time that a timer is set to. It is not moved later: a timer that is ready too early is set
-/// again then.
-#[derive(Debug, Default)]
-pub(crate) struct Earliest(Option<u64>);
-
-impl Earliest {
-    /// True when the timer has to be set to `at`.
-    pub(crate) fn moves_to(&mut self, at: u64) -> bool {
-        let moves = self.0.is_none_or(|set| at < set);
-        if moves {
-            self.0 = Some(at);
-        }
-        moves
-    }
+    /// The last turn left something to do, or the timer unset.
+    unsettled: bool,
 }
 
 /// How a shard is made.
@@ -74,39 +59,6 @@ pub struct ShardConfig {
     pub seed: u64,
     /// Ask devices again and again instead of sleeping.
     pub polling: bool,
-}
-
-/// How a device says that it is ready.
-#[derive(Debug)]
-pub enum DeviceFd {
-    /// By a descriptor.
-    Fd(OwnedFd),
-    /// By a descriptor, and by a second one that says that it may have failed.
-    Watched {
-        /// Polls readable and writable.
-        io: OwnedFd,
-        /// Polls readable when the device is to be read, whether or not frames wait.
-        watch: OwnedFd,
-    },
-    /// Somebody calls [`Handle::wake`]; it is asked at every turn.
-    Asked,
-}
-
-impl DeviceFd {
-    /// The descriptor for frames.
-    fn io(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Self::Fd(io) | Self::Watched { io, .. } => Some(io.as_fd()),
-            Self::Asked => None,
-        }
-    }
-
-    fn watch(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Self::Watched { watch, .. } => Some(watch.as_fd()),
-            Self::Fd(_) | Self::Asked => None,
-        }
-    }
 }
 
 /// Something that whoever runs the stack wants to know.
@@ -121,23 +73,6 @@ pub enum Notice {
     },
 }
 
-#[derive(Debug)]
-struct DeviceSlot {
-    name: String,
-    driver: NodeId,
-    fd: DeviceFd,
-    read: bool,
-    write: bool,
-    gone: bool,
-    /// Read again without asking the poller: the last read took its whole budget.
-    hot: bool,
-}
-
-/// Frames read from a device before the next one has its turn. Few enough that the first answers
-/// leave while the sender still works (64 made a sender with 64 under way wait for all), and that
-/// headers are in the first-level cache when the next module looks at them.
-const FRAMES_PER_POLL: usize = 16;
-
 /// Dispatches in one turn, before devices and calls are looked at.
 const DISPATCHES_PER_TURN: usize = 4096;
 
@@ -146,6 +81,14 @@ const POSTS_PER_TURN: usize = 256;
 
 /// Rounds with work at hand without asking the poller; then the other devices are looked at.
 const HOT_TURNS: u32 = 8;
+
+/// The same where devices are polled: they are read then, and only what else is in the wait set is
+/// looked at, a bell or room for writing.
+const POLLED_TURNS: u32 = 32;
+
+/// Guests in a row after which one looks at the devices. Who asks and waits for an answer has
+/// looked before.
+const GUESTS: u32 = 4;
 
 /// Turns until what heads have told of is settled; what then remains is done by the leader.
 const SETTLING_TURNS: usize = 8;
@@ -170,10 +113,13 @@ impl Shard {
             waiters: Waiters::default(),
             askers: Askers::default(),
             acceptors: Acceptors::default(),
+            sets: Sets::default(),
             start: Instant::now(),
             notices: Vec::new(),
             unasked: 0,
+            unlooked: 0,
             alarm_at: Earliest::default(),
+            unsettled: false,
         })
     }
 
@@ -202,15 +148,19 @@ impl Shard {
         fd: DeviceFd,
     ) -> io::Result<StreamId> {
         let token = self.devices.len() as u64;
-        for fd in fd.io().into_iter().chain(fd.watch()) {
-            self.inlet.poller.add(fd, token)?;
-        }
         let (stream, driver) = self.core.open_device(name, device);
-        let name = name.to_owned();
-        let fresh =
-            DeviceSlot { name, driver, fd, read: true, write: false, gone: false, hot: true };
-        self.devices.push(fresh);
-        Ok(stream)
+        let known = (name.to_owned(), driver);
+        match DeviceSlot::new(&self.inlet.poller, token, known, fd) {
+            Ok(slot) => {
+                self.devices.push(slot);
+                Ok(stream)
+            }
+            Err(error) => {
+                // Nothing has come to it yet: it closes at once.
+                let _closed = self.core.close(stream);
+                Err(error)
+            }
+        }
     }
 
     /// Takes the connections of a listening stream of `tcp`: each gets a stream with modules in
@@ -261,7 +211,8 @@ impl Shard {
     pub fn turn(&mut self, sleep: bool) -> io::Result<()> {
         let inlet = self.inlet.clone();
         inlet.token.shard_wakes();
-        let wait = match self.round() {
+        self.rest();
+        let wait = match self.round_and_rest() {
             Rest::Again => return Ok(()),
             Rest::Sleep if sleep && inlet.token.shard_sleeps() => None,
             Rest::Sleep | Rest::Look => Some(Duration::ZERO),
@@ -271,14 +222,21 @@ impl Shard {
         Ok(())
     }
 
-    /// What a leader does between two looks at the wait set.
+    /// What a leader does between two looks at the wait set. What modules put off until the stack
+    /// rests waits for [`Shard::rest`]: before the next round, or before the leader sleeps.
     pub(crate) fn round(&mut self) -> Rest {
         let worked = self.take_posts() | self.poll_hot();
-        let turn = self.turn_core();
+        let turn = self.turn_core(true);
         let busy = worked || turn.more || self.core_has_work();
         if busy || self.inlet.polling || turn.next.is_some_and(|at| at <= self.core.now()) {
+            // The timer was not set.
+            self.unsettled = true;
             self.unasked += 1;
-            if worked && self.unasked < HOT_TURNS {
+            let (again, most) = match self.inlet.polling {
+                true => (true, POLLED_TURNS),
+                false => (worked, HOT_TURNS),
+            };
+            if again && self.unasked < most {
                 return Rest::Again;
             }
             self.unasked = 0;
@@ -289,25 +247,59 @@ impl Shard {
         Rest::Sleep
     }
 
-    /// What was done from outside goes on its way, down to the devices and up to the heads. True
-    /// when something is left for the leader.
-    pub(crate) fn settle(&mut self) -> bool {
-        let turn = self.turn_core();
+    /// A round of a leader that waits for nothing but the devices.
+    pub(crate) fn round_and_rest(&mut self) -> Rest {
+        match self.round() {
+            Rest::Sleep => self.rest(),
+            busy => busy,
+        }
+    }
+
+    /// What was put off until the stack rests is done.
+    pub(crate) fn rest(&mut self) -> Rest {
+        if self.core.has_put_off() && self.settle(false).more { Rest::Again } else { Rest::Sleep }
+    }
+
+    /// What was done from outside goes on its way, down to the devices and up to the heads. What is
+    /// put off until the stack rests waits if `on`: who leads, or will soon, does it.
+    pub(crate) fn settle(&mut self, on: bool) -> Settled {
+        let turn = self.turn_core(on);
         self.set_timer(turn.next);
-        let asked = |slot: &DeviceSlot| matches!(slot.fd, DeviceFd::Asked) && slot.hot;
-        turn.more || self.devices.iter().any(asked)
+        let more = turn.more || self.devices.iter().any(|slot| slot.is_asked() && slot.hot);
+        Settled { more, owed: self.core.has_put_off() }
+    }
+
+    /// As [`Shard::settle`], for a guest: who does what is put off is known while it is inside.
+    pub(crate) fn settle_guest(&mut self) -> Settled {
+        let away = self.inlet.token.is_away();
+        self.settle(away)
+    }
+
+    /// Does the wait set tell of all that is to be done, so that a round would do nothing? Posts
+    /// are left aside.
+    pub(crate) fn rests(&self) -> bool {
+        let told = |slot: &DeviceSlot| slot.gone || !(slot.is_asked() || slot.hot);
+        let nothing_left = !self.unsettled && !self.core.has_put_off();
+        nothing_left && !self.inlet.polling && self.devices.iter().all(told)
     }
 
     /// Turns until heads tell of nothing more.
-    fn turn_core(&mut self) -> Turn {
-        let mut turn = self.core.turn(self.now(), DISPATCHES_PER_TURN);
-        for _ in 0..SETTLING_TURNS {
-            if !self.take_events() {
-                return turn;
+    fn turn_core(&mut self, on: bool) -> Turn {
+        let turns = if on { Perimeter::turn_on } else { Perimeter::turn };
+        let mut now = self.now();
+        let mut turn = turns(&mut self.core, now, DISPATCHES_PER_TURN);
+        let mut left = SETTLING_TURNS;
+        while self.take_events() {
+            if left == 0 {
+                turn.more = true;
+                break;
             }
-            turn = self.core.turn(self.core.now(), DISPATCHES_PER_TURN);
+            left -= 1;
+            now = self.core.now();
+            turn = turns(&mut self.core, now, DISPATCHES_PER_TURN);
         }
-        Turn { more: true, ..turn }
+        self.unsettled = turn.more;
+        turn
     }
 
     /// The wait set is ready by `next`.
@@ -334,6 +326,7 @@ impl Shard {
     }
 
     fn close_end(&mut self, stream: StreamId) {
+        self.leave_set(stream);
         if let Some(slot) = self.ends.remove(&stream) {
             slot.leave(&mut self.core);
         }
@@ -342,6 +335,30 @@ impl Shard {
             // A pending close goes on by itself: nobody waits for it.
             Ok(_) | Err(PlumbError::NoStream | PlumbError::Closed) => {}
             Err(other) => debug_assert!(false, "closing an open stream: {other}"),
+        }
+    }
+
+    /// Who waits for any of many heads.
+    pub(crate) fn sets(&mut self) -> &mut Sets {
+        &mut self.sets
+    }
+
+    pub(crate) fn sets_and_core(&mut self) -> (&mut Sets, &mut Perimeter) {
+        (&mut self.sets, &mut self.core)
+    }
+
+    /// Who waits in this set waits for the head of a stream, too.
+    pub(crate) fn join_set(&mut self, set: SetId, stream: StreamId, name: u64, asked: PollEvents) {
+        let Some(slot) = self.ends.get_mut(&stream) else { return };
+        if let Some(before) = slot.set.replace(set).filter(|before| *before != set) {
+            self.sets.leave(before, stream);
+        }
+        self.sets.join(set, stream, name, asked);
+    }
+
+    pub(crate) fn leave_set(&mut self, stream: StreamId) {
+        if let Some(set) = self.ends.get_mut(&stream).and_then(|slot| slot.set.take()) {
+            self.sets.leave(set, stream);
         }
     }
 
@@ -384,7 +401,7 @@ impl Shard {
     }
 
     fn core_has_work(&self) -> bool {
-        self.devices.iter().any(|slot| slot.hot && slot.read && !slot.gone)
+        self.devices.iter().any(|slot| slot.hot && slot.is_open())
     }
 
     /// Reads from what is ready.
@@ -412,31 +429,47 @@ impl Shard {
         }
     }
 
-    fn poll_device(&mut self, at: usize) {
-        let slot = &mut self.devices[at];
-        if !slot.read || slot.gone {
-            return;
+    /// For a guest while nobody leads: looks at the devices now and then, so that one that has no
+    /// need to wait, because it only sends, does without the shard's thread. True when it has.
+    pub(crate) fn look(&mut self) -> bool {
+        self.unlooked += 1;
+        if self.unlooked < GUESTS {
+            return false;
         }
-        let count = self.core.poll(slot.driver, FRAMES_PER_POLL);
-        slot.hot = count == FRAMES_PER_POLL;
+        for at in 0..self.devices.len() {
+            self.unsettled |= self.poll_device(at) > 0;
+        }
+        self.unlooked = 0;
+        true
     }
 
-    /// Reads again from devices that had more than was taken, and from those without descriptor.
+    /// Reads from a device; how many frames.
+    fn poll_device(&mut self, at: usize) -> usize {
+        self.unlooked = 0;
+        let slot = &mut self.devices[at];
+        if !slot.is_open() {
+            return 0;
+        }
+        let asked = slot.portion();
+        let count = self.core.poll(slot.driver, asked);
+        slot.took(count, asked);
+        count
+    }
+
+    /// Reads again from devices that had more than was taken, and from those that no descriptor
+    /// tells of, or nobody waits for.
     fn poll_hot(&mut self) -> bool {
         let mut any = false;
         for at in 0..self.devices.len() {
-            let slot = &self.devices[at];
-            let asked = matches!(slot.fd, DeviceFd::Asked);
+            let slot = &mut self.devices[at];
+            let asked = slot.is_asked();
             if asked && slot.write && !slot.gone {
+                slot.write = false;
                 let driver = slot.driver;
-                self.devices[at].write = false;
                 self.core.writable(driver);
             }
-            let slot = &self.devices[at];
-            if slot.read && !slot.gone && (slot.hot || asked) {
-                let count = self.core.poll(slot.driver, FRAMES_PER_POLL);
-                self.devices[at].hot = count == FRAMES_PER_POLL;
-                any |= count > 0;
+            if asked || self.inlet.polling || self.devices[at].hot {
+                any |= self.poll_device(at) > 0;
             }
         }
         any
@@ -498,6 +531,9 @@ impl Shard {
             HeadEvent::Signal(signals) => slot.signal(signals),
             _ => slot.deliver(&mut self.core),
         }
+        if let Some(set) = slot.set {
+            self.sets.tell(set, stream);
+        }
     }
 
     fn set_interest(&mut self, driver: NodeId, change: impl FnOnce(&mut DeviceSlot)) {
@@ -512,10 +548,7 @@ impl Shard {
         if slot.gone {
             return;
         }
-        let token = at as u64;
-        let io = slot.fd.io().map(|fd| self.inlet.poller.set(fd, token, slot.read, slot.write));
-        let watch = slot.fd.watch().map(|fd| self.inlet.poller.set(fd, token, slot.read, false));
-        if let Some(Err(e)) = io.into_iter().chain(watch).find(io::Result::is_err) {
+        if let Err(e) = slot.update_interest(&self.inlet.poller) {
             let errno = Errno(e.raw_os_error().unwrap_or(Errno::EIO.0));
             self.device_gone(self.devices[at].driver, errno);
         }
@@ -523,14 +556,10 @@ impl Shard {
 
     fn device_gone(&mut self, driver: NodeId, errno: Errno) {
         let Some(slot) = self.devices.iter_mut().find(|slot| slot.driver == driver) else { return };
-        slot.gone = true;
-        for fd in slot.fd.io().into_iter().chain(slot.fd.watch()) {
-            // A descriptor that the kernel no longer knows is not in the set any more.
-            let _unknown = self.inlet.poller.remove(fd);
-        }
+        slot.close(&self.inlet.poller);
         self.notices.push(Notice::DeviceGone { name: slot.name.clone(), errno });
         // Its thread passes the notice on, and may be asleep while another one leads.
-        self.inlet.alarm.ring();
+        self.inlet.poller.ring_alarm();
     }
 
     /// Tells ends and callers that nothing will come any more, and why.
@@ -538,6 +567,7 @@ impl Shard {
         self.inlet.close();
         self.waiters.clear();
         self.askers = Askers::default();
+        self.sets.shut();
         for (_, slot) in self.ends.drain() {
             slot.shared.fail(errno);
         }

@@ -1,7 +1,8 @@
 //! line: what is below an interface becomes a device, a name and a way to wait for it.
 
 use super::{Line, PlanError, io, random_mac, set_up_host};
-use crate::shard::{DeviceFd, Shard};
+use crate::device::DeviceFd;
+use crate::shard::Shard;
 use millstream_core::{Device, StreamId};
 use millstream_drivers::netlink::Netlink;
 use millstream_drivers::{Raw, Tap, loopback};

@@ -181,13 +181,11 @@ pub(crate) fn request(
         errno
     })?;
     let now = core.now();
-    while core.turn(now, DISPATCHES).more {}
+    while core.turn_on(now, DISPATCHES).more {}
     let got = core.getmsg(stream)?.ok_or(Errno::ENXIO)?;
     let ack = got.control.ok_or(Errno::EPROTO)?;
     match tpi::primitive(ack.first()) {
-        Some(tpi::T_BIND_ACK | tpi::T_OPTMGMT_ACK | tpi::T_CAPABILITY_ACK | tpi::T_OK_ACK) => {
-            Ok(ack)
-        }
+        Some(tpi::T_BIND_ACK | tpi::T_OPTMGMT_ACK | tpi::T_ADDR_ACK | tpi::T_OK_ACK) => Ok(ack),
         _ => {
             let refused = tpi::ErrorAck::new(ack.first()).map_or(Errno::EPROTO.0, |e| e.errno());
             core.pool().free(ack);

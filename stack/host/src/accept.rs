@@ -1,0 +1,129 @@
+//! accept: a thread takes the connections of a listening stream: the indication, the stream that gets
+//! the connection and the response are one entry into the shard.
+
+use crate::acceptor::{accept, free};
+use crate::end::{End, EndError, EndShared};
+use crate::inlet::Handle;
+use crate::plan::service::request;
+use crate::seat::Gone;
+use crate::shard::Shard;
+use millstream_core::tpi::{self, Primitive};
+use millstream_core::{Errno, Got, NodeId, PlumbError, StreamId};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A connection that was taken, on a stream of its own.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The stream, messages at its head.
+    pub end: End,
+    /// Bytes that messages of the stream need in front.
+    pub headroom: usize,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub peer: SocketAddr,
+}
+
+/// What is asked to accept.
+#[derive(Clone, Copy, Debug)]
+pub struct Accept<'a> {
+    /// The transport that the stream listens at.
+    pub transport: NodeId,
+    /// Name of the streams that get connections.
+    pub name: &'a str,
+    /// Where the stream listens.
+    pub local: SocketAddr,
+}
+
+impl End {
+    /// Opens a stream on a multiplexor, messages at its head, and says how many bytes its messages
+    /// need in front.
+    ///
+    /// # Errors
+    /// [`Gone`]; the multiplexor's refusal.
+    pub fn open(
+        handle: &Handle,
+        mux: NodeId,
+        name: &str,
+    ) -> Result<Result<(Self, usize), PlumbError>, Gone> {
+        handle.call(|shard| {
+            let stream = shard.core().open_mux(mux, name)?;
+            let headroom = shard.core().headroom(stream)?;
+            Ok((Self::inside(handle, shard, stream), headroom))
+        })
+    }
+
+    /// Takes the connection that waits longest at this stream, which listens; waits for one until
+    /// `deadline` (`None`: for ever). Those that are over before they are taken are passed over.
+    ///
+    /// # Errors
+    /// As [`End::until`]; ENOSR without memory or streams.
+    pub fn accept(
+        &self,
+        accept: Accept<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<Accepted, EndError> {
+        let handle = self.handle();
+        self.until_in(deadline, |shard| next(handle, shard, self.stream(), accept))
+    }
+
+    /// Takes over a stream from inside the shard.
+    fn inside(handle: &Handle, shard: &mut Shard, stream: StreamId) -> Self {
+        let shared = Arc::new(EndShared::new(handle, stream, true));
+        shard.attach_end(shared.clone());
+        Self::of(handle.clone(), shared)
+    }
+}
+
+/// The next connection; EAGAIN when none waits.
+fn next(
+    handle: &Handle,
+    shard: &mut Shard,
+    listener: StreamId,
+    how: Accept<'_>,
+) -> Result<Accepted, Errno> {
+    loop {
+        let got = shard.core().getmsg(listener)?.ok_or(Errno::ENXIO)?;
+        let called = caller(&got);
+        free(shard.core(), got);
+        // Word of one that is over: it waits no longer.
+        let Some((sequence, peer)) = called else { continue };
+        let core = shard.core();
+        let stream = core.open_mux(how.transport, how.name).map_err(|_| Errno::ENOSR)?;
+        let taken = accept(core, listener, stream, sequence).and_then(|()| {
+            let local =
+                if how.local.ip().is_unspecified() { ends(shard, stream)? } else { how.local };
+            let headroom = shard.core().headroom(stream).map_err(|_| Errno::ENXIO)?;
+            let end = End::inside(handle, shard, stream);
+            Ok(Accepted { end, headroom, local, peer })
+        });
+        match taken {
+            Ok(accepted) => return Ok(accepted),
+            Err(errno) => {
+                // Nothing is in it.
+                let _closed = shard.core().close(stream);
+                // It was over before it was taken.
+                if errno != Errno::EINVAL {
+                    return Err(errno);
+                }
+            }
+        }
+    }
+}
+
+/// The number and the address of who calls, if the message tells of somebody.
+fn caller(got: &Got) -> Option<(i32, SocketAddr)> {
+    let call = tpi::ConnInd::new(got.control.as_ref()?.first()).ok()?;
+    Some((call.sequence(), tpi::decode_address(call.src())?))
+}
+
+/// Our end of a connection.
+fn ends(shard: &mut Shard, stream: StreamId) -> Result<SocketAddr, Errno> {
+    let core = shard.core();
+    let ack = request(core, stream, &Primitive::addr_req())?;
+    let local = tpi::address_at(ack.first(), 4);
+    core.pool().free(ack);
+    local.ok_or(Errno::ENOTCONN)
+}
