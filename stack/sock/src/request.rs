@@ -3,15 +3,30 @@
 use crate::stream::{Stream, errno, failure};
 use millstream_core::tpi::option::{Record, Records};
 use millstream_core::tpi::{self, Primitive};
-use millstream_core::{Errno, Priority, Want};
+use millstream_core::{Errno, Perimeter, Priority, StreamId, Want};
+use millstream_host::EndError;
 use std::io;
 
 /// Sends a request and waits for its acknowledgement, whatever the time-outs are: it comes at once.
 /// The acknowledgement's bytes.
 pub(crate) fn request(stream: &Stream, primitive: &Primitive) -> io::Result<Vec<u8>> {
-    stream.putmsg(Some(primitive.as_bytes()), None, Priority::Band(0))?;
-    // It is of high priority: what came before stays where it is.
-    let acked = stream.end().until(None, |core, at| core.getpmsg(at, Want::High));
+    let mut sent = false;
+    let ask = |core: &mut Perimeter, at: StreamId| {
+        if !sent {
+            core.putpmsg(at, Some(primitive.as_bytes()), None, Priority::Band(0))?;
+            sent = true;
+            let now = core.now();
+            while core.turn_on(now, DISPATCHES).more {}
+        }
+        // It is of high priority: what came before stays where it is.
+        core.getpmsg(at, Want::High)
+    };
+    let acked = match stream.end().until(stream.write_deadline(), ask) {
+        Err(EndError::WouldBlock) if sent => {
+            stream.end().until(None, |core, at| core.getpmsg(at, Want::High))
+        }
+        acked => acked,
+    };
     let control = acked.map_err(failure)?.and_then(|got| got.control);
     let ack =
         control.ok_or_else(|| errno(Errno::ENXIO))?.cursor().chunks().collect::<Vec<_>>().concat();
@@ -57,3 +72,6 @@ pub(crate) fn option(stream: &Stream, (level, name): (i32, i32)) -> io::Result<V
 pub(crate) fn option_word(stream: &Stream, which: (i32, i32)) -> io::Result<i32> {
     tpi::word(&option(stream, which)?, 0).ok_or_else(|| errno(Errno::EPROTO))
 }
+
+/// A request and its acknowledgement are a handful of dispatches.
+const DISPATCHES: usize = 64;

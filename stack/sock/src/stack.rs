@@ -108,9 +108,13 @@ impl Stack {
     /// # Errors
     /// As [`Stack::open`].
     pub fn open_ahead(&self, device: &str) -> Result<Stream, OpenError> {
-        let (stream, headroom) = self.opener.open_stream(device)?;
-        let end = End::attach(&self.opener.handle, stream)?;
-        Ok(Stream::new(end, self.opener.pool.clone(), headroom))
+        let mux = self.opener.device(device)?;
+        let opened = self.handle().call(|shard| {
+            let stream = shard.core().open_mux(mux, device)?;
+            Ok::<_, PlumbError>((stream, shard.core().headroom(stream)?))
+        })?;
+        let (stream, headroom) = opened?;
+        Ok(self.opener.stream(End::attach(self.handle(), stream)?, headroom))
     }
 
     /// Takes an open stream of the shard over.
@@ -136,28 +140,27 @@ impl Stack {
 
 impl Opener {
     pub(crate) fn open(&self, device: &str) -> Result<Stream, OpenError> {
-        let (stream, headroom) = self.open_stream(device)?;
-        Ok(self.attach(stream, headroom)?)
+        let mux = self.device(device)?;
+        let (end, headroom) = End::open(&self.handle, mux, device)??;
+        Ok(self.stream(end, headroom))
     }
 
-    fn open_stream(&self, device: &str) -> Result<(StreamId, usize), OpenError> {
+    /// What streams of this name are opened on.
+    pub(crate) fn device(&self, device: &str) -> Result<NodeId, OpenError> {
         let found = self.devices.iter().find(|(name, _)| *name == device);
-        let &(_, mux) = found.ok_or_else(|| {
+        found.map(|&(_, mux)| mux).ok_or_else(|| {
             let known: Vec<&str> = self.devices.iter().map(|(name, _)| &**name).collect();
             OpenError::NoDevice { name: device.to_owned(), known: known.join(", ") }
-        })?;
-        let name = device.to_owned();
-        let opened = self.handle.call(move |shard| {
-            let core = shard.core();
-            let stream = core.open_mux(mux, &name)?;
-            Ok::<_, PlumbError>((stream, core.headroom(stream)?))
-        })?;
-        Ok(opened?)
+        })
+    }
+
+    /// The stream of an end.
+    pub(crate) fn stream(&self, end: End, headroom: usize) -> Stream {
+        Stream::new(end, self.pool.clone(), headroom)
     }
 
     fn attach(&self, stream: StreamId, headroom: usize) -> Result<Stream, Gone> {
-        let end = End::attach_head(&self.handle, stream)?;
-        Ok(Stream::new(end, self.pool.clone(), headroom))
+        Ok(self.stream(End::attach_head(&self.handle, stream)?, headroom))
     }
 }
 

@@ -1,7 +1,7 @@
 //! A stream: putmsg and getmsg, and the modules in between.
 
 mod ask;
-mod bytes;
+pub(crate) mod bytes;
 mod options;
 
 use crate::stack::lock;

@@ -7,9 +7,9 @@ pub use listener::{Incoming, TcpListener};
 
 use crate::request::request;
 use crate::stack::Stack;
-use crate::stream::{Stream, errno, failure};
+use crate::stream::{Stream, bytes, errno, failure};
 use millstream_core::tpi::{self, Primitive};
-use millstream_core::{Errno, Got, PollEvents, Priority, Want};
+use millstream_core::{Errno, Got, Perimeter, PollEvents, Priority, StreamId, Want};
 use millstream_host::EndError;
 use millstream_msg::Msg;
 use std::io::{self, Read, Write};
@@ -90,7 +90,12 @@ impl TcpStream {
     pub(crate) fn connected(stream: Arc<Stream>, peer: SocketAddr) -> io::Result<Self> {
         let ack = request(&stream, &Primitive::addr_req())?;
         let local = tpi::address_at(&ack, 4).ok_or_else(|| errno(Errno::ENOTCONN))?;
-        Ok(Self { shared: Arc::new(Shared { stream, local, peer, ends: Mutex::default() }) })
+        Ok(Self::of(stream, local, peer))
+    }
+
+    /// Of a stream with a connection between these addresses.
+    pub(crate) fn of(stream: Arc<Stream>, local: SocketAddr, peer: SocketAddr) -> Self {
+        Self { shared: Arc::new(Shared { stream, local, peer, ends: Mutex::default() }) }
     }
 
     /// Our end.
@@ -192,8 +197,14 @@ impl TcpStream {
     /// # Errors
     /// As [`Write::write`]. The message is lost with the error.
     pub fn send_msg(&self, msg: Msg) -> io::Result<()> {
-        self.may_write()?;
-        self.stream().send(msg, Priority::Band(0))
+        let mut unsent = Some(msg);
+        self.write_with(self.stream().write_deadline(), |core, at| {
+            let Some(msg) = unsent.take() else { return Ok(()) };
+            core.putmsg(at, msg).map_err(|(errno, msg)| {
+                unsent = Some(msg);
+                errno
+            })
+        })
     }
 
     /// The last octet of the urgent data that came, once (MSG_OOB).
@@ -206,9 +217,10 @@ impl TcpStream {
     /// # Errors
     /// As [`Write::write`].
     pub fn send_urgent(&self, data: &[u8]) -> io::Result<()> {
-        self.may_write()?;
         let request = Primitive::exdata_req(false);
-        self.stream().putmsg(Some(request.as_bytes()), Some(data), Priority::Band(0))
+        self.write_with(self.stream().write_deadline(), |core, at| {
+            core.putpmsg(at, Some(request.as_bytes()), Some(data), Priority::Band(0))
+        })
     }
 
     /// A descriptor that polls readable when reading, or with `write` writing, may not wait: see
@@ -245,8 +257,11 @@ impl TcpStream {
     }
 
     pub(crate) fn write_until(&self, data: &[u8], deadline: Option<Instant>) -> io::Result<usize> {
-        self.may_write()?;
-        self.stream().write_until(&[io::IoSlice::new(data)], deadline)
+        self.write_pieces(&mut [data], deadline)
+    }
+
+    fn write_pieces(&self, pieces: &mut [&[u8]], deadline: Option<Instant>) -> io::Result<usize> {
+        bytes::write_all(pieces, |left| self.write_with(deadline, |core, at| core.writev(at, left)))
     }
 
     /// Nothing more will be read: the peer has ended its direction, or the connection is over.
@@ -305,22 +320,31 @@ impl TcpStream {
         None
     }
 
-    /// Whether the connection still takes data; what it ended with is first at the head then.
-    fn may_write(&self) -> io::Result<()> {
-        if !self.ends().written {
-            let mut control = [0; 12];
-            let first = self.stream().end().at_head(|core, at| {
-                core.peek(at, Want::Any, Some(&mut control), None).ok().flatten()
-            });
-            let is_word = first.map_err(failure)?.is_some_and(|part| part.control.is_some());
-            if !is_word || tpi::primitive(&control) != Some(tpi::T_DISCON_IND) {
-                return Ok(());
-            }
-            let got = self.stream().end().at_head(|core, at| core.getmsg(at).ok().flatten());
-            self.note(Part::Word(got.map_err(failure)?));
+    /// Writes in some way, unless nothing may be written any more.
+    fn write_with<T>(
+        &self,
+        deadline: Option<Instant>,
+        mut write: impl FnMut(&mut Perimeter, StreamId) -> Result<T, Errno>,
+    ) -> io::Result<T> {
+        if self.ends().written {
+            return Err(self.broken());
         }
-        let error = self.ends().error.take();
-        Err(errno(error.unwrap_or(Errno::EPIPE)))
+        let mut is_over = false;
+        let written = self.stream().end().until(deadline, |core, at| {
+            is_over = ends_first(core, at);
+            if is_over { Err(Errno::EPIPE) } else { write(core, at) }
+        });
+        if !is_over {
+            return written.map_err(failure);
+        }
+        let got = self.stream().end().at_head(|core, at| core.getmsg(at).ok().flatten());
+        self.note(Part::Word(got.map_err(failure)?));
+        Err(self.broken())
+    }
+
+    /// Why nothing may be written.
+    fn broken(&self) -> io::Error {
+        errno(self.ends().error.take().unwrap_or(Errno::EPIPE))
     }
 
     fn ends(&self) -> MutexGuard<'_, Ends> {
@@ -344,13 +368,12 @@ impl Read for &TcpStream {
 
 impl Write for &TcpStream {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.may_write()?;
-        self.stream().write(data)
+        self.write_until(data, self.stream().write_deadline())
     }
 
     fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.may_write()?;
-        self.stream().write_vectored(pieces)
+        let mut pieces: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
+        self.write_pieces(&mut pieces, self.stream().write_deadline())
     }
 
     /// Nothing is kept back: there is nothing to do.
@@ -381,6 +404,14 @@ impl Write for TcpStream {
 
 fn primitive(got: &Got) -> Option<i32> {
     tpi::primitive(got.control.as_ref()?.first())
+}
+
+/// Is word that the connection is over first at the head?
+fn ends_first(core: &mut Perimeter, at: StreamId) -> bool {
+    let mut control = [0; 12];
+    let first = core.peek(at, Want::Any, Some(&mut control), None).ok().flatten();
+    let is_word = first.is_some_and(|part| part.control.is_some());
+    is_word && tpi::primitive(&control) == Some(tpi::T_DISCON_IND)
 }
 
 /// Why the connection is over.

@@ -2,7 +2,6 @@
 
 use super::{Stream, failure};
 use std::io;
-use std::time::Instant;
 
 impl Stream {
     /// Copies data out (`read(2)`), in the read mode of the stream. 0 for an empty buffer, an empty
@@ -24,7 +23,7 @@ impl Stream {
     /// As [`Stream::putmsg`], when nothing was sent; ERANGE when the topmost module has a smallest
     /// packet size and does not take that many.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[io::IoSlice::new(bytes)])
+        self.write_pieces(&mut [bytes])
     }
 
     /// As [`Stream::write`] of all pieces joined (`writev(2)`): they bound no messages.
@@ -32,31 +31,14 @@ impl Stream {
     /// # Errors
     /// As [`Stream::write`].
     pub fn write_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.write_until(pieces, self.write_deadline())
+        self.write_pieces(&mut pieces.iter().map(|piece| &**piece).collect::<Vec<_>>())
     }
 
-    pub(crate) fn write_until(
-        &self,
-        pieces: &[io::IoSlice<'_>],
-        deadline: Option<Instant>,
-    ) -> io::Result<usize> {
-        let mut left: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
-        let mut done = 0;
-        loop {
-            match self.end.until(deadline, |core, at| core.writev(at, &left)) {
-                // The topmost module takes nothing, or there was nothing.
-                Ok(0) => return Ok(done),
-                Ok(n) => {
-                    done += n;
-                    advance(&mut left, n);
-                }
-                Err(_) if done > 0 => return Ok(done),
-                Err(error) => return Err(failure(error)),
-            }
-            if left.is_empty() {
-                return Ok(done);
-            }
-        }
+    fn write_pieces(&self, pieces: &mut [&[u8]]) -> io::Result<usize> {
+        let deadline = self.write_deadline();
+        write_all(pieces, |left| {
+            self.end.until(deadline, |core, at| core.writev(at, left)).map_err(failure)
+        })
     }
 
     /// Throws away what is queued (I_FLUSH): bits of [`millstream_core::tpi::flush`]. When it
@@ -77,15 +59,43 @@ impl Stream {
     }
 }
 
-/// Takes the first `n` bytes away.
-fn advance(pieces: &mut Vec<&[u8]>, n: usize) {
-    let mut gone = n;
-    pieces.retain_mut(|piece| {
+/// Writes all pieces with a call that writes some; how many bytes before the first error.
+pub(crate) fn write_all(
+    pieces: &mut [&[u8]],
+    mut write: impl FnMut(&[&[u8]]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut done = 0;
+    let mut left = pieces;
+    loop {
+        match write(left) {
+            // The topmost module takes nothing, or there was nothing.
+            Ok(0) => return Ok(done),
+            Ok(n) => {
+                done += n;
+                left = advance(left, n);
+            }
+            Err(_) if done > 0 => return Ok(done),
+            Err(error) => return Err(error),
+        }
+        if left.is_empty() {
+            return Ok(done);
+        }
+    }
+}
+
+/// The pieces without the first `n` bytes.
+fn advance<'p, 'b>(pieces: &'p mut [&'b [u8]], n: usize) -> &'p mut [&'b [u8]] {
+    let (mut gone, mut whole) = (n, 0);
+    for piece in pieces.iter_mut() {
         let here = gone.min(piece.len());
         gone -= here;
         *piece = &piece[here..];
-        !piece.is_empty()
-    });
+        if !piece.is_empty() {
+            break;
+        }
+        whole += 1;
+    }
+    &mut pieces[whole..]
 }
 
 impl io::Read for &Stream {

@@ -5,7 +5,8 @@ use crate::request::{option_word, request, set_option};
 use crate::stack::{Opener, Stack};
 use crate::stream::{Stream, errno, failure};
 use millstream_core::tpi::{self, Primitive};
-use millstream_core::{Errno, PollEvents};
+use millstream_core::{Errno, NodeId, PollEvents};
+use millstream_host::Accept;
 use millstream_modules::tcp::names;
 use std::io;
 use std::net::SocketAddr;
@@ -18,8 +19,9 @@ use std::time::Instant;
 pub struct TcpListener {
     stream: Arc<Stream>,
     opener: Opener,
+    transport: NodeId,
     local: SocketAddr,
-    /// Acknowledgements go to who asked.
+    /// Responses are acknowledged one by one.
     asking: Mutex<()>,
 }
 
@@ -52,12 +54,13 @@ impl TcpListener {
         local: SocketAddr,
         backlog: u32,
     ) -> io::Result<Self> {
+        let transport = opener.device("tcp").map_err(io::Error::other)?;
         // As `std` does, and whoever restarts a server expects.
         set_option(&stream, (names::SOCKET, names::REUSEADDR), &[1])?;
         let backlog = i32::try_from(backlog.max(1)).unwrap_or(i32::MAX);
         let ack = request(&stream, &Primitive::bind_req(local).with_word(12, backlog))?;
         let local = tpi::address_at(&ack, 4).ok_or_else(|| errno(Errno::EPROTO))?;
-        Ok(Self { stream, opener, local, asking: Mutex::default() })
+        Ok(Self { stream, opener, transport, local, asking: Mutex::default() })
     }
 
     /// The address that it listens at.
@@ -80,7 +83,10 @@ impl TcpListener {
         &self,
         deadline: Option<Instant>,
     ) -> io::Result<(TcpStream, SocketAddr)> {
-        self.accept_prepared(deadline, |_| Ok(()))
+        let how = Accept { transport: self.transport, name: "tcp", local: self.local };
+        let taken = self.stream.end().accept(how, deadline).map_err(failure)?;
+        let stream = Arc::new(self.opener.stream(taken.end, taken.headroom));
+        Ok((TcpStream::of(stream, taken.local, taken.peer), taken.peer))
     }
 
     /// As [`TcpListener::accept`]; the stream of the connection is prepared before it stands, so
@@ -89,14 +95,7 @@ impl TcpListener {
         &self,
         prepare: impl Fn(&Stream) -> io::Result<()>,
     ) -> io::Result<(TcpStream, SocketAddr)> {
-        self.accept_prepared(self.stream.read_deadline(), prepare)
-    }
-
-    fn accept_prepared(
-        &self,
-        deadline: Option<Instant>,
-        prepare: impl Fn(&Stream) -> io::Result<()>,
-    ) -> io::Result<(TcpStream, SocketAddr)> {
+        let deadline = self.stream.read_deadline();
         loop {
             let got = self.stream.end().until(deadline, |core, at| core.getmsg(at));
             let got = got.map_err(failure)?.ok_or_else(|| errno(Errno::ENXIO))?;
