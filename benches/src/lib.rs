@@ -19,10 +19,12 @@ pub mod page;
 pub mod report;
 pub mod rpc;
 pub mod smoltcp;
+pub mod sockets;
 pub mod stack;
 pub mod stream;
 pub mod summary;
 pub mod tcp;
+pub mod usage;
 
 /// Chains of modules without a protocol: those of the benches of the core.
 #[path = "../../stack/core/benches/common/mod.rs"]

@@ -68,7 +68,11 @@ pub fn router(labs: [&Lab; 2], core: Option<usize>, mode: Mode) -> Result<Runnin
     run(Plan { interfaces, forward: true, polling, ..Plan::default() }.build()?, core)
 }
 
-fn interface(lab: &Lab) -> Result<Interface, Trouble> {
+/// The TAP of a lab.
+///
+/// # Errors
+/// As [`Lab::tap`].
+pub fn interface(lab: &Lab) -> Result<Interface, Trouble> {
     Ok(Interface { line: Line::Opened(lab.tap()?), addresses: vec![lab.far()] })
 }
 

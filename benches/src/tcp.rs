@@ -4,6 +4,7 @@
 use crate::Trouble;
 use crate::lab::{Lab, Mode, Pinning, Service};
 use crate::report::{Options, Report, Side};
+use crate::usage::Usage;
 use millstream_tools::load::server::{self, Service as Does};
 use millstream_tools::load::{Behaviour, Kernel, Transport};
 use std::any::Any;
@@ -85,22 +86,32 @@ pub fn kernel_peer(
     Ok(Box::new(service?))
 }
 
+/// A sample: its figures, and how many of what is counted there were in a second.
+pub type Sample = (Vec<f64>, f64);
+
 /// Measures all peers of one setting in turn, each sample in a fresh lab. `sample` runs in the
-/// lab's namespace.
+/// lab's namespace. Two figures are added, which `figures` names last: microseconds of a processor
+/// and how often one was given to the threads that serve, for one of what is counted. They are of
+/// threads that live as long as the sample: the kernel's threads of connections do not.
 pub fn measure(
     report: &mut Report,
     options: &Options,
     setting: Setting,
     figures: &'static [(&'static str, &'static str)],
     peers: &[Peer],
-    sample: &(dyn Fn(&Lab) -> Result<Vec<f64>, Trouble> + Sync),
+    sample: &(dyn Fn(&Lab) -> Result<Sample, Trouble> + Sync),
 ) {
     let mut sides = Vec::new();
     for (network, &(name, start)) in (1..).zip(peers) {
         let sample = move || {
             let lab = Lab::new(network)?;
             let _serving = start(&lab, setting)?;
-            lab.inside(|| sample(&lab))
+            let before = Usage::now();
+            let (mut figures, per_second) = lab.inside(|| sample(&lab))?;
+            let used = before.since();
+            figures.push(used.cores * 1e6 / per_second);
+            figures.push(used.switches / per_second);
+            Ok(figures)
         };
         sides.push(Side { name: setting.name(name), figures, sample: Box::new(sample) });
     }

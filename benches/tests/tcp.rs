@@ -25,12 +25,12 @@ fn works(experiment: Experiment, only: Option<&str>, lines: usize) {
 
 #[test]
 fn tcp_bulk_measures_the_kernel_both_ways() {
-    works(tcp_bulk::run, Some("kernel"), 6);
+    works(tcp_bulk::run, Some("kernel"), 8);
 }
 
 #[test]
 fn tcp_rr_measures_all_its_lines() {
-    works(tcp_rr::run, None, 15);
+    works(tcp_rr::run, None, 18);
 }
 
 #[test]

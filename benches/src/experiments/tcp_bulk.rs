@@ -8,6 +8,7 @@ use crate::report::{Options, Report};
 use crate::smoltcp::{self, Does as Smol};
 use crate::stream::{Does as App, Service as Module, application};
 use crate::tcp::{Peer, SETTINGS, Serving, Setting, kernel, kernel_peer, measure};
+use crate::{sockets, stack};
 use millstream_tools::load::bulk::{self, Amount, Bulk, Direction};
 use millstream_tools::load::server::Service;
 use std::time::Duration;
@@ -24,6 +25,7 @@ const INWARDS: &[Peer] = &[
     ("inwards, in the shard", |lab, at| application(lab, at, App::Nothing(Module::Discard))),
     ("inwards, application owned", |lab, at| application(lab, at, App::Discard { copy: false })),
     ("inwards, application copy", |lab, at| application(lab, at, App::Discard { copy: true })),
+    ("inwards, socket", |lab, at| sockets::on_threads(lab, at, sockets::Does::Discard)),
     ("inwards, kernel", |lab, at| kernel_peer(lab, at, Service::Discard, false)),
     ("inwards, ceiling, ACK per frame", |lab, at| bare(lab, at, Bare::Discard { ack_every: 1 })),
     ("inwards, ceiling, ACK per 8", |lab, at| bare_lazy(lab, at, Bare::Discard { ack_every: 8 })),
@@ -36,12 +38,32 @@ const OUTWARDS: &[Peer] = &[
     ("outwards, in the shard", |lab, at| application(lab, at, App::Nothing(Module::Chargen))),
     ("outwards, application owned", |lab, at| application(lab, at, App::Chargen { copy: false })),
     ("outwards, application copy", |lab, at| application(lab, at, App::Chargen { copy: true })),
+    ("outwards, socket", |lab, at| sockets::on_threads(lab, at, sockets::Does::Chargen)),
     ("outwards, kernel", |lab, at| kernel_peer(lab, at, Service::Chargen, false)),
     ("outwards, ceiling", |lab, at| bare_lazy(lab, at, Bare::Chargen)),
     ("outwards, smoltcp owned", |lab, at| smol(lab, at, Smol::Chargen { copy: false }, false)),
     ("outwards, smoltcp copy", |lab, at| smol(lab, at, Smol::Chargen { copy: true }, false)),
     ("outwards, smoltcp plain TAP", |lab, at| smol(lab, at, Smol::Chargen { copy: true }, true)),
 ];
+
+/// With as many connections at once as [`MANY`].
+const MANY_INWARDS: &[Peer] = &[
+    ("8 inwards, in the shard", |lab, at| {
+        Ok(Box::new(stack::services(lab, at.core(), at.mode, &["discard"])?))
+    }),
+    ("8 inwards, socket", |lab, at| sockets::on_threads(lab, at, sockets::Does::Discard)),
+    ("8 inwards, kernel", |lab, at| kernel_peer(lab, at, Service::Discard, false)),
+    ("8 inwards, smoltcp copy", |lab, at| pool(lab, at, Smol::Discard { copy: true })),
+];
+
+const MANY_OUTWARDS: &[Peer] = &[
+    ("8 outwards, socket", |lab, at| sockets::on_threads(lab, at, sockets::Does::Chargen)),
+    ("8 outwards, kernel", |lab, at| kernel_peer(lab, at, Service::Chargen, false)),
+    ("8 outwards, smoltcp copy", |lab, at| pool(lab, at, Smol::Chargen { copy: true })),
+];
+
+/// Connections at once.
+const MANY: usize = 8;
 
 /// Runs the experiment.
 ///
@@ -54,7 +76,40 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
         one_way(&mut report, options, setting, Direction::Out, INWARDS);
         one_way(&mut report, options, setting, Direction::In, OUTWARDS);
     }
+    many(&mut report, options, Direction::Out, MANY_INWARDS);
+    many(&mut report, options, Direction::In, MANY_OUTWARDS);
     Ok(report)
+}
+
+/// One direction, the client's, on two cores, sleeping.
+fn many(report: &mut Report, options: &Options, direction: Direction, peers: &[Peer]) {
+    let setting = SETTINGS[0];
+    transfer(report, options, setting, (direction, MANY), peers);
+    let way = if direction == Direction::Out { "inwards" } else { "outwards" };
+    let name = |what: &str| setting.name(&format!("{MANY} {way}, {what}"));
+    for what in ["in the shard", "socket"] {
+        report.ratio("rate", &name(what), &name("kernel"), Some(1.0));
+        report.ratio("rate", &name(what), &name("smoltcp copy"), Some(1.0));
+    }
+}
+
+/// So many connections; the direction is the client's.
+fn transfer(
+    report: &mut Report,
+    options: &Options,
+    setting: Setting,
+    (direction, connections): (Direction, usize),
+    peers: &[Peer],
+) {
+    let amount = Amount::For(Duration::from_secs_f64(options.seconds));
+    let bulk = Bulk { direction, amount, piece: 128 << 10, connections };
+    let client = setting.client(Mode::Sleeping);
+    let figures = &[("rate", "Gbit/s"), ("processor", "us per 64 KiB"), ("switches", "per 64 KiB")];
+    let sample = |lab: &Lab| match bulk::run(&kernel(false), lab.echo(), bulk, client)?.rate() {
+        rate if rate < STANDSTILL => Err("the transfer stood still".into()),
+        rate => Ok((vec![rate * 8.0 / 1e9], rate / 65_536.0)),
+    };
+    measure(report, options, setting, figures, peers, &sample);
 }
 
 /// The direction is the client's.
@@ -65,20 +120,7 @@ fn one_way(
     direction: Direction,
     peers: &[Peer],
 ) {
-    let amount = Amount::For(Duration::from_secs_f64(options.seconds));
-    let bulk = Bulk { direction, amount, piece: 128 << 10, connections: 1 };
-    let client = setting.client(Mode::Sleeping);
-    measure(report, options, setting, &[("rate", "Gbit/s")], peers, &|lab| match bulk::run(
-        &kernel(false),
-        lab.echo(),
-        bulk,
-        client,
-    )?
-    .rate()
-    {
-        rate if rate < STANDSTILL => Err("the transfer stood still".into()),
-        rate => Ok(vec![rate * 8.0 / 1e9]),
-    });
+    transfer(report, options, setting, (direction, 1), peers);
     let inwards = direction == Direction::Out;
     let way = if inwards { "inwards" } else { "outwards" };
     let name = |what: &str| setting.name(&format!("{way}, {what}"));
@@ -99,6 +141,7 @@ fn one_way(
         ("in the shard", "smoltcp owned", owned),
         ("application owned", "smoltcp owned", owned),
         ("application copy", "smoltcp copy", copied),
+        ("socket", "smoltcp copy", copied),
     ] {
         let stack = name(what);
         // A copy for the application is no part of the ceiling, which has none.
@@ -125,6 +168,11 @@ fn bare_lazy(lab: &Lab, at: Setting, does: Bare) -> Result<Serving, Trouble> {
         Mode::Polling => Wait::Poll,
     };
     Ok(Box::new(bare_tcp::serve(lab, at.core(), wait, does)?))
+}
+
+/// A socket for each of many connections.
+fn pool(lab: &Lab, at: Setting, does: Smol) -> Result<Serving, Trouble> {
+    Ok(Box::new(smoltcp::serve(lab, at.core(), at.mode, does, MANY, false)?))
 }
 
 fn smol(lab: &Lab, at: Setting, does: Smol, plain: bool) -> Result<Serving, Trouble> {

@@ -4,8 +4,8 @@ use crate::Trouble;
 use crate::lab::{Lab, Mode};
 use crate::report::{Options, Report};
 use crate::smoltcp::{self, Does as Smol};
+use crate::sockets;
 use crate::stack;
-use crate::stream::{Does as App, application};
 use crate::tcp::{Peer, SETTINGS, Setting, kernel, kernel_peer, measure};
 use millstream_tools::load::connect::{self, Connects};
 use millstream_tools::load::server::Service;
@@ -21,7 +21,7 @@ const OF_KERNEL: f64 = 1.4;
 
 const PEERS: &[Peer] = &[
     ("in the shard", |lab, at| Ok(Box::new(stack::services(lab, at.core(), at.mode, &["echo"])?))),
-    ("application", |lab, at| application(lab, at, App::Echo)),
+    ("application", sockets::on_a_set),
     ("kernel epoll", |lab, at| kernel_peer(lab, at, Service::Echo, true)),
     ("smoltcp, 64 sockets", |lab, at| {
         Ok(Box::new(smoltcp::serve(lab, at.core(), at.mode, Smol::Echo, 64, false)?))
@@ -42,7 +42,14 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
 }
 
 fn compare(report: &mut Report, options: &Options, setting: Setting) {
-    let figures = &[("rate", "/s"), ("p50", "us"), ("p99", "us"), ("failed", "connections")];
+    let figures = &[
+        ("rate", "/s"),
+        ("p50", "us"),
+        ("p99", "us"),
+        ("failed", "connections"),
+        ("processor", "us per connection"),
+        ("switches", "per connection"),
+    ];
     let connects = Connects { clients: CLIENTS, time: Duration::from_secs_f64(options.seconds) };
     let client = setting.client(Mode::Sleeping);
     measure(report, options, setting, figures, PEERS, &|lab| {
@@ -50,7 +57,7 @@ fn compare(report: &mut Report, options: &Options, setting: Setting) {
         lab.netns.sysctl("net/ipv4/ip_local_port_range", "1024 65535")?;
         let seen = connect::run(&kernel(true), lab.echo(), connects, client)?;
         let times = seen.times;
-        Ok(vec![seen.rate(), times.p50_us, times.p99_us, seen.failed as f64])
+        Ok((vec![seen.rate(), times.p50_us, times.p99_us, seen.failed as f64], seen.rate()))
     });
     let [kernel, smoltcp] = ["kernel epoll", "smoltcp, 64 sockets"].map(|what| setting.name(what));
     for what in ["in the shard", "application"] {

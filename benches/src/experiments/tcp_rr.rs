@@ -5,6 +5,7 @@ use crate::bare_tcp::{self, Does as Bare};
 use crate::lab::{Lab, Mode};
 use crate::report::{Options, Report};
 use crate::smoltcp::{self, Does as Smol};
+use crate::sockets;
 use crate::stack;
 use crate::stream::{Does as App, application};
 use crate::tcp::{Peer, SETTINGS, Setting, kernel, kernel_peer, measure};
@@ -18,6 +19,7 @@ const ABOUT: &str = "TCP request and response of one byte, one connection; sleep
 const PEERS: &[Peer] = &[
     ("in the shard", |lab, at| Ok(Box::new(stack::services(lab, at.core(), at.mode, &["echo"])?))),
     ("application", |lab, at| application(lab, at, App::Echo)),
+    ("socket", |lab, at| sockets::on_threads(lab, at, sockets::Does::Echo)),
     ("kernel", |lab, at| kernel_peer(lab, at, Service::Echo, false)),
     ("bare", |lab, at| Ok(Box::new(bare_tcp::serve(lab, at.core(), at.mode.into(), Bare::Echo)?))),
     ("smoltcp", |lab, at| {
@@ -39,21 +41,28 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
 }
 
 fn compare(report: &mut Report, options: &Options, setting: Setting) {
-    let figures = &[("rate", "/s"), ("p50", "us"), ("p99", "us"), ("p99.9", "us")];
+    let figures = &[
+        ("rate", "/s"),
+        ("p50", "us"),
+        ("p99", "us"),
+        ("p99.9", "us"),
+        ("processor", "us per request"),
+        ("switches", "per request"),
+    ];
     let time = Duration::from_secs_f64(options.seconds);
     let requests = Requests { size: 1, connections: 1, time };
     let client = setting.client(setting.mode);
     measure(report, options, setting, figures, PEERS, &|lab| {
         let seen = rr::run(&kernel(true), lab.echo(), requests, client)?;
         let times = seen.times;
-        Ok(vec![seen.rate(), times.p50_us, times.p99_us, times.p999_us])
+        Ok((vec![seen.rate(), times.p50_us, times.p99_us, times.p999_us], seen.rate()))
     });
     let (of_bare, of_kernel) = match setting.mode {
         Mode::Sleeping => (Some(0.95), None),
         Mode::Polling => (None, Some(1.2)),
     };
     let [bare, kernel, smoltcp] = ["bare", "kernel", "smoltcp"].map(|what| setting.name(what));
-    for what in ["in the shard", "application"] {
+    for what in ["in the shard", "application", "socket"] {
         let stack = setting.name(what);
         report.ratio("rate", &stack, &bare, of_bare);
         report.ratio("rate", &stack, &kernel, of_kernel);
