@@ -1,14 +1,14 @@
 //! accept: a thread takes the connections of a listening stream: the indication, the stream that gets
 //! the connection and the response are one entry into the shard.
 
-use crate::acceptor::{accept, free};
+use crate::acceptor::{accept, free, refuse};
 use crate::end::{End, EndError, EndShared};
 use crate::inlet::Handle;
 use crate::plan::service::request;
 use crate::seat::Gone;
 use crate::shard::Shard;
 use millstream_core::tpi::{self, Primitive};
-use millstream_core::{Errno, Got, NodeId, PlumbError, StreamId};
+use millstream_core::{Errno, Got, NodeId, Perimeter, PlumbError, StreamId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -90,25 +90,38 @@ fn next(
         free(shard.core(), got);
         // Word of one that is over: it waits no longer.
         let Some((sequence, peer)) = called else { continue };
-        let core = shard.core();
-        let stream = core.open_mux(how.transport, how.name).map_err(|_| Errno::ENOSR)?;
-        let taken = accept(core, listener, stream, sequence).and_then(|()| {
-            let local =
-                if how.local.ip().is_unspecified() { ends(shard, stream)? } else { how.local };
-            let headroom = shard.core().headroom(stream).map_err(|_| Errno::ENXIO)?;
-            let end = End::inside(handle, shard, stream);
-            Ok(Accepted { end, headroom, local, peer })
-        });
-        match taken {
-            Ok(accepted) => return Ok(accepted),
+        match take(handle, shard, (listener, sequence), how) {
+            Ok((end, headroom, local)) => return Ok(Accepted { end, headroom, local, peer }),
+            // It was over before it was taken.
+            Err(Errno::EINVAL | Errno::ENOTCONN) => {}
             Err(errno) => {
-                // Nothing is in it.
-                let _closed = shard.core().close(stream);
-                // It was over before it was taken.
-                if errno != Errno::EINVAL {
-                    return Err(errno);
-                }
+                refuse(shard.core(), listener, sequence);
+                // Nobody is to wait for it again.
+                return Err(if errno == Errno::EAGAIN { Errno::ENOSR } else { errno });
             }
+        }
+    }
+}
+
+/// A stream that gets the connection with this number, and where that is.
+fn take(
+    handle: &Handle,
+    shard: &mut Shard,
+    (listener, sequence): (StreamId, i32),
+    how: Accept<'_>,
+) -> Result<(End, usize, SocketAddr), Errno> {
+    let core = shard.core();
+    let stream = core.open_mux(how.transport, how.name).map_err(|_| Errno::ENOSR)?;
+    let given = accept(core, listener, stream, sequence).and_then(|()| {
+        let local = if how.local.ip().is_unspecified() { own(core, stream)? } else { how.local };
+        Ok((core.headroom(stream).map_err(|_| Errno::ENXIO)?, local))
+    });
+    match given {
+        Ok((headroom, local)) => Ok((End::inside(handle, shard, stream), headroom, local)),
+        Err(errno) => {
+            // Nothing is in it.
+            let _closed = shard.core().close(stream);
+            Err(errno)
         }
     }
 }
@@ -120,8 +133,7 @@ fn caller(got: &Got) -> Option<(i32, SocketAddr)> {
 }
 
 /// Our end of a connection.
-fn ends(shard: &mut Shard, stream: StreamId) -> Result<SocketAddr, Errno> {
-    let core = shard.core();
+fn own(core: &mut Perimeter, stream: StreamId) -> Result<SocketAddr, Errno> {
     let ack = request(core, stream, &Primitive::addr_req())?;
     let local = tpi::address_at(ack.first(), 4);
     core.pool().free(ack);

@@ -88,11 +88,7 @@ impl Listener {
             let done = accept(core, listener, stream, sequence);
             done.map(|()| stream).inspect_err(|_| drop(core.close(stream)))
         });
-        taken.inspect_err(|_| {
-            if let Ok(ack) = request(core, listener, &Primitive::discon_req(sequence)) {
-                core.pool().free(ack);
-            }
-        })
+        taken.inspect_err(|_| refuse(core, listener, sequence))
     }
 
     /// A stream with the modules in it.
@@ -139,6 +135,13 @@ pub(crate) fn accept(
     let ack = request(core, listener, &Primitive::conn_res(acceptor, sequence))?;
     core.pool().free(ack);
     Ok(())
+}
+
+/// Refuses the connection with this number.
+pub(crate) fn refuse(core: &mut Perimeter, listener: StreamId, sequence: i32) {
+    if let Ok(ack) = request(core, listener, &Primitive::discon_req(sequence)) {
+        core.pool().free(ack);
+    }
 }
 
 /// The number of the connection that a message tells of.

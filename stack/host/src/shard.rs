@@ -437,9 +437,9 @@ impl Shard {
             return false;
         }
         for at in 0..self.devices.len() {
-            self.unsettled |= self.poll_device(at) > 0;
+            self.poll_device(at);
         }
-        self.unlooked = 0;
+        (self.unlooked, self.unsettled) = (0, true);
         true
     }
 
