@@ -1,5 +1,5 @@
-//! sockets: a program with the stack's `TcpListener` and `TcpStream`, written as for those of `std`:
-//! a thread for each connection, or one for all that waits for any of them.
+//! sockets: a program with the stack's `TcpListener` and `TcpStream`, written as for those of
+//! `std`: a thread for each connection, or one for all that waits for any of them.
 
 use crate::Trouble;
 use crate::lab::{self, Lab, Mode, Stop, TICK_MS, on_core};

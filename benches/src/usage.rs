@@ -1,4 +1,5 @@
-//! usage: what the threads that serve have cost: time on a processor, and how often they came to it.
+//! usage: what the threads that serve have cost: time on a processor, and how often they came to
+//! it.
 
 use std::collections::HashMap;
 use std::time::Instant;

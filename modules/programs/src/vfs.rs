@@ -46,8 +46,8 @@ pub trait Vfs: Send + Sync {
     /// Where a symbolic link leads; [`Error::Inval`] for what is none.
     fn readlink(&self, link: Id) -> Result<Bytes, Error>;
 
-    /// Octets of a regular file ([`Error::Inval`]), `len` unless the file ends before: blocks, not copies, where the
-    /// file system has them in memory.
+    /// Octets of a regular file ([`Error::Inval`]), `len` unless the file ends before: blocks, not
+    /// copies, where the file system has them in memory.
     fn read(&self, file: Id, from: u64, len: usize) -> Result<Vec<Bytes>, Error>;
 
     /// Writes pieces one after another; returns how many octets, and how stable they are now.

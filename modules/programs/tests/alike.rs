@@ -151,7 +151,10 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(200)
+    })]
     #[test]
     fn memory_answers_as_a_disk_does(acts in prop::collection::vec(act(), 1..80)) {
         let (memory, directory) = (Fixture::memory(), Fixture::directory());

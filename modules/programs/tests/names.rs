@@ -1,5 +1,5 @@
-//! names: how objects get and lose them, in memory and in a directory alike: CREATE, MKDIR, SYMLINK,
-//! MKNOD, REMOVE, RMDIR, RENAME, LINK.
+//! names: how objects get and lose them, in memory and in a directory alike: CREATE, MKDIR,
+//! SYMLINK, MKNOD, REMOVE, RMDIR, RENAME, LINK.
 
 mod common;
 

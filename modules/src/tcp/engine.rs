@@ -120,7 +120,8 @@ impl User {
     }
 }
 
-/// What each stream of `tcp` takes here; see also `tcb`, `table` and [`Users`](crate::users::Users).
+/// What each stream of `tcp` takes here; see also `tcb`, `table` and
+/// [`Users`](crate::users::Users).
 const IDLE_SOCKET_BYTES: usize = size_of::<Option<User>>() + size_of::<Option<Socket>>();
 
 const _: () = assert!(IDLE_SOCKET_BYTES == 32);
@@ -340,8 +341,8 @@ impl Engine {
         self.touch(number);
     }
 
-    /// Is a segment of the same connection as the one before it? Nearly all are, and then their ends
-    /// are in order and need not be looked up.
+    /// Is a segment of the same connection as the one before it? Nearly all are, and then their
+    /// ends are in order and need not be looked up.
     #[inline]
     fn is_of_recent(&mut self, seg: &Segment) -> bool {
         let (local, remote) = (seg.local, seg.remote);

@@ -83,8 +83,8 @@ impl Taken {
     }
 }
 
-/// The counters of all nodes but heads, which count what they take. A node gets its record when something is first counted for it: a
-/// million idle streams have none.
+/// The counters of all nodes but heads, which count what they take. A node gets its record when
+/// something is first counted for it: a million idle streams have none.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     /// By node: its place in `records`, or `NONE`.

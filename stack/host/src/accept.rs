@@ -1,5 +1,5 @@
-//! accept: a thread takes the connections of a listening stream: the indication, the stream that gets
-//! the connection and the response are one entry into the shard.
+//! accept: a thread takes the connections of a listening stream: the indication, the stream that
+//! gets the connection and the response are one entry into the shard.
 
 use crate::acceptor::{accept, free, refuse};
 use crate::end::{End, EndError, EndShared};
