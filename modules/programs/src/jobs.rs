@@ -93,16 +93,23 @@ mod tests {
 
     #[test]
     fn jobs_have_a_bound_of_number_and_of_octets() {
-        let jobs = Jobs::new(0).unwrap();
+        let jobs = Jobs::new(1).unwrap();
         let first = jobs.place(OCTETS_MAX + 1).unwrap();
         assert!(jobs.place(1).is_none());
         drop(first);
-        jobs.add(jobs.place(OCTETS_MAX).unwrap(), || ());
+        let (begun, has_begun) = mpsc::channel();
+        let (go, wait) = mpsc::channel::<()>();
+        jobs.add(jobs.place(OCTETS_MAX).unwrap(), move || {
+            begun.send(()).unwrap();
+            wait.recv().unwrap();
+        });
+        has_begun.recv().unwrap();
         assert!(jobs.place(1).is_none());
-        for _ in 1..JOBS_MAX {
+        for _ in 0..JOBS_MAX {
             jobs.add(jobs.place(0).unwrap(), || ());
         }
         assert!(jobs.place(0).is_none());
+        go.send(()).unwrap();
     }
 
     #[test]

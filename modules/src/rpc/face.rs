@@ -141,6 +141,7 @@ impl Module for Rpc {
         match (key, value) {
             ("role", "client") => self.role = Some(Role::Client),
             ("role", "server") => self.role = Some(Role::Server),
+            ("role", "none") if self.role.is_none() => {}
             ("role", _) => return Err(Invalid::value(key, value, "client or server")),
             _ => {
                 self.settings.set(key, value)?;

@@ -1,6 +1,7 @@
 //! The book holds together: every page is listed, every link leads somewhere, every code block is
 //! of a kind that something compiles or runs.
 
+use millstream_rpcgen::Options;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,7 @@ fn every_block_is_of_a_kind_that_something_checks() {
                 // A doctest: compiled, and run. What is only compiled could be wrong.
                 "rust" => assert!(is_doctest(&page), "{place}: name the page in src/lib.rs"),
                 "console" => commands(&place, &block),
+                "x" => compile(&place, &block),
                 "text" => assert_eq!(code_in(&block.body), None, "{place}: this looks like code"),
                 other => panic!("{place}: {other:?}: nothing checks such a block"),
             }
@@ -127,6 +129,12 @@ fn code_in<'a>(body: &[&'a str]) -> Option<&'a str> {
     let is_code =
         |line: &str| line.ends_with([';', '{']) || begins.iter().any(|b| line.starts_with(b));
     body.iter().copied().find(|line| is_code(line.trim()))
+}
+
+/// A file for `millstream rpcgen`.
+fn compile(place: &str, block: &Block<'_>) {
+    let made = millstream_rpcgen::generate(place, &block.body.join("\n"), &Options::default());
+    assert!(made.is_ok(), "{place}: {}", made.unwrap_err());
 }
 
 fn is_doctest(page: &Path) -> bool {
