@@ -1,5 +1,6 @@
 //! poller: the wait sets of a shard. Devices, a bell and a timer are in the set of the
-//! application's thread that leads, and in that of the shard's own thread, with its alarm, while that one does.
+//! application's thread that leads, and in that of the shard's own thread, with its alarm, while
+//! that one does.
 
 use crate::bell::{Bell, Timer, timespec};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
