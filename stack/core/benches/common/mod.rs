@@ -1,6 +1,6 @@
 //! Chains of null modules to measure: the framework's, and a nested one for comparison.
 //!
-//! A cycle is [`TRIPS`] messages once through the modules. In batches of 32 they come from a device
+//! A cycle is `TRIPS` messages once through the modules. In batches of 32 they come from a device
 //! and end in a sink with a service procedure (which flow control charges). Single, one message
 //! runs up and down between two modules that send it back, so that it is alone in every hop and
 //! the turn around it counts little. Nothing is allocated in a cycle.

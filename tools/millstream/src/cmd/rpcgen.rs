@@ -23,7 +23,7 @@ pub(crate) struct Rpcgen {
     /// Define a name, as #define does; without a value it is 1
     #[arg(short = 'D', long = "define", value_name = "NAME[=VALUE]", value_parser = definition)]
     defines: Vec<(String, String)>,
-    /// Look here for #include <FILE>
+    /// Look here for files that are included in angle brackets
     #[arg(short = 'I', long = "include", value_name = "DIR")]
     includes: Vec<PathBuf>,
 }
