@@ -5,11 +5,11 @@
 //! program is there for goes up as one message, every other one is answered here. Down: replies
 //! find their calls by name ([`calls`]) and leave together ([`replies`]); calls get an xid, and
 //! their replies go up as they come ([`client`]). A call that was sent twice is executed once
-//! ([`drc`]).
+//! (`drc`).
 //!
 //! While replies cannot go down, or many calls are in progress, what comes waits in the read queue
 //! and the transport's window closes. A connection that ends takes its leave when the calls in
-//! progress are answered ([`ends`]). M_FLUSH passes: to lose octets of a record would be to lose
+//! progress are answered (`ends`). M_FLUSH passes: to lose octets of a record would be to lose
 //! all that follow.
 
 pub mod calls;

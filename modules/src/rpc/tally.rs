@@ -63,7 +63,7 @@ struct Run {
 }
 
 impl Tally {
-    /// Where the calls of a procedure are counted; beyond [`PROCEDURES_MAX`] all in one place.
+    /// Where the calls of a procedure are counted; beyond `PROCEDURES_MAX` all in one place.
     pub fn procedure(&mut self, numbers: [u32; 3], registry: &Registry) -> u32 {
         let known = self.procedures.iter().position(|known| known.numbers == numbers);
         let at = known.unwrap_or_else(|| {
