@@ -1,0 +1,258 @@
+//! The calls of a program on its sockets and streams.
+
+use crate::Ready;
+use millstream_core::{Errno, Partial, Priority, Want};
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// The number of a socket or stream: of this program, and not given to another one soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(pub u32);
+
+/// Names a placeholder: SO_COOKIE of the end that the program has, the same in every process that
+/// has inherited it and before and after exec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cookie(pub u64);
+
+/// What was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Octets that were copied out.
+    pub len: usize,
+    /// Octets of the datagram; of a connection as many as `len`. More than `len`: MSG_TRUNC.
+    pub whole: usize,
+    /// Of a datagram, who sent it.
+    pub from: Option<SocketAddr>,
+}
+
+/// Sockets and streams by number. Names, arguments and error numbers are those of the manual pages,
+/// numbers those of Linux. Nothing waits: what would wait fails with EAGAIN, whatever O_NONBLOCK
+/// says, which is the caller's, as are SIGPIPE and time-outs. Every method may fail with EBADF for
+/// a number that is no socket, and with ENETDOWN when the stack is gone.
+///
+/// To wait for sockets:
+/// 1. [`Sockets::arm`] each of them, which says what is ready already;
+/// 2. if nothing is, poll(2) [`Sockets::bell`] until it is readable, then [`Sockets::silence`];
+/// 3. look at [`Sockets::ready`] again.
+pub trait Sockets: Send + Sync {
+    /// `socket(2)`: AF_INET; SOCK_STREAM or SOCK_DGRAM, SOCK_NONBLOCK and SOCK_CLOEXEC are ignored.
+    ///
+    /// # Errors
+    /// EAFNOSUPPORT, ESOCKTNOSUPPORT, EPROTONOSUPPORT; EMFILE beyond the program's share, ENOBUFS.
+    fn socket(&self, domain: i32, kind: i32, protocol: i32) -> Result<Id, Errno>;
+
+    /// `bind(2)`.
+    ///
+    /// # Errors
+    /// EINVAL when bound, EADDRINUSE, EADDRNOTAVAIL; ENOBUFS beyond the program's share of ports.
+    fn bind(&self, id: Id, local: SocketAddr) -> Result<(), Errno>;
+
+    /// `listen(2)`. Again: the backlog may change.
+    ///
+    /// # Errors
+    /// EINVAL when connected, EOPNOTSUPP for datagrams.
+    fn listen(&self, id: Id, backlog: i32) -> Result<(), Errno>;
+
+    /// `connect(2)`. What it has come to is told by [`Ready::OUT`] and SO_ERROR, or by asking
+    /// again.
+    ///
+    /// # Errors
+    /// EINPROGRESS when it was begun, EALREADY while it is under way, EISCONN; EADDRNOTAVAIL,
+    /// ENETUNREACH; of an attempt that has failed ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH.
+    fn connect(&self, id: Id, peer: SocketAddr) -> Result<(), Errno>;
+
+    /// `accept(2)`: the connection that waits longest, and its peer.
+    ///
+    /// # Errors
+    /// EAGAIN when none waits, EINVAL when it does not listen, EOPNOTSUPP for datagrams, EMFILE,
+    /// ENOBUFS.
+    fn accept(&self, id: Id) -> Result<(Id, SocketAddr), Errno>;
+
+    /// `sendto(2)`; the octets that were taken, of a connection maybe not all. MSG_OOB; MSG_MORE,
+    /// MSG_NOSIGNAL and MSG_DONTWAIT change nothing.
+    ///
+    /// # Errors
+    /// EAGAIN without room; ENOTCONN, EPIPE, ECONNRESET, EDESTADDRREQ, EMSGSIZE, EOPNOTSUPP.
+    fn send(
+        &self,
+        id: Id,
+        data: &[u8],
+        flags: i32,
+        to: Option<SocketAddr>,
+    ) -> Result<usize, Errno> {
+        self.send_pieces(id, &[IoSlice::new(data)], flags, to)
+    }
+
+    /// `sendmsg(2)`: as [`Sockets::send`], of pieces.
+    ///
+    /// # Errors
+    /// As [`Sockets::send`].
+    fn send_pieces(
+        &self,
+        id: Id,
+        pieces: &[IoSlice<'_>],
+        flags: i32,
+        to: Option<SocketAddr>,
+    ) -> Result<usize, Errno>;
+
+    /// `recvfrom(2)`. MSG_PEEK, MSG_OOB. 0 octets of a connection: the peer has ended its
+    /// direction.
+    ///
+    /// # Errors
+    /// EAGAIN when nothing is there; ENOTCONN, ECONNRESET and what else has ended the connection
+    /// (once), EINVAL without urgent data for MSG_OOB, EOPNOTSUPP.
+    fn recv(&self, id: Id, out: &mut [u8], flags: i32) -> Result<Received, Errno>;
+
+    /// `shutdown(2)`: 0, 1 or 2.
+    ///
+    /// # Errors
+    /// EINVAL, ENOTCONN.
+    fn shutdown(&self, id: Id, how: i32) -> Result<(), Errno>;
+
+    /// `close(2)`: this program has the socket no longer. What was sent still goes out. A socket
+    /// that is tied to a placeholder goes when nobody has that any more.
+    ///
+    /// # Errors
+    /// EBADF.
+    fn close(&self, id: Id) -> Result<(), Errno>;
+
+    /// `getsockname(2)`.
+    ///
+    /// # Errors
+    /// EBADF.
+    fn local_addr(&self, id: Id) -> Result<SocketAddr, Errno>;
+
+    /// `getpeername(2)`.
+    ///
+    /// # Errors
+    /// ENOTCONN.
+    fn peer_addr(&self, id: Id) -> Result<SocketAddr, Errno>;
+
+    /// `setsockopt(2)`.
+    ///
+    /// # Errors
+    /// EINVAL, ENOPROTOOPT.
+    fn set_option(&self, id: Id, level: i32, name: i32, value: &[u8]) -> Result<(), Errno>;
+
+    /// `getsockopt(2)`: writes as much of the value as there is room for; bytes written. SO_ERROR
+    /// tells of an error once.
+    ///
+    /// # Errors
+    /// ENOPROTOOPT.
+    fn option(&self, id: Id, level: i32, name: i32, value: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Octets that can be read without waiting (FIONREAD); of a datagram those of the first.
+    ///
+    /// # Errors
+    /// EBADF.
+    fn readable(&self, id: Id) -> Result<usize, Errno>;
+
+    /// What is possible now. Cheap: asks nobody. A number that is no socket: POLLNVAL (0x20).
+    fn ready(&self, id: Id) -> Ready;
+
+    /// Counts, wrapping, every change towards something being possible: each one is an edge for
+    /// EPOLLET.
+    fn changes(&self, id: Id) -> u32;
+
+    /// Becomes readable when something that was asked for has changed at a socket that is armed.
+    /// Always the same descriptor. It may become readable too early.
+    fn bell(&self) -> BorrowedFd<'_>;
+
+    /// From now on changes towards any of `events` ring the bell, and those towards ERR and HUP;
+    /// what of them is possible already. Armed again: these events from now on.
+    fn arm(&self, id: Id, events: Ready) -> Ready;
+
+    /// It rings the bell no longer.
+    fn disarm(&self, id: Id);
+
+    /// The bell is not readable any more, until something changes.
+    fn silence(&self);
+
+    /// A descriptor that stands for a socket in the program's table: one end of a socket pair of
+    /// the kernel, with close-on-exec set. Made ahead: mostly costs no call of the kernel.
+    ///
+    /// # Errors
+    /// EMFILE, ENOBUFS.
+    fn placeholder(&self) -> Result<(OwnedFd, Cookie), Errno>;
+
+    /// The placeholder stands for this socket from now on: the socket is open until the last copy
+    /// of the placeholder is closed, in whatever process, and who has one can [`Sockets::adopt`]
+    /// it.
+    ///
+    /// # Errors
+    /// EINVAL for a placeholder of another program, or one that is tied already.
+    fn tie(&self, id: Id, cookie: Cookie) -> Result<(), Errno>;
+
+    /// The socket that an inherited placeholder stands for, which this program shares from now on.
+    ///
+    /// # Errors
+    /// EBADF when there is no such placeholder, or it is tied to nothing.
+    fn adopt(&self, cookie: Cookie) -> Result<Id, Errno>;
+
+    /// Opens a stream on a device: `tcp`, `udp`, `ip` and what else the stack has.
+    ///
+    /// # Errors
+    /// ENODEV; EMFILE, ENOBUFS.
+    fn open(&self, device: &str) -> Result<Id, Errno>;
+
+    /// `putpmsg(2)`.
+    ///
+    /// # Errors
+    /// EAGAIN when flow control refuses it; EINVAL, ERANGE, ENOSR, ENXIO after a hangup, the
+    /// recorded error of a stream that has failed.
+    fn putmsg(
+        &self,
+        id: Id,
+        control: Option<&[u8]>,
+        data: Option<&[u8]>,
+        priority: Priority,
+    ) -> Result<(), Errno>;
+
+    /// `getpmsg(2)`: copies the first message out as far as the buffers reach. `None` when the line
+    /// is gone and all was read.
+    ///
+    /// # Errors
+    /// EAGAIN when no message is first that is wanted; EBADMSG, the recorded error.
+    fn getmsg(
+        &self,
+        id: Id,
+        want: Want,
+        control: Option<&mut [u8]>,
+        data: Option<&mut [u8]>,
+    ) -> Result<Option<Partial>, Errno>;
+
+    /// `read(2)` of a stream, in its read mode. A socket has [`Sockets::recv`].
+    ///
+    /// # Errors
+    /// EAGAIN, EBADMSG, the recorded error.
+    fn read(&self, id: Id, out: &mut [u8]) -> Result<usize, Errno>;
+
+    /// `write(2)` of a stream. A socket has [`Sockets::send`].
+    ///
+    /// # Errors
+    /// EAGAIN, ERANGE, ENXIO, the recorded error.
+    fn write(&self, id: Id, data: &[u8]) -> Result<usize, Errno>;
+
+    /// `ioctl(2)` of a stream: see [`crate::streamio`] for what each command takes and gives. The
+    /// value of the call, and the bytes that were written to `out`.
+    ///
+    /// # Errors
+    /// As streamio(7) says for the command; EINVAL for one that there is not. EINPROGRESS: the
+    /// modules have not answered; asking again with the same command gives the answer when
+    /// [`Sockets::changes`] has moved.
+    fn ioctl(
+        &self,
+        id: Id,
+        cmd: u32,
+        arg: i64,
+        input: &[u8],
+        out: &mut [u8],
+    ) -> Result<(i32, usize), Errno>;
+
+    /// `pipe(2)` of streams: what is sent at one end is received at the other.
+    ///
+    /// # Errors
+    /// EMFILE, ENOBUFS.
+    fn pipe(&self) -> Result<(Id, Id), Errno>;
+}
