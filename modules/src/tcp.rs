@@ -31,6 +31,7 @@ pub mod seq;
 pub mod table;
 mod tcb;
 mod timers;
+mod tunables;
 mod user;
 
 pub use cookie::Cookies;

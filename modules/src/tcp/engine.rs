@@ -169,6 +169,11 @@ impl Engine {
         Arc::make_mut(&mut self.settings[0])
     }
 
+    /// What a user has set; what users begin with when it is gone.
+    fn settings_of(&self, user: u32) -> &Arc<Settings> {
+        self.user(user).map_or(&self.settings[0], |user| &user.settings)
+    }
+
     /// What users begin with.
     pub(super) fn defaults(&self) -> &Settings {
         &self.settings[0]

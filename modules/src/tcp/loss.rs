@@ -20,6 +20,7 @@ mod tests;
 mod timeout;
 
 pub use records::Records;
+pub(super) use rtt::RTO_MIN_MS;
 pub use rtt::Rtt;
 
 use super::congestion::{Algorithm, Congestion, Controller, Moment, Window};
@@ -59,6 +60,8 @@ pub struct Loss {
     usage: Usage,
     /// Octets a second that were delivered in the last round trip.
     delivery_rate: u32,
+    /// Segments of the initial window.
+    initial: u8,
     /// None before the first loss, and without a pace.
     past: Option<Box<Past>>,
 }
@@ -205,7 +208,7 @@ impl Loss {
         Self {
             rtt: Rtt::default(),
             control: Controller::new(choice),
-            window: Window { cwnd: initial_window(mss), ssthresh: u32::MAX },
+            window: Window { cwnd: initial_window(INITIAL_WINDOW, mss), ssthresh: u32::MAX },
             state: State::Open,
             handshake: true,
             sack: false,
@@ -219,8 +222,17 @@ impl Loss {
             last_sent: 0,
             usage: Usage::default(),
             delivery_rate: 0,
+            initial: INITIAL_WINDOW,
             past: None,
         }
+    }
+
+    /// With so many segments before the first acknowledgement, and this floor of the timeout.
+    #[must_use]
+    pub(super) fn tuned(mut self, initial: u8, rto_min_ms: u16) -> Self {
+        self.initial = initial.max(1);
+        self.rtt = self.rtt.with_floor(rto_min_ms);
+        self
     }
 
     /// The handshake is over; `mss` is what both sides agreed on. After a lost SYN data begin with
@@ -229,7 +241,7 @@ impl Loss {
         let resent = core::mem::take(&mut self.timeouts) > 0;
         self.handshake = false;
         self.state = State::Open;
-        self.window.cwnd = if resent { mss } else { initial_window(mss) };
+        self.window.cwnd = if resent { mss } else { initial_window(self.initial, mss) };
         if self.rtt.smoothed().is_none() {
             self.rtt.begin(resent);
         }
@@ -361,7 +373,11 @@ impl Loss {
 /// More than any send buffer lets be in flight.
 const CWND_MAX: u32 = 1 << 30;
 
-/// Ten segments, but not much more than Ethernet's (RFC 6928).
-fn initial_window(mss: u32) -> u32 {
-    (10 * mss).min((2 * mss).max(14_600))
+/// So many segments, but not much more than as many of Ethernet (RFC 6928).
+fn initial_window(segments: u8, mss: u32) -> u32 {
+    let segments = u32::from(segments);
+    (segments * mss).min((2 * mss).max(segments * 1460))
 }
+
+/// Segments that leave before the first acknowledgement (RFC 6928).
+pub(super) const INITIAL_WINDOW: u8 = 10;

@@ -1,8 +1,8 @@
 //! tcp as a multiplexor: users above, `ip` below. See [`Engine`].
 
 use super::TcpDrop;
-use super::congestion::Algorithm;
 use super::engine::{Asked, Engine, SocketView};
+use super::tunables;
 use crate::ctl::Ctl;
 use crate::ip::protocol;
 use crate::state;
@@ -25,9 +25,12 @@ pub struct Tcp {
     held_up: bool,
 }
 
-/// What `tcp` says of itself. Parameters, for connections that are opened from then on:
-/// `ecn=on|off`, whether ours ask for marks of congestion (RFC 3168; who asks us gets them in any
-/// case); `congestion=cubic|reno`.
+/// What `tcp` says of itself. Parameters, for streams that are opened from then on: `ecn=on|off`,
+/// whether our connections ask for marks of congestion (RFC 3168; who asks us gets them in any
+/// case); `timestamps=on|off` and `sack=on|off`, whether they are offered and taken (RFC 7323,
+/// RFC 2018); `window_scale=0..14` of the windows we announce; `initial_window=SEGMENTS`
+/// (RFC 6928); `rto_min=MS`, what the retransmission timeout is longer than the round trip at
+/// least; `congestion=cubic|reno`.
 pub const INFO: MuxInfo = MuxInfo {
     name: "tcp",
     about: "streams of octets between ports (RFC 9293)",
@@ -304,18 +307,7 @@ impl Mux for Tcp {
     }
 
     fn set(&mut self, _: &mut Cx<'_>, key: &str, value: &str) -> Result<(), Invalid> {
-        let defaults = self.engine.defaults_mut();
-        match (key, value) {
-            ("ecn", "on") => defaults.ecn = true,
-            ("ecn", "off") => defaults.ecn = false,
-            ("ecn", _) => return Err(Invalid::value(key, value, "on or off")),
-            ("congestion", name) => {
-                defaults.algorithm = Algorithm::named(name)
-                    .ok_or_else(|| Invalid::value(key, value, "cubic or reno"))?;
-            }
-            _ => return Err(Invalid::unknown(key)),
-        }
-        Ok(())
+        tunables::set(self.engine.defaults_mut(), key, value)
     }
 
     fn export(&mut self) -> Option<State> {
@@ -333,9 +325,7 @@ impl Mux for Tcp {
     }
 
     fn show(&self, fields: &mut Fields) {
-        let defaults = self.engine.defaults();
-        fields.text("ecn", if defaults.ecn { "on" } else { "off" });
-        fields.text("congestion", defaults.algorithm.name());
+        tunables::show(self.engine.defaults(), fields);
         fields.count("sockets", self.engine.connections() as u64);
     }
 }

@@ -330,7 +330,7 @@ fn transmit_syn(tcb: &mut Tcb, env: &mut Env<'_>) -> bool {
     }
     let open = asks && !answers;
     let scaled = open || tcb.marks.has(Marks::SCALED);
-    let stamped = open || tcb.marks.has(Marks::TIMESTAMPS);
+    let stamped = open && tcb.settings.timestamps || tcb.marks.has(Marks::TIMESTAMPS);
     let window = free(tcb).min(0xffff);
     tcb.rcv_adv = tcb.rcv_adv.latest(tcb.rcv_nxt.add(window));
     let header = Header {
@@ -344,7 +344,7 @@ fn transmit_syn(tcb: &mut Tcb, env: &mut Env<'_>) -> bool {
         options: Options::of_syn(
             mss,
             scaled.then_some(tcb.rcv_scale),
-            open || tcb.marks.has(Marks::SACK),
+            open && tcb.settings.sack || tcb.marks.has(Marks::SACK),
             stamped.then(|| (tcb.timestamp(env.now), tcb.ts_recent)),
         ),
     };

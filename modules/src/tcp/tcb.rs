@@ -205,7 +205,8 @@ impl Tcb {
             wl2: Seq(0),
             small: iss,
             snd_up: iss,
-            loss: Loss::new(settings.algorithm, u32::from(mss)),
+            loss: Loss::new(settings.algorithm, u32::from(mss))
+                .tuned(settings.initial_window, settings.rto_min_ms),
             flight: None,
             rcv_nxt: Seq(0),
             rcv_adv: Seq(0),
@@ -225,7 +226,7 @@ impl Tcb {
             mss,
             path_mtu,
             snd_scale: 0,
-            rcv_scale: RCV_SCALE,
+            rcv_scale: settings.rcv_scale,
             ts_recent: 0,
             ts_recent_ms: 0,
             ts_offset: 0,
@@ -339,8 +340,6 @@ pub(super) const fn ms(now: u64) -> u32 {
     (now / 1_000_000) as u32
 }
 
-/// The shift of the windows that we announce: up to 8 MiB.
-pub(super) const RCV_SCALE: u8 = 7;
 /// No stream.
 pub(super) const NOBODY: u32 = u32::MAX;
 /// No deadline.

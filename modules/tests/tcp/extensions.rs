@@ -368,17 +368,3 @@ fn a_syn_that_asks_for_ecn_and_is_not_answered_is_followed_by_one_that_does_not(
     t.write(1000);
     t.expect(data(1000).tos(0).no_flag(ECE | CWR));
 }
-
-#[test]
-fn parameters_of_tcp_are_for_connections_from_then_on_and_nonsense_is_refused() {
-    let mut t = asking();
-    assert!(t.set_mux("ecn", "off") && t.set_mux("congestion", "reno"));
-    assert!(!t.set_mux("ecn", "perhaps") && !t.set_mux("congestion", "bbr"));
-    assert!(!t.set_mux("eon", "on"));
-    t.expect(syn().flag(ECE | CWR));
-    assert_eq!(&t.get_bytes(opt::CONGESTION)[..], b"cubic");
-    t.add_peer(addr([10, 0, 0, 10], 5000));
-    t.connect();
-    t.expect(syn().no_flag(ECE | CWR));
-    assert_eq!(&t.get_bytes(opt::CONGESTION)[..], b"reno");
-}

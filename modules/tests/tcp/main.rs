@@ -13,6 +13,7 @@ mod keepalive;
 mod kit;
 mod opening;
 mod pacing;
+mod parameters;
 mod queues;
 mod receiving;
 mod recorded;

@@ -5,29 +5,36 @@ use super::{Engine, ends_of};
 use crate::tcp::build::{self, Header, Way};
 use crate::tcp::cookie::Told;
 use crate::tcp::env::Env;
-use crate::tcp::tcb::{Marks, RCV_SCALE, Tcb, default_mss, ms};
+use crate::tcp::tcb::{Marks, Settings, Tcb, default_mss, ms};
 use crate::tcp::{Flags, Options, Segment, TcpDrop, input};
 use millstream_msg::{Msg, Pool};
 
 impl Engine {
     /// Answers a SYN and forgets it.
-    pub(super) fn answer_with_cookie(&mut self, seg: &Segment, now: u64, pool: &mut Pool) {
+    pub(super) fn answer_with_cookie(
+        &mut self,
+        settings: &Settings,
+        seg: &Segment,
+        now: u64,
+        pool: &mut Pool,
+    ) {
         let ends = ends_of(seg.local, seg.remote);
         let asked = &seg.options;
         let mss = asked.mss.unwrap_or(default_mss(seg.remote.ip()));
         let told = Told {
             window_scale: asked.window_scale,
-            sack: asked.sack_permitted,
+            sack: asked.sack_permitted && settings.sack,
             ecn: seg.flags.has(Flags::ECE.with(Flags::CWR)),
         };
         let clock = ms(now).wrapping_add(self.secret.timestamp_offset(&ends));
         // Without timestamps there is no place to remember the other options in.
-        let stamps = asked.timestamps.map(|(value, _)| (told.timestamp(clock), value));
+        let stamps = asked.timestamps.filter(|_| settings.timestamps);
+        let stamps = stamps.map(|(value, _)| (told.timestamp(clock), value));
         let scale = asked.window_scale.filter(|_| stamps.is_some());
         let fixed = if seg.remote.is_ipv4() { 40 } else { 60 };
         let ours = self.locals.mtu(seg.local.ip()).saturating_sub(fixed);
         let sack = told.sack && stamps.is_some();
-        let options = Options::of_syn(ours, scale.map(|_| RCV_SCALE), sack, stamps);
+        let options = Options::of_syn(ours, scale.map(|_| settings.rcv_scale), sack, stamps);
         let header = Header {
             local: seg.local,
             remote: seg.remote,

@@ -52,7 +52,8 @@ impl Engine {
         }
         let user = listener.user;
         if listener.takes_no_more() {
-            self.answer_with_cookie(seg, now, pool);
+            let settings = self.settings_of(user).clone();
+            self.answer_with_cookie(&settings, seg, now, pool);
             return Ok(());
         }
         let ends = ends_of(seg.local, seg.remote);
@@ -73,7 +74,7 @@ impl Engine {
         iss: crate::tcp::Seq,
         now: u64,
     ) -> Result<u32, TcpDrop> {
-        let settings = self.user(listener_user).map_or(&self.settings[0], |u| &u.settings).clone();
+        let settings = self.settings_of(listener_user).clone();
         let ends = ends_of(seg.local, seg.remote);
         let number = self.fresh();
         if let Err(error) = self.table.accept(number, &ends, settings.reuse) {

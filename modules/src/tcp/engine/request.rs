@@ -241,7 +241,7 @@ impl Engine {
             return Err(Refusal::OutOfState);
         }
         let ends = self.table.connect(number, source, (peer.ip(), peer.port()))?;
-        let settings = self.user(at.user).map_or(&self.settings[0], |u| &u.settings).clone();
+        let settings = self.settings_of(at.user).clone();
         let iss = self.secret.isn(&ends, at.now);
         let local = SocketAddr::from(ends.local);
         let mtu = self.locals.mtu(local.ip());

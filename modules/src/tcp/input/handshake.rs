@@ -122,12 +122,12 @@ pub(in crate::tcp) fn negotiate(tcb: &mut Tcb, seg: &Segment, now: u64) {
     } else {
         tcb.rcv_scale = 0;
     }
-    if let Some((value, _)) = options.timestamps {
+    if let Some((value, _)) = options.timestamps.filter(|_| tcb.settings.timestamps) {
         tcb.ts_recent = value;
         tcb.ts_recent_ms = ms(now);
         tcb.marks.set(Marks::TIMESTAMPS);
     }
-    if options.sack_permitted {
+    if options.sack_permitted && tcb.settings.sack {
         tcb.marks.set(Marks::SACK);
     }
     tcb.peer_mss = tcb.peer_mss.max(crate::tcp::tcb::MSS_MIN);

@@ -15,6 +15,8 @@ pub struct Rtt {
     half: u32,
     /// Doublings of the timeout since the last sample.
     doublings: u8,
+    /// What the deviation adds at least, in milliseconds.
+    floor_ms: u16,
     /// RFC 6298 5.7: the timeout of a SYN ran off, so data begin with three seconds.
     slow: bool,
 }
@@ -28,12 +30,19 @@ impl Default for Rtt {
             least: [u32::MAX; 2],
             half: 0,
             doublings: 0,
+            floor_ms: RTO_MIN_MS,
             slow: false,
         }
     }
 }
 
 impl Rtt {
+    /// With another floor of the timeout.
+    #[must_use]
+    pub(super) const fn with_floor(self, floor_ms: u16) -> Self {
+        Self { floor_ms, ..self }
+    }
+
     /// A round trip of `rtt_ns` was measured. Ends the back-off (Karn).
     pub(super) fn sample(&mut self, rtt_ns: u64) {
         let sample = (rtt_ns / 1000).clamp(1, SAMPLE_MAX_US) as u32;
@@ -100,7 +109,7 @@ impl Rtt {
         let base = if self.srtt == 0 {
             if self.slow { SLOW_NS } else { INITIAL_NS }
         } else {
-            let deviation = self.deviation.max(FLOOR_US);
+            let deviation = self.deviation.max(u32::from(self.floor_ms) * 1000);
             (u64::from(self.srtt >> 3) + u64::from(deviation)) * 1000
         };
         (base << self.doublings.min(DOUBLINGS_MAX)).min(CEILING_NS)
@@ -124,7 +133,7 @@ impl Rtt {
 }
 
 /// What the deviation adds at least: 200 ms as Linux, so that a delayed ACK is no timeout.
-const FLOOR_US: u32 = 200_000;
+pub(in crate::tcp) const RTO_MIN_MS: u16 = 200;
 /// The timeout before a sample (RFC 6298 2.1).
 const INITIAL_NS: u64 = 1_000_000_000;
 /// The same when a SYN was lost (RFC 6298 5.7).

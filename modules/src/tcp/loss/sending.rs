@@ -59,7 +59,7 @@ impl Loss {
         if unused < self.rtt.timeout() {
             return;
         }
-        let used = self.usage.used.max(initial_window(at.mss));
+        let used = self.usage.used.max(initial_window(self.initial, at.mss));
         if self.state == State::Open && used < self.window.cwnd {
             self.window.ssthresh = self.window.ssthresh.max(self.window.cwnd / 4 * 3);
             self.window.cwnd = used + (self.window.cwnd - used) / 2;
@@ -131,7 +131,7 @@ impl Loss {
         if idle <= timeout {
             return;
         }
-        let least = initial_window(at.mss).min(self.window.cwnd);
+        let least = initial_window(self.initial, at.mss).min(self.window.cwnd);
         let halvings = (idle / timeout).min(31) as u32;
         let slow = self.window.cwnd / 4 * 3;
         self.window.ssthresh = self.window.ssthresh.max(slow);

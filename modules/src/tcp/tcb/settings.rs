@@ -2,6 +2,7 @@
 
 use crate::tcp::autotune::{RECEIVE_FIRST, SEND_FIRST};
 use crate::tcp::congestion::Algorithm;
+use crate::tcp::loss::{INITIAL_WINDOW, RTO_MIN_MS};
 
 /// What a user can set, and a listener hands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,17 @@ pub struct Settings {
     pub reuse: bool,
     /// We ask for congestion marks (RFC 3168); who asks us gets them in any case.
     pub ecn: bool,
+    /// We offer timestamps, and take them (RFC 7323).
+    pub timestamps: bool,
+    /// We offer selective acknowledgements, and take them (RFC 2018).
+    pub sack: bool,
+    /// The shift of the windows that we announce, at most 14 (RFC 7323).
+    pub rcv_scale: u8,
+    /// Segments that may leave before the first acknowledgement, 1 or more; but not much more than
+    /// so many of Ethernet's (RFC 6928).
+    pub initial_window: u8,
+    /// What the retransmission timeout is longer than the round trip at least, ms (RFC 6298).
+    pub rto_min_ms: u16,
     /// Probes of an idle connection that may go unanswered (TCP_KEEPCNT).
     pub keep_count: u8,
     /// Retransmissions of a SYN (TCP_SYNCNT).
@@ -68,6 +80,12 @@ impl Default for Settings {
             oob_inline: false,
             reuse: false,
             ecn: false,
+            timestamps: true,
+            sack: true,
+            // Up to 8 MiB.
+            rcv_scale: 7,
+            initial_window: INITIAL_WINDOW,
+            rto_min_ms: RTO_MIN_MS,
             keep_count: 9,
             // 1 + 2 + 4 .. + 128 s: not below the 3 minutes of RFC 9293 MUST-23.
             syn_count: 7,
