@@ -13,6 +13,7 @@ mod acceptor;
 mod bell;
 mod change;
 mod checksum;
+mod clock;
 pub mod ctl;
 mod device;
 mod end;
@@ -37,6 +38,7 @@ mod token;
 mod told;
 
 pub use accept::{Accept, Accepted};
+pub use clock::GivenClock;
 pub use device::DeviceFd;
 pub use end::{End, EndError};
 pub use inlet::Handle;

@@ -1,5 +1,6 @@
 //! plan: the description of a stack, and how it is brought up.
 
+use crate::clock::GivenClock;
 use crate::shard::{Shard, ShardConfig};
 use millstream_core::{Mux, NodeId, Perimeter, PlumbError, StreamId};
 use millstream_drivers::netlink::{Netlink, NetlinkError, Prefix};
@@ -42,6 +43,8 @@ pub struct Plan {
     pub polling: bool,
     /// Seed of the modules' random numbers; keys of tables come from the system.
     pub seed: u64,
+    /// The clock, if it is not the machine's.
+    pub clock: Option<GivenClock>,
 }
 
 /// One interface.
@@ -168,8 +171,12 @@ impl Plan {
     /// # Errors
     /// See [`PlanError`]; a TAP that was made is gone again.
     pub fn build(self) -> Result<Stack, PlanError> {
-        let config =
-            ShardConfig { pool: PoolConfig::STACK, seed: self.seed, polling: self.polling };
+        let config = ShardConfig {
+            pool: PoolConfig::STACK,
+            seed: self.seed,
+            polling: self.polling,
+            clock: self.clock,
+        };
         let mut shard = Shard::new(config).map_err(|cause| io("make the stack", cause))?;
         let ip = shard.core().add_mux(Box::new(Ip::new(random_key())));
         let (mut interfaces, mut data_links) = (Vec::new(), Vec::new());

@@ -1,6 +1,7 @@
 //! shard: a perimeter with a thread's event loop.
 
 mod rest;
+mod time;
 
 pub(crate) use rest::{Rest, Settled};
 
@@ -8,6 +9,7 @@ use crate::acceptor::{Acceptors, MakeModules};
 use crate::bell::Earliest;
 use crate::change::Waiters;
 use crate::checksum;
+use crate::clock::{Clock, GivenClock};
 use crate::device::{DeviceFd, DeviceSlot};
 use crate::end::{EndShared, EndSlot};
 use crate::inlet::{Handle, Inlet, Post};
@@ -24,7 +26,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The one owner of a stack: pool, nodes, devices, timers. Made and run on one thread, or moved
 /// there before it runs; reached from others by its [`Handle`].
@@ -38,7 +40,7 @@ pub struct Shard {
     askers: Askers,
     acceptors: Acceptors,
     sets: Sets,
-    start: Instant,
+    clock: Clock,
     notices: Vec<Notice>,
     /// Rounds since the poller was asked.
     unasked: u32,
@@ -51,7 +53,7 @@ pub struct Shard {
 }
 
 /// How a shard is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ShardConfig {
     /// Memory of messages.
     pub pool: PoolConfig,
@@ -59,6 +61,8 @@ pub struct ShardConfig {
     pub seed: u64,
     /// Ask devices again and again instead of sleeping.
     pub polling: bool,
+    /// The clock, if it is not the machine's.
+    pub clock: Option<GivenClock>,
 }
 
 /// Something that whoever runs the stack wants to know.
@@ -102,7 +106,10 @@ impl Shard {
         let inlet = Inlet::new(config.polling)?;
         let mut pool = Pool::new(config.pool);
         pool.set_sum(checksum::fastest());
-        let mut core = Perimeter::new(Config { pool, seed: config.seed, clock: Some(clock_ns) });
+        let clock = Clock::new(config.clock);
+        // What modules cost is measured by the machine's clock, or not at all.
+        let cost: Option<fn() -> u64> = if clock.is_given() { None } else { Some(clock_ns) };
+        let mut core = Perimeter::new(Config { pool, seed: config.seed, clock: cost });
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         core.set_wall_offset(since_epoch.as_nanos() as u64);
         Ok(Self {
@@ -114,7 +121,7 @@ impl Shard {
             askers: Askers::default(),
             acceptors: Acceptors::default(),
             sets: Sets::default(),
-            start: Instant::now(),
+            clock,
             notices: Vec::new(),
             unasked: 0,
             unlooked: 0,
@@ -302,15 +309,6 @@ impl Shard {
         turn
     }
 
-    /// The wait set is ready by `next`.
-    fn set_timer(&mut self, next: Option<u64>) {
-        if let Some(at) = next
-            && self.alarm_at.moves_to(at)
-        {
-            self.inlet.poller.set_timer(at.saturating_sub(self.now()).max(1));
-        }
-    }
-
     /// Ends that other threads hold, for `End::attach`.
     pub(crate) fn attach_end(&mut self, shared: Arc<EndShared>) {
         let stream = shared.stream;
@@ -394,10 +392,6 @@ impl Shard {
                 slot.deliver(&mut self.core);
             }
         }
-    }
-
-    fn now(&self) -> u64 {
-        self.start.elapsed().as_nanos() as u64
     }
 
     fn core_has_work(&self) -> bool {

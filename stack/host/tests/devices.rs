@@ -34,7 +34,7 @@ impl Device for Fragile {
 
 /// Runs a shard with one fragile device until it has told of its end, which `fail` causes.
 fn told(open: impl FnOnce(&mut Shard, UnixStream) + Send + 'static, fail: impl FnOnce()) -> Notice {
-    let config = ShardConfig { pool: PoolConfig::TINY, seed: 0, polling: false };
+    let config = ShardConfig { pool: PoolConfig::TINY, seed: 0, polling: false, clock: None };
     let (device, other) = UnixStream::pair().unwrap();
     device.set_nonblocking(true).unwrap();
     let (tell, heard) = mpsc::channel();

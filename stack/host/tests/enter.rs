@@ -27,7 +27,7 @@ struct Running {
 
 impl Running {
     fn new() -> Self {
-        let config = ShardConfig { pool: PoolConfig::STACK, seed: 0, polling: false };
+        let config = ShardConfig { pool: PoolConfig::STACK, seed: 0, polling: false, clock: None };
         let shard = Shard::new(config).unwrap();
         let handle = shard.handle();
         let thread = std::thread::Builder::new().name("shard".into());
@@ -349,7 +349,7 @@ fn a_forked_child_has_no_stack_and_its_parent_keeps_it() {
 
 #[test]
 fn a_handle_of_a_shard_that_never_ran_says_so() {
-    let config = ShardConfig { pool: PoolConfig::TINY, seed: 0, polling: false };
+    let config = ShardConfig { pool: PoolConfig::TINY, seed: 0, polling: false, clock: None };
     let shard = Shard::new(config).unwrap();
     let handle = shard.handle();
     let waits = std::thread::spawn(move || handle.enter(|_| ()));
@@ -359,7 +359,7 @@ fn a_handle_of_a_shard_that_never_ran_says_so() {
 
 #[test]
 fn a_shard_that_polls_is_led_and_entered_as_well() {
-    let config = ShardConfig { pool: PoolConfig::TINY, seed: 0, polling: true };
+    let config = ShardConfig { pool: PoolConfig::TINY, seed: 0, polling: true, clock: None };
     let shard = Shard::new(config).unwrap();
     let handle = shard.handle();
     let thread = Some(named("shard", move || shard.run(|_| {})));
