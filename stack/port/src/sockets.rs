@@ -156,8 +156,24 @@ pub trait Sockets: Send + Sync {
     fn changes(&self, id: Id) -> u32;
 
     /// Becomes readable when something that was asked for has changed at a socket that is armed.
-    /// Always the same descriptor. It may become readable too early.
+    /// Always the same descriptor. It may become readable too early. It is an eventfd that is
+    /// written to at each such change, silenced or not: threads that share it wait with EPOLLET, of
+    /// which each write is an edge for each of them, and leave it readable.
     fn bell(&self) -> BorrowedFd<'_>;
+
+    /// A thread is about to wait for the bell, which need not ring while no thread does: until
+    /// [`Sockets::wakes`], counted. What changed before is looked for between this and the wait.
+    fn sleeps(&self) {}
+
+    /// A thread waits for the bell no longer.
+    fn wakes(&self) {}
+
+    /// Appends the sockets at which something has changed since this was last asked, each once;
+    /// who asks tells the other threads. False: no such list is kept, [`Sockets::changes`] of
+    /// each tells.
+    fn changed(&self, _out: &mut Vec<Id>) -> bool {
+        false
+    }
 
     /// From now on changes towards any of `events` ring the bell, and those towards ERR and HUP;
     /// what of them is possible already. Armed again: these events from now on.
