@@ -6,6 +6,7 @@
 
 pub mod bare;
 pub mod bare_tcp;
+pub mod baseline;
 pub mod client;
 pub mod daemon;
 pub mod echo;

@@ -9,14 +9,13 @@ pub use application::{Does, application};
 pub use pair::{Connection, Two};
 pub use service::Service;
 
-use crate::Trouble;
 use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Errno, NodeId, Perimeter, StreamId};
 use millstream_msg::Msg;
 use std::net::{IpAddr, SocketAddr};
 
 /// Connections that may wait to be accepted.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// Dispatches in which a request is answered.
 const DISPATCHES: usize = 64;
@@ -25,10 +24,13 @@ const DISPATCHES: usize = 64;
 ///
 /// # Errors
 /// The refusal.
-pub fn listen(core: &mut Perimeter, tcp: NodeId, at: SocketAddr) -> Result<StreamId, Trouble> {
-    let stream = open(core, tcp)?;
-    ask(core, stream, &Primitive::bind_req(at).with_word(12, BACKLOG))?;
-    Ok(stream)
+pub fn listen(
+    core: &mut Perimeter,
+    tcp: NodeId,
+    at: SocketAddr,
+    backlog: i32,
+) -> Result<StreamId, Errno> {
+    open_with(core, tcp, &[Primitive::bind_req(at).with_word(12, backlog)])
 }
 
 /// A stream that calls from an address; it is connected when [`tpi::T_CONN_CON`] is at its head.
@@ -40,11 +42,9 @@ pub fn call(
     tcp: NodeId,
     from: IpAddr,
     to: SocketAddr,
-) -> Result<StreamId, Trouble> {
-    let stream = open(core, tcp)?;
-    ask(core, stream, &Primitive::bind_req(SocketAddr::new(from, 0)))?;
-    ask(core, stream, &Primitive::conn_req(to))?;
-    Ok(stream)
+) -> Result<StreamId, Errno> {
+    let from = SocketAddr::new(from, 0);
+    open_with(core, tcp, &[Primitive::bind_req(from), Primitive::conn_req(to)])
 }
 
 /// The next connection of a listening stream, on a stream of its own; `None` while nobody calls.
@@ -55,21 +55,23 @@ pub fn accept(
     core: &mut Perimeter,
     tcp: NodeId,
     listener: StreamId,
-) -> Result<Option<StreamId>, Trouble> {
+) -> Result<Option<StreamId>, Errno> {
     let Some(call) = control(core, listener)? else { return Ok(None) };
-    let sequence = tpi::ConnInd::new(&call).map_err(|_| "no call")?.sequence();
+    let sequence = tpi::ConnInd::new(&call).map_err(|_| Errno::EPROTO)?.sequence();
     let stream = open(core, tcp)?;
-    let answer = ask(core, stream, &Primitive::capability_req(tpi::TC1_ACCEPTOR_ID))?;
-    let acceptor = tpi::CapabilityAck::new(&answer).map_err(|_| "no acceptor")?.acceptor();
-    ask(core, listener, &Primitive::conn_res(acceptor, sequence))?;
-    Ok(Some(stream))
+    let taken = ask(core, stream, &Primitive::capability_req(tpi::TC1_ACCEPTOR_ID));
+    let taken = taken.and_then(|answer| {
+        let acceptor = tpi::CapabilityAck::new(&answer).map_err(|_| Errno::EPROTO)?.acceptor();
+        ask(core, listener, &Primitive::conn_res(acceptor, sequence))
+    });
+    unless_closed(core, stream, taken.map(drop)).map(Some)
 }
 
 /// The control part of the first message, if there is one.
 ///
 /// # Errors
-/// The stream's.
-pub fn control(core: &mut Perimeter, stream: StreamId) -> Result<Option<Vec<u8>>, Trouble> {
+/// The stream's; ENXIO when it has ended.
+pub fn control(core: &mut Perimeter, stream: StreamId) -> Result<Option<Vec<u8>>, Errno> {
     match core.getmsg(stream) {
         Ok(Some(got)) => {
             let bytes = got.control.map(|msg| {
@@ -83,25 +85,47 @@ pub fn control(core: &mut Perimeter, stream: StreamId) -> Result<Option<Vec<u8>>
             Ok(bytes)
         }
         Err(Errno::EAGAIN) => Ok(None),
-        Ok(None) => Err("the stream has ended".into()),
-        Err(errno) => Err(errno.to_string().into()),
+        Ok(None) => Err(Errno::ENXIO),
+        Err(errno) => Err(errno),
     }
 }
 
-fn open(core: &mut Perimeter, tcp: NodeId) -> Result<StreamId, Trouble> {
-    core.open_mux(tcp, "bench").map_err(|why| why.to_string().into())
+fn open(core: &mut Perimeter, tcp: NodeId) -> Result<StreamId, Errno> {
+    core.open_mux(tcp, "bench").map_err(|why| why.errno())
+}
+
+/// A stream that has asked for all of this; closed again when something was refused.
+fn open_with(core: &mut Perimeter, tcp: NodeId, requests: &[Primitive]) -> Result<StreamId, Errno> {
+    let stream = open(core, tcp)?;
+    let asked = requests.iter().try_for_each(|request| ask(core, stream, request).map(drop));
+    unless_closed(core, stream, asked)
+}
+
+fn unless_closed(
+    core: &mut Perimeter,
+    stream: StreamId,
+    done: Result<(), Errno>,
+) -> Result<StreamId, Errno> {
+    if done.is_err() {
+        // A pending close goes on by itself.
+        let _closed = core.close(stream);
+    }
+    done.map(|()| stream)
 }
 
 /// Sends a request and takes its answer.
-fn ask(core: &mut Perimeter, stream: StreamId, asked: &Primitive) -> Result<Vec<u8>, Trouble> {
-    let mut msg = core.pool().copy_from(0, asked.as_bytes()).map_err(|why| why.to_string())?;
+fn ask(core: &mut Perimeter, stream: StreamId, asked: &Primitive) -> Result<Vec<u8>, Errno> {
+    let mut msg = core.pool().copy_from(0, asked.as_bytes()).map_err(|_| Errno::ENOSR)?;
     msg.set_kind(asked.kind());
-    core.putmsg(stream, msg).map_err(|(errno, _)| errno.to_string())?;
+    core.putmsg(stream, msg).map_err(|(errno, msg)| {
+        core.pool().free(msg);
+        errno
+    })?;
     let now = core.now();
     while core.turn(now, DISPATCHES).more {}
-    let answer = control(core, stream)?.ok_or("the stack did not answer a request")?;
+    let answer = control(core, stream)?.ok_or(Errno::EPROTO)?;
     match tpi::ErrorAck::new(&answer) {
-        Ok(refused) => Err(Errno(refused.errno()).to_string().into()),
+        Ok(refused) => Err(Errno(refused.errno())),
         Err(_) => Ok(answer),
     }
 }

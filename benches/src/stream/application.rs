@@ -1,7 +1,7 @@
 //! application: a thread that has a connection of the stack as a program has one, and comes into
 //! the shard for each call.
 
-use super::{Service, accept, free, listen};
+use super::{BACKLOG, Service, accept, free, listen};
 use crate::Trouble;
 use crate::lab::{self, Lab, Stop, TICK_MS};
 use crate::stack::{Running, on_tap, tick};
@@ -49,7 +49,7 @@ pub fn application(lab: &Lab, setting: Setting, does: Does) -> Result<Serving, T
     let (mut tcp, mut listener) = (None, None);
     let running = on_tap(lab, setting.core(), setting.mode, |stack| {
         tcp = Some(stack.tcp);
-        listener = Some(listen(stack.shard.core(), stack.tcp, lab.echo())?);
+        listener = Some(listen(stack.shard.core(), stack.tcp, lab.echo(), BACKLOG)?);
         Ok(())
     })?;
     let (tcp, listener) = (tcp.ok_or("no tcp")?, listener.ok_or("no listener")?);

@@ -1,6 +1,6 @@
 //! pair: two stacks back to back on one thread, and connections between them.
 
-use super::{accept, call, control, free, listen};
+use super::{BACKLOG, accept, call, control, free, listen};
 use crate::Trouble;
 use crate::lab::PORT;
 use bytes::Bytes;
@@ -68,7 +68,7 @@ impl Two {
     /// A stream of the second host that listens on a port.
     fn listen(&mut self, port: u16) -> Result<StreamId, Trouble> {
         let Host { shard, tcp, .. } = &mut self.hosts[1];
-        listen(shard.core(), *tcp, SocketAddr::from(([10, 9, 0, 2], port)))
+        Ok(listen(shard.core(), *tcp, SocketAddr::from(([10, 9, 0, 2], port)), BACKLOG)?)
     }
 
     /// A connection from an address of the first host to a listener of the second.

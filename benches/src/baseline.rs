@@ -1,0 +1,23 @@
+//! baseline: the older structure: a protocol daemon that owns the TAP and serves client processes
+//! over a Unix socket or pipes.
+//!
+//! A client's library ([`Client`]) makes requests of calls; the [`Daemon`] copies what is sent out
+//! of its port into an [`Engine`]'s connections, and what comes the other way. The same daemon and
+//! the same driver stand in front of each engine, so that what differs is the protocol alone.
+
+mod channel;
+mod client;
+mod engine;
+mod listeners;
+mod modules;
+mod serve;
+mod wait;
+mod wire;
+
+pub use channel::{Carrier, Channel, PIECES};
+pub use client::{Client, Socket, error};
+pub use engine::{Engine, Give, Portion, SocketNo};
+pub use listeners::Listeners;
+pub use modules::Modules;
+pub use serve::{Daemon, PORTS_MAX, SOCKETS_MAX};
+pub use wire::{ADDRESS, DATA_MAX, HEAD, Head, Op, QUIET, address, address_bytes};

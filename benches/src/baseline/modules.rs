@@ -1,0 +1,271 @@
+//! modules: our own modules as the daemon's protocol: the stack that a plan makes, on the daemon's
+//! thread, with what streams tell of asked for socket by socket.
+
+use super::channel::PIECES;
+use super::engine::{Engine, Give, SocketNo};
+use crate::Trouble;
+use crate::stream::{accept, call, control, listen};
+use millstream_core::{
+    Config, Device, Errno, Event, Got, NodeId, Perimeter, PlumbError, StreamId, tpi,
+};
+use millstream_drivers::Tap;
+use millstream_drivers::netlink::Prefix;
+use millstream_host::plan::random_key;
+use millstream_modules::arp::Arp;
+use millstream_modules::ip::Ip;
+use millstream_modules::tcp::Tcp;
+use millstream_msg::{Msg, MsgList, Pool, PoolConfig};
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// A TAP with arp, ip and tcp above it.
+#[derive(Debug)]
+pub struct Modules {
+    core: Perimeter,
+    driver: NodeId,
+    tcp: NodeId,
+    own: Prefix,
+    fd: OwnedFd,
+    sockets: HashMap<SocketNo, Socket>,
+    numbers: HashMap<StreamId, SocketNo>,
+    last: SocketNo,
+    ready: VecDeque<SocketNo>,
+    gone: Option<Errno>,
+    began: Instant,
+}
+
+#[derive(Debug)]
+struct Socket {
+    stream: StreamId,
+    /// Taken from the head, not yet shown.
+    came: MsgList,
+    /// Nothing comes behind that.
+    end: Option<Result<(), Errno>>,
+    listens: bool,
+}
+
+/// Dispatches of a turn.
+const TURN: usize = 4096;
+
+/// The device takes nothing for so long.
+const BACKLOG_WAIT: Duration = Duration::from_millis(1);
+
+impl Modules {
+    /// On a TAP, with an address.
+    ///
+    /// # Errors
+    /// When the modules do not fit together; the kernel's.
+    pub fn new(tap: Tap, own: Prefix) -> Result<Self, Trouble> {
+        let fd = tap.readiness()?;
+        Self::on_device(Box::new(tap), fd, own)
+    }
+
+    fn on_device(device: Box<dyn Device>, fd: OwnedFd, own: Prefix) -> Result<Self, Trouble> {
+        let pool = Pool::new(PoolConfig::STACK);
+        let mut core = Perimeter::new(Config { pool, seed: 1, clock: None });
+        let said = |why: PlumbError| why.to_string();
+        let (stream, driver) = core.open_device("tap", device);
+        core.push(stream, Box::new(Arp::new())).map_err(said)?;
+        let ip = core.add_mux(Box::new(Ip::new(random_key())));
+        core.link(ip, stream).map_err(said)?;
+        core.set_mux(ip, "address", &format!("0 {own}")).map_err(said)?;
+        let tcp = core.add_mux(Box::new(Tcp::new(random_key())));
+        let below = core.open_mux(ip, "tcp").map_err(said)?;
+        core.link(tcp, below).map_err(said)?;
+        let (sockets, numbers) = (HashMap::new(), HashMap::new());
+        let (last, ready, gone, began) = (0, VecDeque::new(), None, Instant::now());
+        Ok(Self { core, driver, tcp, own, fd, sockets, numbers, last, ready, gone, began })
+    }
+
+    fn add(&mut self, stream: StreamId, listens: bool) -> SocketNo {
+        self.last += 1;
+        let socket = Socket { stream, came: MsgList::new(), end: None, listens };
+        self.sockets.insert(self.last, socket);
+        self.numbers.insert(stream, self.last);
+        // What came before it had a number was told to nobody.
+        self.ready.push_back(self.last);
+        self.last
+    }
+
+    fn socket(&mut self, socket: SocketNo) -> Result<&mut Socket, Errno> {
+        self.sockets.get_mut(&socket).ok_or(Errno::EBADF)
+    }
+
+    fn take_events(&mut self) -> Option<Duration> {
+        let mut wait = None;
+        while let Some(event) = self.core.event() {
+            match event {
+                Event::Head(stream, _) => self.ready.extend(self.numbers.get(&stream)),
+                Event::WantWrite(_) => wait = Some(BACKLOG_WAIT),
+                Event::DeviceGone(_, errno) => self.gone = Some(errno),
+                _ => {}
+            }
+        }
+        wait
+    }
+}
+
+impl Engine for Modules {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    fn take_frames(&mut self, most: usize) -> Result<usize, Errno> {
+        match self.gone {
+            Some(errno) => Err(errno),
+            None => Ok(self.core.poll(self.driver, most)),
+        }
+    }
+
+    fn work(&mut self) -> Option<Duration> {
+        let now = self.began.elapsed().as_nanos() as u64;
+        let turn = self.core.turn(now, TURN);
+        let backlog = self.take_events();
+        if backlog.is_some() {
+            self.core.writable(self.driver);
+        }
+        let next = match turn.more {
+            true => Some(Duration::ZERO),
+            false => turn.next.map(|at| Duration::from_nanos(at.saturating_sub(now))),
+        };
+        backlog.into_iter().chain(next).min()
+    }
+
+    fn ready(&mut self) -> Option<SocketNo> {
+        self.ready.pop_front()
+    }
+
+    fn listen(&mut self, at: SocketAddr, backlog: u32) -> Result<SocketNo, Errno> {
+        let backlog = backlog.clamp(1, crate::stream::BACKLOG as u32) as i32;
+        let stream = listen(&mut self.core, self.tcp, at, backlog)?;
+        Ok(self.add(stream, true))
+    }
+
+    fn connect(&mut self, to: SocketAddr) -> Result<SocketNo, Errno> {
+        let stream = call(&mut self.core, self.tcp, self.own.address(), to)?;
+        Ok(self.add(stream, false))
+    }
+
+    fn connected(&mut self, socket: SocketNo) -> Result<(), Errno> {
+        let Socket { stream, listens: false, .. } = *self.socket(socket)? else { return Ok(()) };
+        let answer = control(&mut self.core, stream)?.ok_or(Errno::EAGAIN)?;
+        match tpi::DisconInd::new(&answer) {
+            Ok(refused) => Err(Errno(refused.reason())),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn accept(&mut self, listener: SocketNo) -> Result<SocketNo, Errno> {
+        let Socket { stream, listens: true, .. } = *self.socket(listener)? else {
+            return Err(Errno::EINVAL);
+        };
+        let taken = accept(&mut self.core, self.tcp, stream)?;
+        Ok(self.add(taken.ok_or(Errno::EAGAIN)?, false))
+    }
+
+    fn send(&mut self, socket: SocketNo, data: &[u8]) -> Result<usize, Errno> {
+        let stream = self.socket(socket)?.stream;
+        self.core.write(stream, data)
+    }
+
+    fn recv(&mut self, socket: SocketNo, most: usize, give: Give<'_>) -> Result<usize, Errno> {
+        let Self { core, sockets, .. } = self;
+        let socket = sockets.get_mut(&socket).ok_or(Errno::EBADF)?;
+        socket.gather(core, most);
+        if socket.came.is_empty() {
+            return match socket.end {
+                Some(end) => end.map(|()| 0),
+                None => Err(Errno::EAGAIN),
+            };
+        }
+        Ok(socket.show(core.pool(), most, give))
+    }
+
+    fn finish(&mut self, socket: SocketNo) -> Result<(), Errno> {
+        let stream = self.socket(socket)?.stream;
+        let request = tpi::Primitive::ordrel_req();
+        let mut msg =
+            self.core.pool().copy_from(0, request.as_bytes()).map_err(|_| Errno::ENOSR)?;
+        msg.set_kind(request.kind());
+        self.core.putmsg(stream, msg).map_err(|(errno, msg)| {
+            self.core.pool().free(msg);
+            errno
+        })
+    }
+
+    fn close(&mut self, socket: SocketNo) {
+        let Some(Socket { stream, came, .. }) = self.sockets.remove(&socket) else { return };
+        self.numbers.remove(&stream);
+        for msg in came {
+            self.core.pool().free(msg);
+        }
+        // A pending close goes on by itself.
+        let _closed = self.core.close(stream);
+    }
+
+    fn open(&self) -> usize {
+        self.sockets.len()
+    }
+}
+
+impl Socket {
+    /// Takes messages from the head until there are `most` bytes, or no more.
+    fn gather(&mut self, core: &mut Perimeter, most: usize) {
+        while self.end.is_none() && (self.came.bytes() as usize) < most {
+            match core.getmsg(self.stream) {
+                Ok(Some(Got { control: None, data: Some(data), .. })) => self.came.push(data),
+                Ok(Some(got)) => {
+                    self.note(&got);
+                    for part in [got.control, got.data].into_iter().flatten() {
+                        core.pool().free(part);
+                    }
+                }
+                Ok(None) => self.end = Some(Ok(())),
+                Err(Errno::EAGAIN) => return,
+                Err(errno) => self.end = Some(Err(errno)),
+            }
+        }
+    }
+
+    /// A word of the connection.
+    fn note(&mut self, got: &Got) {
+        let word = got.control.as_ref().map(Msg::first).unwrap_or_default();
+        match tpi::primitive(word) {
+            Some(tpi::T_ORDREL_IND) => self.end = Some(Ok(())),
+            Some(tpi::T_DISCON_IND) => {
+                let reason = tpi::DisconInd::new(word).map_or(Errno::EPROTO.0, |ind| ind.reason());
+                self.end = Some(Err(Errno(reason)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Shows the first bytes of what came, and takes them.
+    fn show(&mut self, pool: &mut Pool, most: usize, give: Give<'_>) -> usize {
+        let mut pieces = [&[][..]; PIECES];
+        let (mut count, mut shown) = (0, 0);
+        let blocks = self.came.iter().flat_map(Msg::blocks);
+        for block in blocks.filter_map(|block| block.as_slice()) {
+            if count == PIECES || shown == most {
+                break;
+            }
+            let piece = &block[..block.len().min(most - shown)];
+            pieces[count] = piece;
+            (count, shown) = (count + 1, shown + piece.len());
+        }
+        give(&pieces[..count]);
+        let mut left = shown;
+        while let Some(mut msg) = self.came.pop() {
+            if msg.len() > left {
+                msg.trim_front(left);
+                self.came.push_front(msg);
+                break;
+            }
+            left -= msg.len();
+            pool.free(msg);
+        }
+        shown
+    }
+}
