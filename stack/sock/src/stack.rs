@@ -25,7 +25,7 @@ pub(crate) struct Opener {
     pool: Arc<Mutex<Pool>>,
 }
 
-/// Why a stream could not be opened.
+/// Why a stream could not be opened, or its device not be set.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -125,6 +125,15 @@ impl Stack {
     /// Opens more streams later.
     pub(crate) fn opener(&self) -> Opener {
         self.opener.clone()
+    }
+
+    /// Sets a parameter of a multiplexor: `tcp`, `udp` or `ip`, as `millstream set` does.
+    ///
+    /// # Errors
+    /// No such device, or what it says of the key or the value.
+    pub fn set(&self, device: &str, key: &str, value: &str) -> Result<(), OpenError> {
+        let mux = self.opener.device(device)?;
+        Ok(self.handle().call(|shard| shard.core().set_mux(mux, key, value))??)
     }
 
     /// Its programs of RPC; `bindings` of them are what its `rpcbind` tells.
