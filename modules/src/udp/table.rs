@@ -210,8 +210,11 @@ impl Table {
     #[inline]
     pub fn lookup(&self, dst: IpAddr, dst_port: u16, src: IpAddr, src_port: u16) -> Option<u32> {
         let ends = Ends { local: (dst, dst_port), remote: (src, src_port) };
+        // Who is bound to the wildcard and has a peer has no address of its own.
+        let anywhere = Ends { local: (wildcard(dst), dst_port), ..ends };
         let id = self.connected.get(&ends);
         let id = id
+            .or_else(|| self.connected.get(&anywhere))
             .or_else(|| self.bound.get(&(dst, dst_port)))
             .or_else(|| self.bound.get(&(wildcard(dst), dst_port)))?;
         self.endpoint(EndpointId(*id)).map(|endpoint| endpoint.upper)

@@ -6,6 +6,7 @@ use crate::ready::ReadyBell;
 use crate::seat::{EnterError, Gone, Inside};
 use crate::set::SetId;
 use crate::told::Told;
+use crate::watch::Watched;
 use crossbeam_queue::ArrayQueue;
 use millstream_core::{Errno, Got, Perimeter, Signals, StreamId, Want};
 use millstream_msg::{Msg, MsgList};
@@ -55,6 +56,8 @@ pub(crate) struct EndShared {
     bell: Arc<Bell>,
     /// For who waits with poll(2).
     pub(crate) ready: OnceLock<ReadyBell>,
+    /// For who waits so for many.
+    pub(crate) watched: OnceLock<Watched>,
     /// Signals that nobody has taken.
     signals: AtomicU16,
     error: AtomicI32,
@@ -340,6 +343,7 @@ impl EndShared {
             told: Told::new(),
             bell: handle.0.poller.bell.clone(),
             ready: OnceLock::new(),
+            watched: OnceLock::new(),
             signals: AtomicU16::new(0),
             error: AtomicI32::new(0),
         }
@@ -352,6 +356,9 @@ impl EndShared {
         }
         if let Some(ready) = self.ready.get() {
             ready.ring();
+        }
+        if let Some(watched) = self.watched.get() {
+            watched.tell();
         }
     }
 

@@ -33,9 +33,12 @@ mod ready;
 mod seat;
 mod set;
 mod shard;
+pub mod socket;
+pub mod streamio;
 mod sync;
 mod token;
 mod told;
+mod watch;
 
 pub use accept::{Accept, Accepted};
 pub use clock::GivenClock;
@@ -46,3 +49,4 @@ pub use pass::Unsent;
 pub use seat::{EnterError, Gone};
 pub use set::{HeadSet, ReadyHead};
 pub use shard::{Notice, Shard, ShardConfig};
+pub use watch::Watch;

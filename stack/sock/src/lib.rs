@@ -15,6 +15,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod in_process;
 mod ioctl;
 mod pipe;
 mod request;
@@ -26,6 +27,7 @@ mod stream;
 mod tcp;
 mod udp;
 
+pub use in_process::InProcess;
 pub use millstream_core::dlpi;
 pub use millstream_core::ioctl::{Area, Cred, MUXID_ALL, Reply};
 pub use millstream_core::tpi;
@@ -36,6 +38,7 @@ pub use millstream_core::{
 pub use millstream_drivers::netlink::Prefix;
 pub use millstream_host::plan;
 pub use millstream_msg as msg;
+pub use millstream_port as port;
 pub use pipe::{Received, pipe};
 pub use rpc::{RpcClient, RpcError};
 pub use set::StreamSet;

@@ -163,6 +163,10 @@ impl Opener {
         })
     }
 
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// The stream of an end.
     pub(crate) fn stream(&self, end: End, headroom: usize) -> Stream {
         Stream::new(end, self.pool.clone(), headroom)

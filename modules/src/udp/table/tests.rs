@@ -55,6 +55,16 @@ fn wildcard_connects_from_the_chosen_source_and_returns_to_the_wildcard() {
 }
 
 #[test]
+fn wildcard_that_connects_without_a_source_hears_its_peer_at_every_address() {
+    let mut table = table();
+    let id = table.bind(1, ANY, 7, false, 0).unwrap();
+    table.connect(id, ANY, ip(9), 5000).unwrap();
+    assert_eq!(table.lookup(ip(1), 7, ip(9), 5000), Some(1));
+    assert_eq!(table.lookup(ip(2), 7, ip(9), 5000), Some(1));
+    assert_eq!(table.lookup(ip(1), 7, ip(8), 5000), None);
+}
+
+#[test]
 fn port_in_use_is_refused_unless_both_allow_reuse_or_addresses_differ() {
     let mut table = table();
     table.bind(1, ip(1), 7, false, 0).unwrap();
