@@ -147,9 +147,8 @@ impl Socket {
         data: Msg,
     ) -> Result<(), (Errno, Msg)> {
         let control = Primitive::unitdata_req(to);
-        let mut msg = match core.pool().copy_from(0, control.as_bytes()) {
-            Ok(msg) => msg,
-            Err(_) => return Err((Errno::ENOBUFS, data)),
+        let Ok(mut msg) = core.pool().copy_from(0, control.as_bytes()) else {
+            return Err((Errno::ENOBUFS, data));
         };
         msg.set_kind(Block::Proto);
         msg.link(data);
