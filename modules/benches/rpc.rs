@@ -2,8 +2,9 @@
 //!
 //! One iteration is one message of `batch` calls: copied into a block, read by `rpc`, answered by
 //! the module above it, and their replies taken as one message. `rpc` has a module above it that
-//! answers in place; `programs` stands for the whole server. Two hops are in it, the device's side
-//! and the answering module too.
+//! answers batches in place, or each call (`rpc_one_by_one`); `programs` stands for the whole
+//! server. `once` is remembered in the cache. Two hops are in it, the device's side and the answering
+//! module too.
 
 #[path = "rpc_kit/mod.rs"]
 mod rpc_kit;
@@ -13,8 +14,14 @@ use rpc_kit::{Above, Server, What};
 
 fn calls(c: &mut Criterion) {
     let mut group = c.benchmark_group("rpc_call");
-    for (above, name) in [(Above::Stub, "rpc"), (Above::Programs, "rpc_and_programs")] {
-        for (what, called) in [(What::Null, "null"), (What::Square, "square")] {
+    let aboves = [
+        (Above::Batches, "rpc"),
+        (Above::Stub, "rpc_one_by_one"),
+        (Above::Programs, "rpc_and_programs"),
+    ];
+    for (above, name) in aboves {
+        for (what, called) in [(What::Null, "null"), (What::Square, "square"), (What::Once, "once")]
+        {
             for batch in [1, 16, 64, 512] {
                 group.throughput(Throughput::Elements(batch as u64));
                 let id = BenchmarkId::new(format!("{name}/{called}"), batch);

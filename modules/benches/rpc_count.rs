@@ -12,12 +12,16 @@ use rpc_kit::{Above, Server, What};
 use std::fmt::Write as _;
 use std::process::{Command, ExitCode};
 
-const CASES: [(&str, Above, What, usize); 5] = [
-    ("rpc/null/batch_64", Above::Stub, What::Null, 64),
-    ("rpc/square/batch_64", Above::Stub, What::Square, 64),
-    ("rpc/null/batch_1", Above::Stub, What::Null, 1),
+const CASES: [(&str, Above, What, usize); 9] = [
+    ("rpc/null/batch_64", Above::Batches, What::Null, 64),
+    ("rpc/square/batch_64", Above::Batches, What::Square, 64),
+    ("rpc/null/batch_1", Above::Batches, What::Null, 1),
+    ("rpc_one_by_one/null/batch_64", Above::Stub, What::Null, 64),
+    ("rpc_one_by_one/once/batch_64", Above::Stub, What::Once, 64),
     ("rpc_and_programs/null/batch_64", Above::Programs, What::Null, 64),
     ("rpc_and_programs/square/batch_64", Above::Programs, What::Square, 64),
+    ("rpc_and_programs/once/batch_64", Above::Programs, What::Once, 64),
+    ("rpc_and_programs/null/batch_1", Above::Programs, What::Null, 1),
 ];
 /// Calls by which the two runs differ: set-up cancels.
 const CALLS: usize = 32_000;

@@ -4,21 +4,28 @@
 //! A program answers at once, or takes a ticket and answers later, from any thread: the stream is
 //! not held up. Arguments are read where they are, results are written into blocks with headroom
 //! for what `rpc` and the transport put in front. The block of a call becomes that of its reply.
+//!
+//! Calls of a connection come in batches ([`batch`]): the program stays in hand for those that
+//! follow each other, their results are written behind each other into one block, and the block of
+//! the calls becomes that of their replies.
 
+use crate::rpc::batch::{self, CallEntry, R_BATCHES, R_CALLS_IND, ReplyEntry};
+use crate::rpc::header;
 use crate::rpc::primitive::{self, R_CALL_IND, reply_req};
+use crate::rpc::replies::Replies;
 use crate::state;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use millstream_core::tpi::address_at;
 use millstream_core::{
-    Contract, Cx, Drop, Fields, Formats, Invalid, Joint, ModInfo, Module, Refused, Side, State,
-    Step,
+    Contract, Cx, Drop, Errno, Fields, Formats, Invalid, Joint, ModInfo, Module, Refused, Side,
+    State, Step,
 };
 use millstream_msg::{Kind, Msg, MsgList, NoMem, Pool};
 use millstream_onc::auth::{FLAVORS, Verifier};
 use millstream_onc::message::Outcome;
-use millstream_onc::registry::Unreached;
+use millstream_onc::registry::{Lease, Unreached};
 use millstream_onc::xdr::{Decoder, Encoder};
 use millstream_onc::{Answer, Call, Completions, Credential, Later, Registry, Transport};
 
@@ -96,6 +103,56 @@ impl Programs {
         self.replies.push(block);
     }
 
+    /// Calls of a batch: their replies go down as one message.
+    fn serve_batch(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        let now = cx.now();
+        let (mut block, data) = msg.unlink();
+        let Some(data) = data else { return cx.discard(block, Drop::UNEXPECTED_TYPE) };
+        let count = batch::count(block.first());
+        self.calls += count as u64;
+        let at = |at: usize| primitive::word(block.first(), at).unwrap_or_default();
+        let mut batch = Batch {
+            registry: &self.registry,
+            lease: None,
+            later: &mut self.later,
+            caller: (&[], Credential::None),
+            peer: address_at(block.first(), 12).unwrap_or(NOBODY),
+            local: address_at(block.first(), 20).unwrap_or(NOBODY),
+            transport: if at(8) == 0 { Transport::Tcp } else { Transport::Udp },
+            now,
+            replies: Replies::new(),
+        };
+        let len = block.len();
+        let Ok(words) = block.make_writable(cx.pool(), len) else {
+            // The calls stay in progress until their connection or its patience ends.
+            cx.discard(data, Drop::NO_MEMORY);
+            return cx.discard(block, Drop::NO_MEMORY);
+        };
+        let (mut answered, mut tickets) = (0, 0);
+        for n in 0..count {
+            let Some(entry) = CallEntry::read(words, n) else { break };
+            let record = data.first().get(entry.at..).and_then(|from| from.get(..entry.len));
+            match batch.answer(&entry, record.unwrap_or_default(), count - n - 1, cx.pool()) {
+                Ok(reply) => {
+                    reply.write(words, answered);
+                    answered += 1;
+                }
+                Err(Ticketed) => tickets += 1,
+            }
+        }
+        let len = batch::replies(words, answered);
+        let mut replies = core::mem::take(&mut batch.replies);
+        drop(batch);
+        block.truncate(len);
+        cx.pool().spend(data);
+        if tickets > 0 {
+            self.tickets += tickets;
+            cx.timer(TICKETS, now + TICKETS_NS);
+        }
+        replies.take().into_iter().for_each(|replies| block.link(replies));
+        self.replies.push(block);
+    }
+
     /// Lets the program answer; `Err` when it does so later.
     fn dispatch(
         &mut self,
@@ -131,13 +188,7 @@ impl Programs {
         let args = args.map_or(Decoder::new(&[]), Decoder::of);
         let answer = self.registry.call(&call, args, &mut reply, &mut self.later);
         let results = reply.finish();
-        let outcome = match answer {
-            Ok(Answer::Later) => Err(Ticketed),
-            Ok(answer) => Ok(outcome(answer)),
-            Err(Unreached::Program) => Ok(Some(Outcome::ProgUnavail)),
-            Err(Unreached::Version { low, high }) => Ok(Some(Outcome::ProgMismatch { low, high })),
-            Err(Unreached::Procedure) => Ok(Some(Outcome::ProcUnavail)),
-        };
+        let outcome = told(answer);
         if outcome == Ok(Some(Outcome::Success)) && !results.is_empty() {
             return (outcome, Some(results));
         }
@@ -169,16 +220,22 @@ impl Module for Programs {
         &INFO
     }
 
+    /// Asks for batches; a module that knows none is asked in vain.
+    fn open(&mut self, cx: &mut Cx<'_>) -> Result<Step, Errno> {
+        ask_for_batches(cx, true);
+        Ok(Step::Done)
+    }
+
     fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
         self.rput_batch(cx, core::iter::once(msg).collect());
     }
 
     fn rput_batch(&mut self, cx: &mut Cx<'_>, mut batch: MsgList) {
         while let Some(msg) = batch.pop() {
-            if msg.kind() == Kind::Proto && primitive::number(msg.first()) == Some(R_CALL_IND) {
-                self.serve(cx, msg);
-            } else {
-                cx.putnext(msg);
+            match (msg.kind(), primitive::number(msg.first())) {
+                (Kind::Proto, Some(R_CALL_IND)) => self.serve(cx, msg),
+                (Kind::Proto, Some(R_CALLS_IND)) => self.serve_batch(cx, msg),
+                _ => cx.putnext(msg),
             }
         }
         if !self.replies.is_empty() {
@@ -192,6 +249,7 @@ impl Module for Programs {
 
     /// Waits for the tickets that are out.
     fn close(&mut self, cx: &mut Cx<'_>) -> Step {
+        ask_for_batches(cx, false);
         if self.tickets == 0 {
             return Step::Done;
         }
@@ -230,6 +288,98 @@ impl Module for Programs {
     }
 }
 
+/// Calls that are answered together.
+struct Batch<'a> {
+    registry: &'a Registry,
+    /// The program that was called last.
+    lease: Option<Lease<'a>>,
+    later: &'a mut Later,
+    /// Who called last: the octets of the credential with its flavour, and what they say.
+    caller: (&'a [u8], Credential),
+    peer: SocketAddr,
+    local: SocketAddr,
+    transport: Transport,
+    now: u64,
+    replies: Replies,
+}
+
+impl<'a> Batch<'a> {
+    /// Lets the program answer a call; `more` are behind it.
+    ///
+    /// # Errors
+    /// It does so later.
+    #[inline]
+    fn answer(
+        &mut self,
+        entry: &CallEntry,
+        record: &'a [u8],
+        more: usize,
+        pool: &mut Pool,
+    ) -> Result<ReplyEntry, Ticketed> {
+        let refused = |why| Ok(ReplyEntry { call: entry.call, outcome: Some(why), len: 0 });
+        let Some(head) = record.first_chunk::<PLAIN>() else {
+            return refused(Outcome::SystemErr);
+        };
+        let word =
+            |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let anonymous = entry.header == PLAIN && head[24..] == [0; 16];
+        if !anonymous
+            && let Err(why) = self.called_by(record.get(24..entry.header).unwrap_or_default())
+        {
+            return refused(Outcome::AuthError(why));
+        }
+        let call = Call {
+            xid: word(0),
+            program: word(12),
+            version: word(16),
+            procedure: word(20),
+            credential: if anonymous { &Credential::None } else { &self.caller.1 },
+            peer: self.peer,
+            local: self.local,
+            transport: self.transport,
+            now: self.now,
+        };
+        if self.lease.as_ref().is_none_or(|lease| lease.number() != call.program) {
+            // Given back first: it may be the same.
+            self.lease = None;
+            self.lease = self.registry.lease(call.program);
+        }
+        let Some(lease) = &mut self.lease else {
+            let there = self.registry.find(call.program, call.version, call.procedure);
+            let outcome = told(there.map(|_| Answer::SystemErr))?;
+            return Ok(ReplyEntry { call: entry.call, outcome, len: 0 });
+        };
+        self.later.set(u64::from(entry.call));
+        let args = Decoder::new(record.get(entry.header..).unwrap_or_default());
+        let written = self.replies.record(call.xid, more, pool, |reply| {
+            let answer = lease.call(&call, args, reply, self.later);
+            (answer, answer == Ok(Answer::Done))
+        });
+        let Ok((answer, len)) = written else { return refused(Outcome::SystemErr) };
+        Ok(ReplyEntry { call: entry.call, outcome: told(answer)?, len })
+    }
+
+    /// The credential of a call and what follows, from the flavour on: mostly that of the call
+    /// before.
+    #[inline]
+    fn called_by(&mut self, auth: &'a [u8]) -> Result<(), millstream_onc::AuthStat> {
+        if self.caller.0 != auth {
+            let body = auth.get(8..).and_then(|from| from.get(..header::word(auth, 4) as usize));
+            let said = credential(header::word(auth, 0), body.unwrap_or_default())?;
+            self.caller = (auth, said);
+        }
+        Ok(())
+    }
+}
+
+/// Asks `rpc` for batches of calls, or to have no more.
+fn ask_for_batches(cx: &mut Cx<'_>, wanted: bool) {
+    let mut octets = [0; 8];
+    primitive::put_words(&mut octets, [R_BATCHES, u32::from(wanted)]);
+    // Without memory for it they come one at a time: that is as good.
+    let _said = cx.put_control(Side::Write, Kind::Ctl, &octets);
+}
+
 /// The program has taken a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ticketed;
@@ -258,6 +408,17 @@ fn completed(reply: &[u8], results: Vec<u8>, pool: &mut Pool) -> Result<Msg, NoM
     }
 }
 
+/// What a call came to; `Err` when it is answered later.
+fn told(answer: Result<Answer, Unreached>) -> Result<Option<Outcome>, Ticketed> {
+    Ok(match answer {
+        Ok(Answer::Later) => return Err(Ticketed),
+        Ok(answer) => outcome(answer),
+        Err(Unreached::Program) => Some(Outcome::ProgUnavail),
+        Err(Unreached::Version { low, high }) => Some(Outcome::ProgMismatch { low, high }),
+        Err(Unreached::Procedure) => Some(Outcome::ProcUnavail),
+    })
+}
+
 const fn outcome(answer: Answer) -> Option<Outcome> {
     Some(match answer {
         Answer::Done => Outcome::Success,
@@ -280,6 +441,8 @@ fn credential(flavour: u32, body: &[u8]) -> Result<Credential, millstream_onc::A
     known.accept(Decoder::new(body), Verifier { flavor: 0, body: Decoder::new(&[]) })
 }
 
+/// Octets of the header of a call without credential.
+const PLAIN: usize = header::call_len(0);
 const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 /// Reply header and mark, UDP, IPv6 with options, Ethernet.
 const HEADROOM: usize = 128;

@@ -9,15 +9,18 @@
 //!
 //! While replies cannot go down, or many calls are in progress, what comes waits in the read queue
 //! and the transport's window closes. A connection that ends takes its leave when the calls in
-//! progress are answered (`ends`). M_FLUSH passes: to lose octets of a record would be to lose
+//! progress are answered (`ends`). Who asks for it gets calls and gives replies in batches
+//! ([`batch`]). M_FLUSH passes: to lose octets of a record would be to lose
 //! all that follow.
 
+pub mod batch;
 pub mod calls;
 pub mod client;
 mod commons;
 pub mod drc;
 mod ends;
 mod face;
+mod gather;
 pub mod header;
 mod ioctls;
 pub mod marking;
@@ -124,13 +127,32 @@ pub struct Rpc {
     active: u64,
     /// Typical octets of a reply: 1/8 of each new one.
     reply_octets: usize,
-    /// Where calls of the procedure were counted that was called last.
-    counted: ([u32; 3], u32),
+    /// Calls go up in batches.
+    in_batches: bool,
+    /// Procedures that were called lately, each at its number's place.
+    resolved: [Option<Resolved>; RESOLVED],
     /// The module is leaving as soon as the calls in progress are answered.
     leaving: bool,
     /// What the head is told when they are.
     farewell: Option<Msg>,
 }
+
+/// What is known of a procedure that somebody answers.
+#[derive(Clone, Copy, Debug)]
+struct Resolved {
+    /// Program, version, procedure.
+    numbers: [u32; 3],
+    /// Of the registry: what is known holds as long as it is the same.
+    edition: u32,
+    /// Where its calls are counted.
+    counted: u32,
+    /// Its calls are not remembered.
+    idempotent: bool,
+}
+
+/// Procedures of a connection that are found without a look-up: reads and writes in turn, and
+/// those in between.
+const RESOLVED: usize = 4;
 
 impl Rpc {
     /// A module that shares programs and cache with the other streams of its stack. Without a role
@@ -156,7 +178,8 @@ impl Rpc {
             local: None,
             active: 0,
             reply_octets: 0,
-            counted: ([0; 3], u32::MAX),
+            in_batches: false,
+            resolved: [None; RESOLVED],
             leaving: false,
             farewell: None,
         }

@@ -1,10 +1,15 @@
 //! A server whose connection is a device in memory: calls go in as octets, replies come out as
-//! octets. `rpc` alone has a module above it that answers each call at once, in its own block.
+//! octets. `rpc` alone has a module above it that answers each call at once, in its own block, or
+//! all of a batch.
 
 use millstream_core::tpi::{self, Info, Primitive, State};
-use millstream_core::{Caps, Config, Cx, Device, Errno, ModInfo, Module, NodeId, Perimeter, Side};
+use millstream_core::{
+    Caps, Config, Cx, Device, Errno, ModInfo, Module, NodeId, Perimeter, Side, Step,
+};
 use millstream_modules::programs::Programs;
+use millstream_modules::rpc::batch::{self, CallEntry, R_BATCHES, R_CALLS_IND, ReplyEntry};
 use millstream_modules::rpc::primitive::{R_CALL_IND, number, reply_req, word};
+use millstream_modules::rpc::replies::Replies;
 use millstream_modules::rpc::{Commons, Role, Rpc, drc, marking};
 use millstream_msg::offload::Can;
 use millstream_msg::{Kind, Msg, MsgList, Pool, PoolConfig};
@@ -18,8 +23,10 @@ use std::sync::{Arc, Mutex};
 /// What is above `rpc`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Above {
-    /// A module that answers in place.
+    /// A module that answers each call in place.
     Stub,
+    /// The same in batches.
+    Batches,
     /// `programs`, with a program that squares.
     Programs,
 }
@@ -29,8 +36,10 @@ pub(crate) enum Above {
 pub(crate) enum What {
     /// Procedure 0: without arguments, and not remembered.
     Null,
-    /// Procedure 1: an int, and its reply goes into the cache.
+    /// Procedure 1: an int. It may be executed twice.
     Square,
+    /// Procedure 2: the same, and its reply goes into the cache.
+    Once,
 }
 
 pub(crate) struct Server {
@@ -60,6 +69,7 @@ impl Server {
         let commons = Commons::new(registry.clone(), drc::BYTES, 1);
         let above: Box<dyn Module> = match above {
             Above::Stub => Box::new(Stub),
+            Above::Batches => Box::new(Batches),
             Above::Programs => Box::new(Programs::new(registry, Completions::default())),
         };
         let rpc = Box::new(Rpc::new(Some(Role::Server), commons));
@@ -67,9 +77,9 @@ impl Server {
             p.push(stream, module).expect("the stream takes modules");
             while p.turn(0, 1000).more {}
         }
-        let procedure = u32::from(what == What::Square);
+        let procedure = what as u32;
         let words = [0, 0, 2, NUMBER, 1, procedure, 0, 0, 0, 0].map(u32::to_be_bytes).concat();
-        let args: &[u8] = if what == What::Square { &[0, 0, 0, 12] } else { &[] };
+        let args: &[u8] = if what == What::Null { &[] } else { &[0, 0, 0, 12] };
         let mark = marking::mark((words.len() + args.len()) as u32, true);
         let call = [&mark[..], &words, args].concat();
         let call_len = call.len();
@@ -176,6 +186,48 @@ impl Module for Stub {
     }
 }
 
+/// The same for calls of a batch.
+struct Batches;
+
+impl Module for Batches {
+    fn info(&self) -> &'static ModInfo {
+        const INFO: ModInfo = ModInfo::new("batches", "answers batches");
+        &INFO
+    }
+
+    fn open(&mut self, cx: &mut Cx<'_>) -> Result<Step, Errno> {
+        let words = [R_BATCHES, 1].map(u32::to_ne_bytes).concat();
+        assert!(cx.put_control(Side::Write, Kind::Ctl, &words), "memory");
+        Ok(Step::Done)
+    }
+
+    fn rput(&mut self, cx: &mut Cx<'_>, msg: Msg) {
+        if number(msg.first()) != Some(R_CALLS_IND) {
+            return cx.putnext(msg);
+        }
+        let (mut block, data) = msg.unlink();
+        let data = data.expect("records");
+        let octets = block.first_mut().expect("the module's own");
+        let (count, mut replies) = (batch::count(octets), Replies::new());
+        for n in 0..count {
+            let call = CallEntry::read(octets, n).expect("an entry");
+            let record = &data.first()[call.at..][..call.len];
+            let xid = u32::from_be_bytes([record[0], record[1], record[2], record[3]]);
+            let written = replies.record(xid, count - n - 1, cx.pool(), |to| {
+                let args = &record[call.header..];
+                ((), args.is_empty() || to.opaque_fixed(args).is_ok())
+            });
+            let outcome = Some(Outcome::Success);
+            let ((), len) = written.expect("memory");
+            ReplyEntry { call: call.call, outcome, len }.write(octets, n);
+        }
+        batch::replies(octets, count);
+        cx.pool().spend(data);
+        replies.take().into_iter().for_each(|replies| block.link(replies));
+        cx.qreply(block);
+    }
+}
+
 struct Square;
 
 const NUMBER: u32 = 536_872_241;
@@ -187,8 +239,9 @@ impl Program for Square {
 
     fn versions(&self) -> &'static [VersionInfo] {
         const PROCEDURES: &[ProcedureInfo] = &[
-            ProcedureInfo { number: 0, name: "NULL" },
-            ProcedureInfo { number: 1, name: "SQUARE" },
+            ProcedureInfo::new(0, "NULL"),
+            ProcedureInfo::new(1, "SQUARE").idempotent(),
+            ProcedureInfo::new(2, "ONCE"),
         ];
         &[VersionInfo { number: 1, procedures: PROCEDURES }]
     }

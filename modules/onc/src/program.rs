@@ -46,12 +46,27 @@ pub struct ProcedureInfo {
     pub number: u32,
     /// Its name, as in the `.x` file: for statistics.
     pub name: &'static str,
+    /// Executed twice it comes to the same, also when others were executed between: its calls are
+    /// not remembered. Those of other procedures are executed at most once.
+    pub idempotent: bool,
 }
 
 impl ProcedureInfo {
     /// Procedure 0, where a program has none of its own: it does nothing, and shows that the
     /// program is there.
-    pub const NULL: Self = Self { number: 0, name: "NULL" };
+    pub const NULL: Self = Self::new(0, "NULL");
+
+    /// A procedure whose calls are executed at most once, unless it is procedure 0, which does
+    /// nothing.
+    pub const fn new(number: u32, name: &'static str) -> Self {
+        Self { number, name, idempotent: number == 0 }
+    }
+
+    /// The same, which may be executed twice.
+    #[must_use]
+    pub const fn idempotent(self) -> Self {
+        Self { idempotent: true, ..self }
+    }
 }
 
 impl VersionInfo {

@@ -13,8 +13,8 @@ const VERSIONS: &[VersionInfo] = &[
         number: 4,
         procedures: &[
             ProcedureInfo::NULL,
-            ProcedureInfo { number: 1, name: "ECHO" },
-            ProcedureInfo { number: 9, name: "LATER" },
+            ProcedureInfo::new(1, "ECHO"),
+            ProcedureInfo::new(9, "LATER"),
         ],
     },
 ];
@@ -132,7 +132,7 @@ fn what_is_not_there_is_said_with_the_range_of_versions() {
         assert_eq!(why((7, 4, procedure)), Unreached::Procedure);
     }
     assert_eq!(why((7, 2, 1)), Unreached::Procedure);
-    assert_eq!(bench.registry.find(7, 4, 9), Ok(()));
+    assert_eq!(bench.registry.find(7, 4, 9).map(|found| found.name), Ok("LATER"));
     assert_eq!(bench.registry.find(7, 2, 9), Err(Unreached::Procedure));
 }
 
@@ -209,4 +209,45 @@ fn a_procedure_is_found_by_its_number_with_gaps_and_without() {
     let name = |number| info.procedure(number).map(|procedure| procedure.name);
     let names = [0, 1, 2, 9, 10, u32::MAX].map(name);
     assert_eq!(names, [Some("NULL"), Some("ECHO"), None, Some("LATER"), None, None]);
+}
+
+#[test]
+fn a_lease_answers_calls_that_follow_each_other_and_gives_the_program_back() {
+    let mut bench = Bench::new();
+    let registry = bench.registry.clone();
+    let (edition, anywhere) = (registry.edition(), ([127, 0, 0, 1], 1).into());
+    let call = Call {
+        xid: 1,
+        program: 7,
+        version: 4,
+        procedure: 1,
+        credential: &Credential::None,
+        peer: anywhere,
+        local: anywhere,
+        transport: Transport::Tcp,
+        now: 0,
+    };
+    let mut lease = registry.lease(7).unwrap();
+    assert!(registry.lease(7).is_none() && registry.lease(8).is_none());
+    let octets = Encoder::vec(|to| {
+        for number in 1..=3_u32 {
+            let args = number.to_be_bytes();
+            let answer = lease.call(&call, Decoder::new(&args), to, &mut bench.later);
+            assert_eq!(answer, Ok(Answer::Done));
+        }
+        // What does not go well leaves nothing behind what did.
+        let answer = lease.call(&call, Decoder::new(&[0; 8]), to, &mut bench.later);
+        assert_eq!(answer, Ok(Answer::GarbageArgs));
+        Ok(())
+    });
+    assert_eq!(octets.unwrap(), [1_u32, 2, 3].map(u32::to_be_bytes).concat());
+    assert_eq!(bench.call((7, 4, 1), &[0; 4]).0, Ok(Answer::SystemErr), "it is in other hands");
+    drop(lease);
+    assert_eq!(bench.call((7, 4, 1), &[0; 4]).0, Ok(Answer::Done));
+    assert_eq!(registry.edition(), edition);
+    // One that is removed meanwhile does not come back.
+    let lease = registry.lease(7).unwrap();
+    assert!(registry.remove(7));
+    drop(lease);
+    assert!(registry.lease(7).is_none() && registry.edition() != edition);
 }

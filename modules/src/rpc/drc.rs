@@ -14,7 +14,6 @@ use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 use core::net::{IpAddr, SocketAddr};
 use hashbrown::HashTable;
-use millstream_msg::Msg;
 
 /// The cache.
 pub struct Drc {
@@ -75,13 +74,14 @@ struct Entry {
 }
 
 impl Key {
-    /// The key of a call from a peer, over UDP or not, with `len` octets of arguments in a message.
+    /// The key of a call from a peer, over UDP or not, with `len` octets of arguments, of which all
+    /// or [`SUMMED_MAX`] are here.
     pub fn new(
         keyed: &Keyed,
         (peer, datagram): (SocketAddr, bool),
         xid: u32,
         procedure: [u32; 3],
-        (arguments, from, len): (&Msg, usize, usize),
+        (arguments, len): (&[u8], usize),
     ) -> Self {
         let address = match peer.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
@@ -89,9 +89,7 @@ impl Key {
         };
         let port = if datagram { peer.port() } else { 0 };
         let mut sum = keyed.build_hasher();
-        let mut octets = [0; SUMMED_MAX];
-        let summed = arguments.copy_out(from, &mut octets[..len.min(SUMMED_MAX)]);
-        sum.write(&octets[..summed]);
+        sum.write(&arguments[..arguments.len().min(SUMMED_MAX)]);
         sum.write_u64(len as u64);
         Self { address, port, xid, procedure, checksum: sum.finish() }
     }
@@ -175,14 +173,13 @@ impl Drc {
         })
     }
 
-    /// A call was answered with this. A reply longer than [`REPLY_MAX`] is not kept: procedures
+    /// A call was answered with the first `len` octets of this. A reply longer than [`REPLY_MAX`] is not kept: procedures
     /// that must not be repeated have short ones, and a second execution is what their callers
     /// expect of the others.
-    pub fn answered(&mut self, id: EntryId, reply: &[&[u8]]) {
+    pub fn answered<'a>(&mut self, id: EntryId, len: usize, reply: impl Iterator<Item = &'a [u8]>) {
         if !self.is_current(id) {
             return;
         }
-        let len: usize = reply.iter().map(|part| part.len()).sum();
         if len > REPLY_MAX {
             return self.remove(id.slot);
         }
@@ -193,7 +190,10 @@ impl Drc {
         }
         let entry = &mut self.entries[id.slot as usize];
         (entry.at, entry.len) = (self.end as u32, len as u32);
+        let mut left = len;
         for octets in reply {
+            let octets = &octets[..octets.len().min(left)];
+            left -= octets.len();
             let (here, around) = octets.split_at(octets.len().min(self.ring.len() - self.end));
             self.ring[self.end..][..here.len()].copy_from_slice(here);
             self.ring[..around.len()].copy_from_slice(around);
@@ -267,9 +267,9 @@ const NEVER: Entry = Entry {
 };
 const IN_PROGRESS: u32 = u32::MAX;
 
-/// Octets of arguments that are summed. A client that uses an xid twice for calls that differ
+/// Octets of arguments that are summed at most. A client that uses an xid twice for calls that differ
 /// behind so many (and not in their length) is not helped.
-const SUMMED_MAX: usize = 256;
+pub const SUMMED_MAX: usize = 256;
 /// Longest reply that is kept. Octets.
 pub const REPLY_MAX: usize = 1024;
 /// Memory of a cache by default: 16,384 calls. Bytes.

@@ -326,7 +326,7 @@ impl Rpc {
         twins.retain(|&twin| match shared.drc.outcome(twin) {
             Some(Known::InProgress(_)) => true,
             Some(Known::Done(reply)) if reply.iter().any(|part| !part.is_empty()) => {
-                let again = self.replies.again(&reply, cx.pool());
+                let again = self.replies.again(reply, cx.pool());
                 answered += u64::from(again.is_ok());
                 again.is_err()
             }

@@ -1,5 +1,6 @@
 //! face: how `rpc` hangs in a stream.
 
+use super::batch::{R_BATCHES, R_REPLIES_REQ};
 use super::ends::Phase;
 use super::primitive::{self, R_CALL_REQ, R_CANCEL_REQ, R_REPLY_REQ};
 use super::{Role, Rpc, RpcDrop, Shared};
@@ -77,7 +78,8 @@ impl Module for Rpc {
         let mut shared = commons.lock();
         let mut room = self.has_room(cx);
         while let Some(msg) = batch.pop() {
-            let reply = primitive::number(msg.first()) == Some(R_REPLY_REQ);
+            let number = primitive::number(msg.first());
+            let reply = matches!(number, Some(R_REPLY_REQ | R_REPLIES_REQ));
             let queued = cx.queue_len_on(Side::Write) > 0 && !(self.calls_wait && reply);
             let ordinary = matches!(msg.kind(), Kind::Proto | Kind::Data);
             if ordinary && (queued || !room) {
@@ -236,12 +238,17 @@ impl Rpc {
         match msg.kind() {
             Kind::Proto | Kind::PcProto => match primitive::number(msg.first()) {
                 Some(R_REPLY_REQ) => return self.reply(cx, shared, msg, more),
+                Some(R_REPLIES_REQ) => return self.batch_replies(cx, shared, msg),
                 Some(R_CALL_REQ) => return self.send_call(cx, shared, msg),
                 Some(R_CANCEL_REQ) => self.cancel_call(cx, msg),
                 _ => cx.put(Side::Write, msg),
             },
             Kind::Data => cx.discard(msg, RpcDrop::Malformed),
             Kind::Ioctl => self.ioctl(cx, msg),
+            Kind::Ctl if primitive::number(msg.first()) == Some(R_BATCHES) => {
+                self.in_batches = primitive::word(msg.first(), 4) == Some(1);
+                cx.free(msg);
+            }
             _ => cx.put(Side::Write, msg),
         }
         Ok(())

@@ -107,7 +107,8 @@ pub const fn call_len(body: usize) -> usize {
 }
 
 /// The word at `at`, as on the wire; 0 where there is none.
-fn word(octets: &[u8], at: usize) -> u32 {
+#[inline]
+pub(crate) fn word(octets: &[u8], at: usize) -> u32 {
     let word = octets.get(at..).and_then(|octets| octets.first_chunk());
     word.map_or(0, |word| u32::from_be_bytes(*word))
 }

@@ -1,6 +1,6 @@
 //! ioctls: the role of a stream, and programs that are answered by whoever is above it.
 
-use super::{Role, Rpc};
+use super::{Resolved, Role, Rpc, Shared};
 use millstream_core::ioctl::{BLOCK, Iocblk};
 use millstream_core::{Cx, Errno, Side};
 use millstream_msg::Msg;
@@ -59,12 +59,14 @@ impl Rpc {
             return Err(Errno::ENOSPC);
         }
         self.offers.push(offer);
+        self.resolved = Default::default();
         Ok(())
     }
 
     fn unregister(&mut self, [program, version]: [u32; 2]) -> Result<(), Errno> {
         let at = self.offers.iter().position(|o| (o.program, o.version) == (program, version));
         self.offers.remove(at.ok_or(Errno::ENOENT)?);
+        self.resolved = Default::default();
         Ok(())
     }
 
@@ -72,25 +74,41 @@ impl Rpc {
         self.offers.iter().find(|offer| (offer.program, offer.version) == (program, version))
     }
 
-    /// Is there somebody who answers these calls? Those above this stream, then the programs of the
-    /// stack.
+    /// What is known of a procedure that somebody answers: those above this stream, then the
+    /// programs of the stack.
     ///
     /// # Errors
     /// What the peer is told.
     #[inline]
-    pub(super) fn find(&self, [program, version, procedure]: [u32; 3]) -> Result<(), Outcome> {
-        if !self.offers.is_empty()
-            && let Some(answer) = self.find_offer([program, version, procedure])
-        {
-            return answer;
-        }
-        self.commons.registry().find(program, version, procedure).map_err(|unreached| {
-            match unreached {
-                Unreached::Program => Outcome::ProgUnavail,
-                Unreached::Version { low, high } => Outcome::ProgMismatch { low, high },
-                Unreached::Procedure => Outcome::ProcUnavail,
+    pub(super) fn resolve(
+        &mut self,
+        shared: &mut Shared,
+        numbers: [u32; 3],
+    ) -> Result<Resolved, Outcome> {
+        match self.resolved[numbers[2] as usize % self.resolved.len()] {
+            Some(known)
+                if known.numbers == numbers
+                    && known.edition == self.commons.registry().edition() =>
+            {
+                Ok(known)
             }
-        })
+            _ => self.look_up(shared, numbers),
+        }
+    }
+
+    #[cold]
+    fn look_up(&mut self, shared: &mut Shared, numbers: [u32; 3]) -> Result<Resolved, Outcome> {
+        let registry = self.commons.registry();
+        let edition = registry.edition();
+        let [program, version, procedure] = numbers;
+        let idempotent = match self.find_offer(numbers) {
+            Some(offered) => offered.map(|()| procedure == 0)?,
+            None => registry.find(program, version, procedure).map_err(unreached)?.idempotent,
+        };
+        let counted = shared.tally.procedure(numbers, registry);
+        let resolved = Resolved { numbers, edition, counted, idempotent };
+        self.resolved[procedure as usize % self.resolved.len()] = Some(resolved);
+        Ok(resolved)
     }
 
     /// `None` when the program is not one of this stream.
@@ -102,6 +120,15 @@ impl Rpc {
         let versions = || self.offers.iter().filter(|o| o.program == program).map(|o| o.version);
         let (low, high) = (versions().min()?, versions().max()?);
         Some(Err(Outcome::ProgMismatch { low, high }))
+    }
+}
+
+/// What a peer is told of a call that reaches no program.
+fn unreached(why: Unreached) -> Outcome {
+    match why {
+        Unreached::Program => Outcome::ProgUnavail,
+        Unreached::Version { low, high } => Outcome::ProgMismatch { low, high },
+        Unreached::Procedure => Outcome::ProcUnavail,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Each begins with its number; words are native `u32`. What has a length is behind the words,
 //! which say where by (length, offset) from the start, as in TPI. Arguments and results are the
-//! M_DATA blocks behind, as they are on the wire (XDR).
+//! M_DATA blocks behind, as they are on the wire (XDR). Who has asked for it gets many calls in one
+//! message instead: see [`batch`](super::batch).
 //!
 //! | word at | R_CALL_IND, up | R_REPLY_REQ, down | R_CALL_REQ, down | R_REPLY_IND, up |
 //! |---|---|---|---|---|
@@ -85,17 +86,7 @@ pub enum Status {
 
 /// An R_REPLY_REQ for a call; without an outcome there is no reply.
 pub fn reply_req(call: u32, outcome: Option<Outcome>) -> [u8; REPLY_REQ_LEN] {
-    let (status, low, high) = match outcome {
-        Some(Outcome::Success) => (0, 0, 0),
-        Some(Outcome::ProgUnavail) => (1, 0, 0),
-        Some(Outcome::ProgMismatch { low, high }) => (2, low, high),
-        Some(Outcome::ProcUnavail) => (3, 0, 0),
-        Some(Outcome::GarbageArgs) => (4, 0, 0),
-        Some(Outcome::AuthError(why)) => (DENIED, why.number(), 0),
-        // Whoever is above has not seen the header: another version of RPC is none of its errors.
-        Some(_) => (5, 0, 0),
-        None => (SILENT, 0, 0),
-    };
+    let [status, low, high] = status(outcome);
     let mut out = [0; REPLY_REQ_LEN];
     put_words(&mut out, [R_REPLY_REQ, call, status, low, high]);
     out
@@ -106,18 +97,40 @@ pub fn reply_req(call: u32, outcome: Option<Outcome>) -> [u8; REPLY_REQ_LEN] {
 pub fn parse_reply_req(block: &[u8]) -> Option<(u32, Option<Outcome>)> {
     let block = block.first_chunk::<REPLY_REQ_LEN>()?;
     let at = |at: usize| word(block, at).unwrap_or_default();
-    let outcome = match at(8) {
+    let outcome = outcome([at(8), at(12), at(16)])?;
+    (at(0) == R_REPLY_REQ).then_some((at(4), outcome))
+}
+
+/// Status, low and high of how a call has ended; without an outcome there is no reply.
+#[inline]
+pub(super) fn status(outcome: Option<Outcome>) -> [u32; 3] {
+    match outcome {
+        Some(Outcome::Success) => [0, 0, 0],
+        Some(Outcome::ProgUnavail) => [1, 0, 0],
+        Some(Outcome::ProgMismatch { low, high }) => [2, low, high],
+        Some(Outcome::ProcUnavail) => [3, 0, 0],
+        Some(Outcome::GarbageArgs) => [4, 0, 0],
+        Some(Outcome::AuthError(why)) => [DENIED, why.number(), 0],
+        // Whoever is above has not seen the header: another version of RPC is none of its errors.
+        Some(_) => [5, 0, 0],
+        None => [SILENT, 0, 0],
+    }
+}
+
+/// How a call has ended, of its status, low and high; `None` for a status that is none.
+#[inline]
+pub(super) fn outcome([status, low, high]: [u32; 3]) -> Option<Option<Outcome>> {
+    Some(Some(match status {
         0 => Outcome::Success,
         1 => Outcome::ProgUnavail,
-        2 => Outcome::ProgMismatch { low: at(12), high: at(16) },
+        2 => Outcome::ProgMismatch { low, high },
         3 => Outcome::ProcUnavail,
         4 => Outcome::GarbageArgs,
         5 => Outcome::SystemErr,
-        DENIED => Outcome::AuthError(at(12).into()),
-        SILENT => return (at(0) == R_REPLY_REQ).then_some((at(4), None)),
+        DENIED => Outcome::AuthError(low.into()),
+        SILENT => return Some(None),
         _ => return None,
-    };
-    (at(0) == R_REPLY_REQ).then_some((at(4), Some(outcome)))
+    }))
 }
 
 impl From<Outcome> for Status {

@@ -44,21 +44,27 @@ impl Replies {
         pool: &mut Pool,
     ) -> Result<(), Option<Msg>> {
         let len = results.as_ref().map_or(0, Msg::len);
-        let mut octets = [0; MARK_LEN + SUCCESS_LEN + COPY_MAX];
-        octets[..MARK_LEN].copy_from_slice(&marking::mark((SUCCESS_LEN + len) as u32, true));
-        octets[MARK_LEN..HEADER].copy_from_slice(&header::success(xid));
+        let mark = marking::mark((SUCCESS_LEN + len) as u32, true);
+        let header = header::success(xid);
         let Some(mut results) = results else {
-            return self.write(&octets[..HEADER], more, pool).map_err(|NoMem| None);
+            return self.write([&mark, &header], more, pool).map_err(|NoMem| None);
         };
         if len > COPY_MAX || (more == 0 && self.is_empty() && results.headroom() >= HEADER) {
             let Ok(front) = results.prepend(pool, HEADER) else { return Err(Some(results)) };
-            front.copy_from_slice(&octets[..HEADER]);
-            self.seal();
-            self.ready.push(results);
+            front[..MARK_LEN].copy_from_slice(&mark);
+            front[MARK_LEN..].copy_from_slice(&header);
+            self.linked(results);
             return Ok(());
         }
-        results.copy_out(0, &mut octets[HEADER..HEADER + len]);
-        if self.write(&octets[..HEADER + len], more, pool).is_err() {
+        let written = match results.first() {
+            octets if octets.len() == len => self.write([&mark, &header, octets], more, pool),
+            _ => {
+                let mut octets = [0; COPY_MAX];
+                results.copy_out(0, &mut octets[..len]);
+                self.write([&mark, &header, &octets[..len]], more, pool)
+            }
+        };
+        if written.is_err() {
             return Err(Some(results));
         }
         pool.note_compacted(len);
@@ -66,20 +72,70 @@ impl Replies {
         Ok(())
     }
 
+    /// Adds the reply of a call whose results `write` writes, who also says whether it went well:
+    /// otherwise nothing is added. `more` are expected behind it.
+    ///
+    /// # Shapes
+    /// Octets of the record, with its mark; 0 when nothing was added.
+    ///
+    /// # Errors
+    /// No memory; nothing was asked.
+    #[inline]
+    pub fn record<T>(
+        &mut self,
+        xid: u32,
+        more: usize,
+        pool: &mut Pool,
+        write: impl FnOnce(&mut Encoder<'_>) -> (T, bool),
+    ) -> Result<(T, usize), NoMem> {
+        let wanted = ((HEADER + SMALL) * (more + 1)).clamp(HEADER + COPY_MAX, BLOCK_MAX);
+        let mut open = self.room(HEADER + ROOM, wanted, pool)?;
+        let start = open.len();
+        let room = open.spare_mut();
+        // That of no results: it is put right when there are some.
+        room[..MARK_LEN].copy_from_slice(&marking::mark(SUCCESS_LEN as u32, true));
+        room[MARK_LEN..HEADER].copy_from_slice(&header::success(xid));
+        open.commit(HEADER);
+        let mut to = Encoder::behind(open, pool);
+        let (told, well) = write(&mut to);
+        if !well {
+            to.truncate(0);
+        }
+        let len = HEADER + to.len();
+        let mut written = to.finish();
+        if !well {
+            written.truncate(start);
+            self.open = Some(written);
+            return Ok((told, 0));
+        }
+        if len > HEADER
+            && let Some(front) = written.first_mut()
+        {
+            let mark = marking::mark((len - MARK_LEN) as u32, true);
+            front[start..start + MARK_LEN].copy_from_slice(&mark);
+        }
+        if written.first().len() == start + len {
+            self.open = Some(written);
+        } else {
+            self.ready.push(written);
+        }
+        Ok((told, len))
+    }
+
+    /// Adds records that are whole.
+    pub fn linked(&mut self, records: Msg) {
+        self.seal();
+        self.ready.push(records);
+    }
+
     /// Adds a reply that went well before: header and results as they were.
     ///
     /// # Errors
     /// No memory; nothing was added.
-    pub fn again(&mut self, reply: &[&[u8]], pool: &mut Pool) -> Result<(), NoMem> {
+    pub fn again(&mut self, reply: [&[u8]; 2], pool: &mut Pool) -> Result<(), NoMem> {
         let len: usize = reply.iter().map(|part| part.len()).sum();
-        let mut octets = [0; MARK_LEN + super::drc::REPLY_MAX];
-        octets[..MARK_LEN].copy_from_slice(&marking::mark(len as u32, true));
-        let mut end = MARK_LEN;
-        for part in reply {
-            octets[end..end + part.len()].copy_from_slice(part);
-            end += part.len();
-        }
-        self.write(&octets[..end], 0, pool)
+        let mark = marking::mark(len as u32, true);
+        self.write([&mark, reply[0], reply[1]], 0, pool)
     }
 
     /// Adds the reply of a call that went wrong.
@@ -87,14 +143,12 @@ impl Replies {
     /// # Errors
     /// No memory; nothing was added.
     pub fn refusal(&mut self, xid: u32, why: Outcome, pool: &mut Pool) -> Result<(), NoMem> {
-        let mut reply = refusal(xid, why, pool)?;
+        let reply = refusal(xid, why, pool)?;
         let len = reply.len();
-        let mut octets = [0; MARK_LEN + REFUSAL_MAX];
-        octets[..MARK_LEN].copy_from_slice(&marking::mark(len as u32, true));
-        reply.copy_out(0, &mut octets[MARK_LEN..]);
-        reply.truncate(0);
+        let mark = marking::mark(len as u32, true);
+        let written = self.write([&mark, reply.first()], 0, pool);
         pool.spend(reply);
-        self.write(&octets[..MARK_LEN + len], 0, pool)
+        written
     }
 
     /// All that is ready, as one message.
@@ -110,18 +164,35 @@ impl Replies {
     }
 
     /// Writes octets behind what is there.
-    fn write(&mut self, octets: &[u8], more: usize, pool: &mut Pool) -> Result<(), NoMem> {
-        let room = self.open.as_ref().map_or(0, Msg::tailroom);
-        if room < octets.len() {
-            let wanted = (octets.len() * (more + 1)).min(BLOCK_MAX).max(octets.len());
-            let block = pool.alloc(0, wanted).or_else(|NoMem| pool.alloc(0, octets.len()))?;
-            let full = self.open.replace(block);
-            full.into_iter().for_each(|full| self.ready.push(full));
+    fn write<const N: usize>(
+        &mut self,
+        parts: [&[u8]; N],
+        more: usize,
+        pool: &mut Pool,
+    ) -> Result<(), NoMem> {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let mut open = self.room(len, (len * (more + 1)).min(BLOCK_MAX), pool)?;
+        let mut room = open.spare_mut();
+        for part in parts {
+            let (here, behind) = room.split_at_mut(part.len());
+            here.copy_from_slice(part);
+            room = behind;
         }
-        let Some(open) = &mut self.open else { return Err(NoMem) };
-        open.spare_mut()[..octets.len()].copy_from_slice(octets);
-        open.commit(octets.len());
+        open.commit(len);
+        self.open = Some(open);
         Ok(())
+    }
+
+    /// The block that is written to, to be put back: it has room for `len` octets, of `wanted` when
+    /// it is new.
+    #[inline]
+    fn room(&mut self, len: usize, wanted: usize, pool: &mut Pool) -> Result<Msg, NoMem> {
+        if let Some(open) = self.open.take_if(|open| open.tailroom() >= len) {
+            return Ok(open);
+        }
+        let new = pool.alloc(0, wanted.max(len)).or_else(|NoMem| pool.alloc(0, len))?;
+        self.seal();
+        Ok(new)
     }
 }
 
@@ -141,6 +212,10 @@ pub fn refusal(xid: u32, why: Outcome, pool: &mut Pool) -> Result<Msg, NoMem> {
 const HEADER: usize = MARK_LEN + SUCCESS_LEN;
 /// Longest results that are copied: a block of their own costs more.
 const COPY_MAX: usize = 256;
+/// Octets of results that a block has room for at least, where it is not known how many come.
+const ROOM: usize = 128;
+/// Octets of results that are expected then.
+const SMALL: usize = 16;
 /// Longest reply of a call that went wrong: a range of versions.
 const REFUSAL_MAX: usize = 32;
 /// Most octets of a block that replies are copied into: those of a large cell.
@@ -214,7 +289,7 @@ mod tests {
         let header = refusal(6, Outcome::ProgMismatch { low: 1, high: 2 }, &mut pool).unwrap();
         want.extend(marking::mark(32, true));
         want.extend(bytes(&header));
-        replies.again(&[b"as it ", b"was!!!"], &mut pool).unwrap();
+        replies.again([b"as it ", b"was!!!"], &mut pool).unwrap();
         want.extend([&marking::mark(12, true)[..], b"as it was!!!"].concat());
         assert_eq!(replies.len(), want.len());
         assert_eq!(bytes(&replies.take().unwrap()), want);

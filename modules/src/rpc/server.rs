@@ -1,13 +1,14 @@
 //! server: records and datagrams of the peer become calls that go up, and replies that come down
 //! find their calls.
 
+use super::batch::{ENTRIES_AT, ENTRY, R_CALLS_IND};
 use super::calls::Underway;
-use super::drc::{self, EntryId, Key, Known};
+use super::drc::{EntryId, Key, Known, SUMMED_MAX};
 use super::header::{self, CallHeader, HEADER_MAX, Header, SUCCESS_LEN};
 use super::marking::{Found, Stop, behind};
 use super::primitive::{self, CALL_IND_WORDS, R_CALL_IND};
 use super::replies;
-use super::{Rpc, RpcDrop, Shared};
+use super::{Resolved, Rpc, RpcDrop, Shared};
 use crate::services::reply_in_place;
 use core::net::SocketAddr;
 use millstream_core::tpi::{ADDR_MAX, address_at, encode_address};
@@ -21,7 +22,7 @@ use millstream_onc::message::Outcome;
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     octets: [u8; TEMPLATE],
-    peer: Option<SocketAddr>,
+    pub(super) peer: Option<SocketAddr>,
 }
 
 /// Where the octets of a call are.
@@ -53,6 +54,19 @@ impl Template {
             octets[at..at + ADDR_MAX].copy_from_slice(&out);
         }
         Self { octets, peer }
+    }
+
+    /// The block of so many calls: its entries are to be written, and its octets committed.
+    #[inline]
+    pub(super) fn batch(&self, calls: usize, pool: &mut Pool) -> Result<Msg, NoMem> {
+        let mut block = pool.alloc(0, ENTRIES_AT + calls * ENTRY)?;
+        let out = block.spare_mut();
+        let of = |at| primitive::word(&self.octets, at).unwrap_or_default();
+        let (peer_at, local_at) = (ENTRIES_AT - 2 * ADDR_MAX, ENTRIES_AT - ADDR_MAX);
+        let words = [R_CALLS_IND, 0, of(24), of(40), peer_at as u32, of(48), local_at as u32];
+        primitive::put_words(out, words);
+        out[peer_at..ENTRIES_AT].copy_from_slice(&self.octets[CALL_IND_WORDS..]);
+        Ok(block)
     }
 
     /// The block of one call: its credential's body is in `of` at its place.
@@ -94,6 +108,14 @@ impl Rpc {
             }
             if let Err(NoMem) = self.waiting(cx, &mut shared) {
                 break input;
+            }
+            match self.gather(cx, &mut shared, &mut input) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(NoMem) => {
+                    super::ends::retry(cx);
+                    break input;
+                }
             }
             match self.marking.step(&mut input, cx.pool()) {
                 Ok(Found::More) => break None,
@@ -147,7 +169,7 @@ impl Rpc {
     /// Calls that may be in progress: as many as are set, and no more than have replies of
     /// [`ROUND`] together, as far as can be told.
     #[inline]
-    fn calls_max(&self) -> usize {
+    pub(super) fn calls_max(&self) -> usize {
         let set = self.settings.calls_max as usize;
         if self.reply_octets <= ROUND / 1024 {
             return set;
@@ -271,22 +293,10 @@ impl Rpc {
         call: &CallHeader,
         mut source: Source<'_>,
     ) -> Result<(), NoMem> {
-        if let Err(why) = self.find(call.procedure) {
-            shared.tally.refused(why);
-            match source {
-                Source::Record(input, len) => {
-                    self.replies.refusal(call.xid, why, cx.pool())?;
-                    skip(input, len, cx.pool());
-                }
-                Source::Datagram(Some((control, data))) => {
-                    let many = control.flags().intersects(MANY);
-                    cx.pool().spend(data);
-                    self.refuse_datagram(cx, control, call.xid, why, many);
-                }
-                Source::Datagram(None) => {}
-            }
-            return Ok(());
-        }
+        let resolved = match self.resolve(shared, call.procedure) {
+            Ok(resolved) => resolved,
+            Err(why) => return self.refuse(cx, shared, call.xid, why, source),
+        };
         let Some(msg) = source.msg() else { return Ok(()) };
         let block = self.template.block(call, msg, cx.pool());
         let mut block = match block {
@@ -294,7 +304,7 @@ impl Rpc {
             Err(NoMem) => return Err(source.give_up(cx.pool())),
         };
         let stamp = msg.stamp();
-        let entry = match self.known(cx, shared, call, &mut source) {
+        let entry = match self.known(cx, shared, call, resolved, &mut source) {
             Fate::New(entry) => entry,
             Fate::Ended(done) => {
                 cx.pool().spend(block);
@@ -309,8 +319,8 @@ impl Rpc {
                 return Err(NoMem);
             }
         };
-        let procedure = self.counted(shared, call.procedure);
-        shared.tally.queued(procedure, waited(cx.now(), stamp));
+        let procedure = resolved.counted;
+        shared.tally.queued(procedure, waited(cx.now(), stamp), 1);
         let xid = call.xid;
         let since = cx.now();
         match self.calls.add(Underway { xid, procedure, since, entry, control }) {
@@ -331,26 +341,55 @@ impl Rpc {
         Ok(())
     }
 
+    /// A call that nobody answers.
+    ///
+    /// # Errors
+    /// No memory: nothing has happened. A datagram is gone then.
+    fn refuse(
+        &mut self,
+        cx: &mut Cx<'_>,
+        shared: &mut Shared,
+        xid: u32,
+        why: Outcome,
+        source: Source<'_>,
+    ) -> Result<(), NoMem> {
+        match source {
+            Source::Record(input, len) => {
+                self.replies.refusal(xid, why, cx.pool())?;
+                skip(input, len, cx.pool());
+            }
+            Source::Datagram(Some((control, data))) => {
+                let many = control.flags().intersects(MANY);
+                cx.pool().spend(data);
+                self.refuse_datagram(cx, control, xid, why, many);
+            }
+            Source::Datagram(None) => {}
+        }
+        shared.tally.refused(why);
+        Ok(())
+    }
+
     /// Looks whether the call has come before.
     fn known(
         &mut self,
         cx: &mut Cx<'_>,
         shared: &mut Shared,
         call: &CallHeader,
+        resolved: Resolved,
         source: &mut Source<'_>,
     ) -> Fate {
-        // Procedure 0 does nothing: it can be done again.
         let (Some(peer), Some(msg)) = (self.template.peer, source.msg()) else {
             return Fate::New(None);
         };
-        if call.procedure[2] == 0 {
+        if resolved.idempotent {
             return Fate::New(None);
         }
         let datagram = matches!(source, Source::Datagram(..));
         let len = source.len() - call.len;
-        let keyed = *shared.drc.keyed();
-        let args = (msg, call.len, len);
-        let key = Key::new(&keyed, (peer, datagram), call.xid, call.procedure, args);
+        let mut octets = [0; SUMMED_MAX];
+        let summed = msg.copy_out(call.len, &mut octets[..len.min(SUMMED_MAX)]);
+        let (from, args) = ((peer, datagram), (&octets[..summed], len));
+        let key = Key::new(shared.drc.keyed(), from, call.xid, call.procedure, args);
         let done = match shared.drc.look(&key) {
             Known::New(entry) => return Fate::New(Some(entry)),
             Known::Full => {
@@ -368,7 +407,7 @@ impl Rpc {
             }
             Known::Done(reply) => {
                 let again = match source {
-                    Source::Record(..) => self.replies.again(&reply, cx.pool()),
+                    Source::Record(..) => self.replies.again(reply, cx.pool()),
                     Source::Datagram(parts) => {
                         if let Some((control, _)) = parts {
                             send_copy(cx, control, &reply);
@@ -384,16 +423,6 @@ impl Rpc {
             }
         };
         Fate::Ended(done)
-    }
-
-    /// Where calls of a procedure are counted.
-    #[inline]
-    fn counted(&mut self, shared: &mut Shared, procedure: [u32; 3]) -> u32 {
-        if self.counted.0 != procedure || self.counted.1 == u32::MAX {
-            let at = shared.tally.procedure(procedure, self.commons.registry());
-            self.counted = (procedure, at);
-        }
-        self.counted.1
     }
 
     fn refuse_datagram(
@@ -579,13 +608,14 @@ fn remember(
 ) {
     let len = results.map_or(0, Msg::len);
     match outcome {
-        Some(Outcome::Success) if len + SUCCESS_LEN <= drc::REPLY_MAX => {
-            let mut octets = [0; drc::REPLY_MAX];
-            let read = results.map_or(0, |results| results.copy_out(0, &mut octets[..len]));
-            shared.drc.answered(entry, &[&header::success(xid), &octets[..read]]);
+        Some(Outcome::Success) => {
+            let header = header::success(xid);
+            let octets = results.into_iter().flat_map(|results| results.cursor().chunks());
+            let reply = core::iter::once(&header[..]).chain(octets);
+            shared.drc.answered(entry, SUCCESS_LEN + len, reply);
         }
         // A batch call that comes again is as silent.
-        None => shared.drc.answered(entry, &[]),
+        None => shared.drc.answered(entry, 0, core::iter::empty()),
         Some(_) => shared.drc.forget(entry),
     }
 }
@@ -682,7 +712,11 @@ fn parse_pieces(msg: &Msg, len: usize) -> Header {
 
 /// Takes the first octets of the input off; `None` for none.
 #[inline]
-fn cut(input: &mut Option<Msg>, len: usize, pool: &mut Pool) -> Result<Option<Msg>, NoMem> {
+pub(super) fn cut(
+    input: &mut Option<Msg>,
+    len: usize,
+    pool: &mut Pool,
+) -> Result<Option<Msg>, NoMem> {
     let Some(msg) = input else { return Ok(None) };
     if len == msg.len() {
         return Ok(input.take());
@@ -693,7 +727,7 @@ fn cut(input: &mut Option<Msg>, len: usize, pool: &mut Pool) -> Result<Option<Ms
 
 /// The first octets of the input are done with.
 #[inline]
-fn skip(input: &mut Option<Msg>, len: usize, pool: &mut Pool) {
+pub(super) fn skip(input: &mut Option<Msg>, len: usize, pool: &mut Pool) {
     let Some(msg) = input.take() else { return };
     let rest = behind(msg, len, pool);
     if rest.is_empty() {
@@ -704,7 +738,7 @@ fn skip(input: &mut Option<Msg>, len: usize, pool: &mut Pool) {
 
 /// How long a message that came at `stamp` (microseconds, wrapping; 0: unknown) has waited.
 #[inline]
-fn waited(now: u64, stamp: u32) -> u64 {
+pub(super) fn waited(now: u64, stamp: u32) -> u64 {
     match stamp {
         0 => 0,
         stamp => u64::from(((now / 1000) as u32).wrapping_sub(stamp)) * 1000,

@@ -79,20 +79,20 @@ impl Tally {
         at as u32
     }
 
-    /// A call was handed up, so many nanoseconds after it had come.
+    /// Calls were handed up, so many nanoseconds after they had come.
     #[inline]
-    pub fn queued(&mut self, procedure: u32, ns: u64) {
-        self.calls += 1;
-        if !self.queued.joins(procedure, ns) {
+    pub fn queued(&mut self, procedure: u32, ns: u64, calls: u64) {
+        self.calls += calls;
+        if !self.queued.joins(procedure, ns, calls) {
             self.settle();
-            self.queued = Run { procedure, ns, count: 1 };
+            self.queued = Run { procedure, ns, count: calls };
         }
     }
 
     /// It was answered, so many nanoseconds after.
     #[inline]
     pub fn served(&mut self, procedure: u32, ns: u64) {
-        if !self.served.joins(procedure, ns) {
+        if !self.served.joins(procedure, ns, 1) {
             self.settle();
             self.served = Run { procedure, ns, count: 1 };
         }
@@ -152,9 +152,9 @@ impl Tally {
 
 impl Run {
     #[inline]
-    fn joins(&mut self, procedure: u32, ns: u64) -> bool {
+    fn joins(&mut self, procedure: u32, ns: u64, calls: u64) -> bool {
         let same = self.count > 0 && self.procedure == procedure && self.ns == ns;
-        self.count += u64::from(same);
+        self.count += if same { calls } else { 0 };
         same
     }
 }
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(tally.procedure([7, 1, 3], &registry), at + 1);
         assert_eq!(tally.procedure([7, 1, 2], &registry), at);
         for ns in [1000, 1000, 64_000] {
-            tally.queued(at, 0);
+            tally.queued(at, 0, 1);
             tally.served(at, ns);
         }
         let mut fields = Fields::default();

@@ -19,7 +19,7 @@ pub(crate) const LOCAL: &str = "10.0.0.1:5001";
 pub(crate) struct Listed;
 
 const PROCEDURES: &[ProcedureInfo] =
-    &[ProcedureInfo { number: 0, name: "NULL" }, ProcedureInfo { number: 1, name: "SQUARE" }];
+    &[ProcedureInfo::new(0, "NULL"), ProcedureInfo::new(1, "SQUARE")];
 
 impl Program for Listed {
     fn number(&self) -> u32 {

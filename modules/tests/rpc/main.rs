@@ -1,6 +1,7 @@
 //! The module `rpc` on connections and over datagrams, and `programs` above it.
 
 mod bad_input;
+mod batches;
 mod client;
 mod duplicates;
 mod ends;

@@ -19,11 +19,11 @@ use std::sync::{Arc, Mutex};
 struct Square(Arc<Mutex<Vec<Ticket>>>);
 
 const PROCEDURES: &[ProcedureInfo] = &[
-    ProcedureInfo { number: 0, name: "NULL" },
-    ProcedureInfo { number: 1, name: "SQUARE" },
-    ProcedureInfo { number: 2, name: "LATER" },
-    ProcedureInfo { number: 3, name: "WHO" },
-    ProcedureInfo { number: 4, name: "BATCH" },
+    ProcedureInfo::new(0, "NULL"),
+    ProcedureInfo::new(1, "SQUARE"),
+    ProcedureInfo::new(2, "LATER"),
+    ProcedureInfo::new(3, "WHO"),
+    ProcedureInfo::new(4, "BATCH"),
 ];
 
 impl Program for Square {
@@ -81,7 +81,10 @@ impl Above {
         let programs = Programs::new(registry.clone(), Completions::default());
         let commons = Commons::new(registry, drc::BYTES_MIN, 7);
         let server = Kit::connected(Some(Role::Server), commons, PEER);
-        Self { rig: Rig::new(Box::new(programs)), tickets, server }
+        let mut rig = Rig::new(Box::new(programs));
+        // Batches are asked for: here each call comes alone.
+        assert_eq!(rig.below().len(), 1);
+        Self { rig, tickets, server }
     }
 
     /// Hands on what a peer has sent; what goes back to it.
@@ -202,36 +205,99 @@ fn programs_leave_when_their_tickets_are_back() {
     std::mem::forget(above.rig);
 }
 
+/// The whole stream: octets of a peer go in, octets come out.
+struct Whole {
+    p: Perimeter,
+    probe: millstream_rig::Probe,
+    driver: millstream_core::NodeId,
+    tickets: Arc<Mutex<Vec<Ticket>>>,
+}
+
+impl Whole {
+    fn new() -> Self {
+        let mut p = Perimeter::new(Config {
+            pool: millstream_msg::Pool::new(millstream_msg::PoolConfig::STACK),
+            seed: 7,
+            clock: None,
+        });
+        let probe = millstream_rig::Probe::new();
+        let (stream, driver) = p.open_device("probe", Box::new(probe.clone()));
+        let (registry, tickets) = (Registry::default(), Arc::default());
+        registry.register(Box::new(Square(Arc::clone(&tickets)))).map_err(drop).unwrap();
+        let commons = Commons::new(registry.clone(), drc::BYTES, 7);
+        p.push(stream, Box::new(Wire)).unwrap();
+        push(&mut p, stream, Box::new(Rpc::new(Some(Role::Server), commons)));
+        push(&mut p, stream, Box::new(Programs::new(registry, Completions::default())));
+        Self { p, probe, driver, tickets }
+    }
+
+    /// What is sent to these octets, and in how many messages.
+    fn send(&mut self, octets: &[u8], piece: usize) -> (Vec<u8>, usize) {
+        for piece in octets.chunks(piece) {
+            let frame = self.p.pool().copy_from(0, piece).unwrap();
+            self.probe.arrive(frame);
+        }
+        while self.probe.waiting() > 0 {
+            self.p.poll(self.driver, 16);
+            while self.p.turn(0, 1000).more {}
+        }
+        let sent: Vec<_> = self.probe.sent_bytes();
+        (sent.concat(), sent.len())
+    }
+
+    fn calls(&mut self, calls: &[Vec<u8>]) -> Vec<u8> {
+        let octets: Vec<u8> = calls.iter().flat_map(|call| record(call)).collect();
+        self.send(&octets, octets.len()).0
+    }
+}
+
 #[test]
 fn programs_and_rpc_serve_ten_thousand_calls_of_one_message_in_one_stream() {
-    let mut p = Perimeter::new(Config {
-        pool: millstream_msg::Pool::new(millstream_msg::PoolConfig::STACK),
-        seed: 7,
-        clock: None,
-    });
-    let probe = millstream_rig::Probe::new();
-    let (stream, driver) = p.open_device("probe", Box::new(probe.clone()));
-    let (registry, tickets) = (Registry::default(), Arc::default());
-    registry.register(Box::new(Square(tickets))).map_err(drop).unwrap();
-    let commons = Commons::new(registry.clone(), drc::BYTES, 7);
-    p.push(stream, Box::new(Wire)).unwrap();
-    push(&mut p, stream, Box::new(Rpc::new(Some(Role::Server), commons)));
-    push(&mut p, stream, Box::new(Programs::new(registry, Completions::default())));
+    let mut whole = Whole::new();
     let calls = |n: u32| record(&procedure(n, 1, &n.to_be_bytes()));
     let octets: Vec<u8> = (0..10_000).flat_map(calls).collect();
-    for piece in octets.chunks(32 << 10) {
-        let frame = p.pool().copy_from(0, piece).unwrap();
-        probe.arrive(frame);
-    }
-    while probe.waiting() > 0 {
-        p.poll(driver, 16);
-        while p.turn(0, 1000).more {}
-    }
-    let sent: Vec<_> = probe.sent_bytes();
+    let (sent, messages) = whole.send(&octets, 32 << 10);
     let want = |n: u32| record(&success(n, &n.wrapping_mul(n).to_be_bytes()));
     let want: Vec<u8> = (0..10_000).flat_map(want).collect();
-    assert_eq!(sent.concat(), want);
-    assert!(sent.len() <= 20, "{} messages", sent.len());
+    assert_eq!(sent, want);
+    assert!(messages <= 40, "{messages} messages");
+}
+
+#[test]
+fn programs_answer_each_call_of_a_batch_in_its_own_way() {
+    let mut whole = Whole::new();
+    let sent = whole.calls(&[
+        procedure(1, 1, &12u32.to_be_bytes()),
+        procedure(2, 1, b""),
+        procedure(3, 2, b""),
+        procedure(4, 4, b""),
+        procedure(5, 0, b""),
+    ]);
+    // Refusals go first: they are written by another module.
+    let want = [reply(2, &[0, 0, 0, 4]), success(1, &144u32.to_be_bytes()), success(5, b"")];
+    assert_eq!(sent, want.map(|octets| record(&octets)).concat());
+    let ticket = whole.tickets.lock().unwrap().pop().unwrap();
+    ticket.answer(|to| to.u32(77)).unwrap();
+    while whole.p.turn(ms(30), 1000).more {}
+    assert_eq!(whole.probe.sent_bytes().concat(), record(&success(3, &77u32.to_be_bytes())));
+}
+
+#[test]
+fn programs_know_who_calls_in_a_batch_whose_callers_differ() {
+    let mut whole = Whole::new();
+    let by = |xid: u32, uid: u32| {
+        let body = [0, 0, uid, 100, 0].map(u32::to_be_bytes).concat();
+        let words = [xid, 0, 2, PROGRAM, 1, 3, 1, body.len() as u32].map(u32::to_be_bytes);
+        [&words.concat()[..], &body, &[0; 8]].concat()
+    };
+    let uids = [500, 500, 600, 500];
+    let mut calls: Vec<_> = uids.iter().zip(1..).map(|(&uid, xid)| by(xid, uid)).collect();
+    calls.insert(2, procedure(9, 3, b""));
+    let mut want: Vec<_> =
+        uids.iter().zip(1..).map(|(uid, xid)| success(xid, &uid.to_be_bytes())).collect();
+    want.insert(2, success(9, &[0; 4]));
+    let want: Vec<u8> = want.iter().flat_map(|octets| record(octets)).collect();
+    assert_eq!(whole.calls(&calls), want);
 }
 
 fn push(p: &mut Perimeter, stream: StreamId, module: Box<dyn Module>) {

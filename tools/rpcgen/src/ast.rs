@@ -8,6 +8,18 @@ pub(crate) struct Spec {
     pub(crate) items: Vec<Item>,
 }
 
+impl Spec {
+    /// Some version of some program has a procedure of this name.
+    pub(crate) fn has_procedure(&self, name: &str) -> bool {
+        let programs = self.items.iter().filter_map(|item| match item {
+            Item::Program(program) => Some(program),
+            _ => None,
+        });
+        let mut procedures = programs.flat_map(|p| &p.versions).flat_map(|v| &v.procedures);
+        procedures.any(|procedure| procedure.name.text == name)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Item {
     Const(Const),

@@ -10,11 +10,20 @@ use std::path::{Path, PathBuf};
 /// # Panics
 /// With what is wrong, which is what a build script does.
 pub fn compile(path: impl AsRef<Path>) {
+    compile_with(path, &[]);
+}
+
+/// As [`compile`], with [`Options::idempotent`].
+///
+/// # Panics
+/// With what is wrong.
+pub fn compile_with(path: impl AsRef<Path>, idempotent: &[&str]) {
     let path = path.as_ref();
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("x");
     let module = names::Scope::default()
         .take(names::snake(&stem.replace(|c: char| !c.is_ascii_alphanumeric(), "_")));
-    let options = Options { form: Form::Module(module), ..Options::default() };
+    let idempotent = idempotent.iter().map(|&name| name.to_owned()).collect();
+    let options = Options { form: Form::Module(module), idempotent, ..Options::default() };
     let read = |file: &Path| println!("cargo::rerun-if-changed={}", file.display());
     let text = generate_noting(path, &options, &read).unwrap_or_else(|why| panic!("{why}"));
     let folder = std::env::var_os("OUT_DIR").unwrap_or_else(|| panic!("OUT_DIR is not set"));

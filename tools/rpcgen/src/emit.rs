@@ -6,9 +6,9 @@ mod program;
 mod types;
 mod union;
 
-use crate::Form;
 use crate::ast::{ConstValue, Item, Spec};
 use crate::check::Facts;
+use crate::{Form, Options};
 use out::Out;
 
 /// The most octets of an `opaque[n]` that is an array; more are borrowed from the message.
@@ -18,10 +18,11 @@ pub(crate) const OCTETS_MAX: u64 = 1024;
 pub(crate) const ARRAY_MAX: u64 = 64;
 
 /// The text for `spec`, which comes from the file `name`.
-pub(crate) fn emit(name: &str, spec: &Spec, facts: &Facts<'_>, form: &Form) -> String {
+pub(crate) fn emit(name: &str, spec: &Spec, facts: &Facts<'_>, options: &Options) -> String {
+    let form = &options.form;
     let file = name.rsplit('/').next().unwrap_or(name).replace(['\n', '\r'], " ");
     let mut out = Out::new(usize::from(matches!(form, Form::Module(_))));
-    let mut scope = program::Scopes::new(facts);
+    let mut scope = program::Scopes::new(facts, &options.idempotent);
     let mut of_c = false;
     for item in &spec.items {
         let before = std::mem::replace(&mut of_c, matches!(item, Item::Verbatim(_)));

@@ -28,7 +28,7 @@ mod parse;
 mod scan;
 mod source;
 
-pub use build::{compile, generate_file};
+pub use build::{compile, compile_with, generate_file};
 pub use error::{Error, Errors};
 
 use scan::Loader;
@@ -44,6 +44,9 @@ pub struct Options {
     pub defines: Vec<(String, String)>,
     /// Folders in which `#include <FILE>` looks.
     pub includes: Vec<std::path::PathBuf>,
+    /// Names of procedures, in all versions, that may be executed twice: the server does not
+    /// remember their calls (`ProcedureInfo::idempotent`). The language has no word for it.
+    pub idempotent: Vec<String>,
 }
 
 /// What a generated text is.
@@ -58,7 +61,12 @@ pub enum Form {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { form: Form::File, defines: Vec::new(), includes: vec!["/usr/include".into()] }
+        Self {
+            form: Form::File,
+            defines: Vec::new(),
+            includes: vec!["/usr/include".into()],
+            idempotent: Vec::new(),
+        }
     }
 }
 
@@ -86,5 +94,9 @@ fn translate(
     let spec = parse::parse(&tokens, sources.end(root)).map_err(|fault| one(&sources, fault))?;
     let facts = check::check(&spec)
         .map_err(|faults| Errors(faults.into_iter().map(|fault| sources.error(fault)).collect()))?;
-    Ok(emit::emit(name, &spec, &facts, &options.form))
+    if let Some(unknown) = options.idempotent.iter().find(|name| !spec.has_procedure(name)) {
+        let fault = error::Fault::new(sources.end(root), format!("{unknown} is no procedure"));
+        return Err(one(&sources, fault));
+    }
+    Ok(emit::emit(name, &spec, &facts, options))
 }

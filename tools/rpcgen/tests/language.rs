@@ -153,7 +153,7 @@ fn programs_have_versions_procedures_and_arguments() {
             "fn h(&mut self, call: &mut Asked<'_>, arg1: Option<i32>) -> Result<i32, Answer>;",
             "take: impl FnOnce(Name<'_>) -> R",
             "pub struct PServer<T>(pub T);",
-            "procedures: &[ProcedureInfo::NULL, ProcedureInfo { number: 1, name: \"F\" }]",
+            "procedures: &[ProcedureInfo::NULL, ProcedureInfo::new(1, \"F\")]",
         ],
     );
 }
@@ -215,6 +215,20 @@ fn a_module_is_one_item_and_a_file_is_a_file() {
     let module = generate("a.x", "const A = 1;", &options).unwrap();
     assert!(module.contains("\npub mod x {\n") && module.contains("\n    pub const A: u32 = 1;"));
     assert!(compile("const A = 1;").starts_with("//! Types and procedures of `a.x`"));
+}
+
+#[test]
+fn procedures_that_may_be_executed_twice_are_marked_in_all_versions() {
+    let text = "program P { version V1 { int F(void) = 1; } = 1;
+        version V2 { int F(void) = 1; void G(void) = 2; } = 2; } = 7;";
+    let named = |name: &str| {
+        generate("a.x", text, &Options { idempotent: vec![name.to_owned()], ..Options::default() })
+    };
+    let rust = named("F").unwrap();
+    assert_eq!(rust.matches("ProcedureInfo::new(1, \"F\").idempotent()").count(), 2, "{rust}");
+    assert!(!rust.contains("\"G\").idempotent()"), "{rust}");
+    let why = named("H").unwrap_err().to_string();
+    assert!(why.contains("H is no procedure"), "{why}");
 }
 
 /// What the .x files of the C library need that C finds in its headers.

@@ -23,6 +23,8 @@ enum Sink<'p> {
 
 struct Blocks<'p> {
     pool: &'p mut Pool,
+    /// Octets of the first block that were there before.
+    before: usize,
     /// What is complete.
     done: Option<Msg>,
     /// The block that is written to: one, so that its room is found at once.
@@ -36,8 +38,14 @@ impl<'p> Encoder<'p> {
     /// # Errors
     /// [`Fault::NoMem`].
     pub fn new(pool: &'p mut Pool, headroom: usize, room: usize) -> Result<Self, Fault> {
-        let tail = pool.alloc(headroom, room)?;
-        Ok(Self { sink: Sink::Blocks(Blocks { pool, done: None, tail }), len: 0 })
+        Ok(Self::behind(pool.alloc(headroom, room)?, pool))
+    }
+
+    /// Writes behind the octets of `block`, one block, which stay. They do not count as written.
+    #[inline]
+    pub fn behind(block: Msg, pool: &'p mut Pool) -> Self {
+        let before = block.len();
+        Self { sink: Sink::Blocks(Blocks { pool, before, done: None, tail: block }), len: 0 }
     }
 
     /// Writes into a vector, by `write`.
@@ -75,7 +83,7 @@ impl<'p> Encoder<'p> {
         self.len = len;
         match &mut self.sink {
             Sink::Vec(octets) => octets.truncate(len),
-            Sink::Blocks(blocks) => blocks.truncate(len),
+            Sink::Blocks(blocks) => blocks.truncate(blocks.before + len),
         }
     }
 

@@ -1,27 +1,28 @@
 //! What the cache knows of calls, and forgets.
 
 use super::*;
-use millstream_msg::{Pool, PoolConfig};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
 struct Kit {
     drc: Drc,
-    pool: Pool,
 }
 
 impl Kit {
     fn new(bytes: usize) -> Self {
-        Self { drc: Drc::new(bytes, 7), pool: Pool::new(PoolConfig::TINY) }
+        Self { drc: Drc::new(bytes, 7) }
     }
 
     fn key(&mut self, peer: &str, datagram: bool, xid: u32, arguments: &[u8]) -> Key {
-        let msg = self.pool.copy_from(0, arguments).unwrap();
         let peer = peer.parse().unwrap();
-        let arguments = (&msg, 0, arguments.len());
-        let key = Key::new(self.drc.keyed(), (peer, datagram), xid, [100_003, 3, 8], arguments);
-        self.pool.spend(msg);
-        key
+        let arguments = (arguments, arguments.len());
+        Key::new(self.drc.keyed(), (peer, datagram), xid, [100_003, 3, 8], arguments)
+    }
+
+    fn answered(&mut self, id: EntryId, reply: &[&[u8]]) {
+        let len = reply.iter().map(|part| part.len()).sum();
+        // What is behind the reply does not belong to it.
+        self.drc.answered(id, len, reply.iter().copied().chain([&b"behind"[..]]));
     }
 
     fn begin(&mut self, key: &Key) -> EntryId {
@@ -45,9 +46,9 @@ fn a_call_in_progress_is_not_begun_again_and_one_that_is_done_has_its_reply() {
     let key = kit.key("10.0.0.1:700", true, 5, b"arguments");
     let id = kit.begin(&key);
     assert!(matches!(kit.drc.look(&key), Known::InProgress(_)));
-    kit.drc.answered(id, &[b"the ", b"reply"]);
+    kit.answered(id, &[b"the ", b"reply"]);
     assert_eq!(kit.reply(&key).unwrap(), b"the reply");
-    kit.drc.answered(id, &[b"another"]);
+    kit.answered(id, &[b"another"]);
     assert_eq!(kit.reply(&key).unwrap(), b"the reply", "a second answer is none");
 }
 
@@ -77,9 +78,9 @@ fn a_call_that_ended_without_a_reply_or_with_a_long_one_is_new_again() {
     let id = kit.begin(&key);
     kit.drc.forget(id);
     let id = kit.begin(&key);
-    kit.drc.answered(id, &[&[0; REPLY_MAX + 1]]);
+    kit.answered(id, &[&[0; REPLY_MAX + 1]]);
     let id = kit.begin(&key);
-    kit.drc.answered(id, &[&[0; REPLY_MAX]]);
+    kit.answered(id, &[&[0; REPLY_MAX]]);
     assert_eq!(kit.reply(&key).unwrap().len(), REPLY_MAX);
 }
 
@@ -91,14 +92,14 @@ fn the_oldest_replies_go_first_and_calls_in_progress_never() {
     for xid in 1..100 {
         let key = kit.key("10.0.0.1:700", true, xid, b"");
         let id = kit.begin(&key);
-        kit.drc.answered(id, &[&[xid as u8; 100]]);
+        kit.answered(id, &[&[xid as u8; 100]]);
         assert_eq!(kit.reply(&key).unwrap(), [xid as u8; 100]);
         assert!(kit.drc.held() <= BYTES_MIN);
     }
     let first = kit.key("10.0.0.1:700", true, 1, b"");
     assert!(matches!(kit.drc.look(&first), Known::New(_)), "forgotten");
     assert!(matches!(kit.drc.look(&slow), Known::InProgress(_)));
-    kit.drc.answered(slow_id, &[b"at last"]);
+    kit.answered(slow_id, &[b"at last"]);
     assert_eq!(kit.reply(&slow).unwrap(), b"at last");
 }
 
@@ -127,7 +128,7 @@ proptest! {
                 Known::New(id) if answer => {
                     let reply = std::vec![len as u8; len];
                     let (a, b) = reply.split_at(len / 3);
-                    kit.drc.answered(id, &[a, b]);
+                    kit.answered(id, &[a, b]);
                     replies.insert(xid, reply);
                 }
                 Known::New(id) => kit.drc.forget(id),

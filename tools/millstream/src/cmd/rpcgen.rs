@@ -26,6 +26,9 @@ pub(crate) struct Rpcgen {
     /// Look here for files that are included in angle brackets
     #[arg(short = 'I', long = "include", value_name = "DIR")]
     includes: Vec<PathBuf>,
+    /// A procedure that may be executed twice: servers do not remember its calls
+    #[arg(long, value_name = "PROCEDURE")]
+    idempotent: Vec<String>,
 }
 
 impl Rpcgen {
@@ -33,6 +36,7 @@ impl Rpcgen {
         let mut options = Options { defines: self.defines, ..Options::default() };
         options.form = self.module.map_or(Form::File, Form::Module);
         options.includes.splice(0..0, self.includes);
+        options.idempotent = self.idempotent;
         let text = generate_file(&self.file, &options).map_err(Failure::Failed)?;
         let Some(out) = &self.out else {
             render::line(text.trim_end());

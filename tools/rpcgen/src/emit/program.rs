@@ -11,18 +11,20 @@ use crate::check::Facts;
 use crate::names::{self, Scope};
 
 /// Names that are taken at the top.
-pub(super) struct Scopes {
+pub(super) struct Scopes<'o> {
+    /// Procedures that may be executed twice.
+    idempotent: &'o [String],
     types: Scope,
     consts: Scope,
     /// Modules and functions.
     small: Scope,
 }
 
-impl Scopes {
-    pub(super) fn new(facts: &Facts<'_>) -> Self {
+impl<'o> Scopes<'o> {
+    pub(super) fn new(facts: &Facts<'_>, idempotent: &'o [String]) -> Self {
         let taken: Vec<&str> = facts.consts.values().map(String::as_str).collect();
         let (types, consts) = (facts.type_scope.clone(), Scope::with(&taken));
-        Self { types, consts, small: Scope::default() }
+        Self { idempotent, types, consts, small: Scope::default() }
     }
 }
 
@@ -57,9 +59,11 @@ struct Method<'p> {
     name: String,
     /// Names of the arguments.
     args: Vec<String>,
+    /// It may be executed twice.
+    idempotent: bool,
 }
 
-pub(super) fn emit(out: &mut Out, facts: &Facts<'_>, scopes: &mut Scopes, program: &Program) {
+pub(super) fn emit(out: &mut Out, facts: &Facts<'_>, scopes: &mut Scopes<'_>, program: &Program) {
     let name = &program.name.text;
     let constant = scopes.consts.take(names::upper(name));
     let table = scopes.consts.take(format!("{constant}_VERSIONS"));
@@ -83,7 +87,7 @@ pub(super) fn emit(out: &mut Out, facts: &Facts<'_>, scopes: &mut Scopes, progra
 
 fn named<'p>(
     facts: &Facts<'_>,
-    scopes: &mut Scopes,
+    scopes: &mut Scopes<'_>,
     program: &'p Program,
     version: &'p Version,
 ) -> Named<'p> {
@@ -105,6 +109,7 @@ fn named<'p>(
                 constant: constants.take(names::upper(&procedure.name.text)),
                 name: methods.take(names::snake(&procedure.name.text)),
                 args: procedure.args.iter().map(name).collect(),
+                idempotent: scopes.idempotent.contains(&procedure.name.text),
             }
         })
         .collect();
@@ -117,7 +122,8 @@ fn infos(out: &mut Out, table: &str, versions: &[Named<'_>]) {
     let procedures = |version: &Named<'_>| -> Vec<String> {
         let info = |method: &Method<'_>| {
             let (number, name) = (method.number, &method.procedure.name.text);
-            format!("ProcedureInfo {{ number: {number}, name: \"{name}\" }}")
+            let twice = if method.idempotent { ".idempotent()" } else { "" };
+            format!("ProcedureInfo::new({number}, \"{name}\"){twice}")
         };
         let null = (!version.has_null()).then(|| "ProcedureInfo::NULL".to_owned());
         null.into_iter().chain(version.methods.iter().map(info)).collect()
