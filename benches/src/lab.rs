@@ -64,6 +64,19 @@ impl Lab {
         Ok(Self { netns: Netns::new()?, network })
     }
 
+    /// The namespace that the calling thread is in.
+    ///
+    /// # Errors
+    /// Without /proc.
+    pub fn here(network: u8) -> Result<Self, Trouble> {
+        Ok(Self { netns: Netns::current()?, network })
+    }
+
+    /// What tells its addresses from those of others.
+    pub fn network(&self) -> u8 {
+        self.network
+    }
+
     /// The kernel's address.
     pub fn host(&self) -> Prefix {
         self.address(1)

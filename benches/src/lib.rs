@@ -45,6 +45,7 @@ pub const EXPERIMENTS: &[(&str, Experiment)] = &[
     ("udp_echo_super", experiments::udp_echo_super::run),
     ("forward", experiments::forward::run),
     ("structure", experiments::structure::run),
+    ("structures", experiments::structures::run),
     ("flood", experiments::flood::run),
     ("rr", experiments::rr::run),
     ("change", experiments::change::run),

@@ -4,7 +4,7 @@
 mod bench;
 
 use clap::{Parser, Subcommand};
-use millstream_benches::{Trouble, daemon, instructions, page, report, summary};
+use millstream_benches::{Trouble, baseline, daemon, instructions, page, report, summary};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -45,6 +45,12 @@ enum Other {
         /// How often
         count: usize,
     },
+    /// The protocol daemon of `structures`
+    #[command(hide = true)]
+    Daemon(baseline::DaemonArgs),
+    /// A program over the daemon
+    #[command(hide = true)]
+    Program(baseline::ProgramArgs),
     /// The application's process of `structure`
     #[command(hide = true)]
     Application {
@@ -65,6 +71,8 @@ fn main() -> ExitCode {
             make_page(&files, (!markdown).then_some(&*output))
         }
         Some(Other::Job { name, count }) => instructions::job(&name, count),
+        Some(Other::Daemon(args)) => baseline::daemon(&args),
+        Some(Other::Program(args)) => baseline::program(&args),
         Some(Other::Application { socket, core }) => daemon::application(&socket, core),
     };
     match done {

@@ -50,24 +50,30 @@ fn answer(mut stream: TcpStream, mode: Mode, stop: &Stop) -> Result<(), Trouble>
             Err(why) if why.kind() == ErrorKind::ConnectionReset => return Ok(()),
             Err(why) => return Err(why.into()),
         }
-        let mut at = 0;
-        while let Some(head) = input[at..have].first_chunk::<8>() {
-            let mark = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
-            let len = 4 + (mark & 0x7fff_ffff) as usize;
-            if have - at < len {
-                break;
-            }
-            let mut reply = REPLY;
-            reply[4..8].copy_from_slice(&head[4..]);
-            output.extend_from_slice(&reply);
-            at += len;
-        }
+        let at = replies(&input[..have], &mut output);
         input.copy_within(at..have, 0);
         have -= at;
         write_all(&mut stream, &output, stop)?;
         output.clear();
     }
     Ok(())
+}
+
+/// Replies to all calls that have come whole; bytes of those calls.
+pub fn replies(calls: &[u8], output: &mut Vec<u8>) -> usize {
+    let mut at = 0;
+    while let Some(head) = calls[at..].first_chunk::<8>() {
+        let mark = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+        let len = 4 + (mark & 0x7fff_ffff) as usize;
+        if calls.len() - at < len {
+            break;
+        }
+        let mut reply = REPLY;
+        reply[4..8].copy_from_slice(&head[4..]);
+        output.extend_from_slice(&reply);
+        at += len;
+    }
+    at
 }
 
 fn write_all(stream: &mut TcpStream, mut octets: &[u8], stop: &Stop) -> Result<(), Trouble> {

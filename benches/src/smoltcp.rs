@@ -104,13 +104,18 @@ impl<D: Device> Host<D> {
     /// Takes frames, at most `FRAMES`; false when none was there.
     pub fn ingress(&mut self, now: Moment) -> bool {
         for nth in 0..FRAMES {
-            let Self { device, interface, sockets, .. } = self;
-            let result = interface.poll_ingress_single(now, device, sockets);
-            if result == PollIngressSingleResult::None {
+            if !self.take_frame(now) {
                 return nth > 0;
             }
         }
         true
+    }
+
+    /// Takes a frame; false when none was there.
+    pub fn take_frame(&mut self, now: Moment) -> bool {
+        let Self { device, interface, sockets, .. } = self;
+        let result = interface.poll_ingress_single(now, device, sockets);
+        result != PollIngressSingleResult::None
     }
 
     /// Sends what the sockets have to send; false when they had nothing.
@@ -121,7 +126,7 @@ impl<D: Device> Host<D> {
     }
 
     /// Microseconds until it has something to do by itself.
-    fn delay_us(&mut self, now: Moment) -> Option<u64> {
+    pub fn delay_us(&mut self, now: Moment) -> Option<u64> {
         let delay = self.interface.poll_delay(now, &self.sockets);
         delay.map(|delay| delay.total_micros())
     }

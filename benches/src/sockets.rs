@@ -2,6 +2,7 @@
 //! `std`: a thread for each connection, or one for all that waits for any of them.
 
 use crate::Trouble;
+use crate::baseline::{Connection, Does as Answers};
 use crate::lab::{self, Lab, Mode, Stop, TICK_MS, on_core};
 use crate::stack::interface;
 use crate::tcp::{Serving, Setting};
@@ -48,11 +49,11 @@ pub fn on_threads(lab: &Lab, setting: Setting, does: Does) -> Result<Serving, Tr
     Ok(Box::new((service, stack)))
 }
 
-/// One thread for all connections, that sends back what comes.
+/// One thread for all connections, that answers what comes.
 ///
 /// # Errors
 /// As [`on_threads`].
-pub fn on_a_set(lab: &Lab, setting: Setting) -> Result<Serving, Trouble> {
+pub fn on_a_set(lab: &Lab, setting: Setting, does: Answers) -> Result<Serving, Trouble> {
     let (stack, listener) = listen(lab, setting)?;
     let set = StreamSet::new(&stack)?;
     let serve = move |stop: &Stop| {
@@ -60,6 +61,7 @@ pub fn on_a_set(lab: &Lab, setting: Setting) -> Result<Serving, Trouble> {
         listener.set_nonblocking(true)?;
         let mut connections = HashMap::new();
         let (mut ready, mut data, mut last) = (Vec::new(), vec![0; PIECE], LISTENER);
+        let mut room = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             set.wait(&mut ready, Some(TICK))?;
             for &(name, _) in &ready {
@@ -68,10 +70,15 @@ pub fn on_a_set(lab: &Lab, setting: Setting) -> Result<Serving, Trouble> {
                         last += 1;
                         stream.set_nonblocking(true)?;
                         set.add(stream.stream(), last, PollEvents::READ)?;
-                        connections.insert(last, stream);
+                        connections.insert(last, (stream, Connection::default()));
                     }
-                } else if connections.get(&name).is_some_and(|stream| echo(stream, &mut data)) {
-                    connections.remove(&name);
+                } else if let Some((stream, connection)) = connections.get_mut(&name) {
+                    let mut to: &TcpStream = stream;
+                    let answer =
+                        |came: &[u8]| to.write_all(connection.answer(does, came, &mut room));
+                    if answered(stream, &mut data, answer) {
+                        connections.remove(&name);
+                    }
                 }
             }
         }
@@ -118,13 +125,17 @@ fn connection(mut stream: TcpStream, does: Does, stop: &Stop) {
     }
 }
 
-/// Sends back what is there; is the connection over?
-fn echo(mut stream: &TcpStream, data: &mut [u8]) -> bool {
-    let echoed = stream.read(data).and_then(|n| {
-        stream.write_all(&data[..n])?;
+/// Answers what is there; is the connection over?
+fn answered(
+    mut stream: &TcpStream,
+    data: &mut [u8],
+    answer: impl FnOnce(&[u8]) -> io::Result<()>,
+) -> bool {
+    let taken = stream.read(data).and_then(|n| {
+        answer(&data[..n])?;
         Ok(n)
     });
-    matches!(waited(echoed), Ok(Some(0)) | Err(_))
+    matches!(waited(taken), Ok(Some(0)) | Err(_))
 }
 
 /// `None` when the time was over.

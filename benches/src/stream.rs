@@ -9,8 +9,10 @@ pub use application::{Does, application};
 pub use pair::{Connection, Two};
 pub use service::Service;
 
+use millstream_core::tpi::option::Record;
 use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Errno, NodeId, Perimeter, StreamId};
+use millstream_modules::tcp::names;
 use millstream_msg::Msg;
 use std::net::{IpAddr, SocketAddr};
 
@@ -30,7 +32,15 @@ pub fn listen(
     at: SocketAddr,
     backlog: i32,
 ) -> Result<StreamId, Errno> {
-    open_with(core, tcp, &[Primitive::bind_req(at).with_word(12, backlog)])
+    // As servers do: connections of the one before may be in TIME-WAIT.
+    let reuse = Record {
+        level: names::SOCKET,
+        name: names::REUSEADDR,
+        status: 0,
+        value: &1_i32.to_ne_bytes(),
+    };
+    let reuse = Primitive::optmgmt_req(tpi::T_NEGOTIATE).with_option(&reuse);
+    open_with(core, tcp, &[reuse, Primitive::bind_req(at).with_word(12, backlog)])
 }
 
 /// A stream that calls from an address; it is connected when [`tpi::T_CONN_CON`] is at its head.

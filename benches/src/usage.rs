@@ -1,8 +1,10 @@
 //! usage: what the threads that serve have cost: time on a processor, and how often they came to
 //! it.
 
+use crate::Trouble;
 use std::collections::HashMap;
-use std::time::Instant;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Threads of this process at a moment, with what they have used so far.
 #[derive(Debug)]
@@ -21,14 +23,11 @@ pub struct Used {
 }
 
 impl Usage {
-    /// Of all threads but the calling one.
+    /// Of all threads but the calling one, and of those of the processes that were started here.
     pub fn now() -> Self {
-        let own = rustix::thread::gettid().as_raw_nonzero().to_string();
-        let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-        let names = tasks.map(|task| task.file_name().to_string_lossy().into_owned());
-        let threads = names.filter(|name| *name != own).filter_map(|name| {
-            let used = used(&name)?;
-            Some((name, used))
+        let threads = serving().into_iter().filter_map(|thread| {
+            let used = used(&thread)?;
+            Some((thread, used))
         });
         Self { at: Instant::now(), threads: threads.collect() }
     }
@@ -47,10 +46,69 @@ impl Usage {
     }
 }
 
+/// System calls of the threads that serve, as `perf` counts them.
+#[derive(Debug)]
+pub struct SystemCalls {
+    perf: Child,
+    began: Instant,
+}
+
+impl SystemCalls {
+    /// Counts those of the threads that there are now, and of those that they start.
+    ///
+    /// # Errors
+    /// Without `perf`.
+    pub fn count() -> Result<Self, Trouble> {
+        let threads = serving().join(",");
+        let mut command = Command::new("perf");
+        command.args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-t", &threads]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let perf = command.spawn().map_err(|why| format!("perf: {why}"))?;
+        // It tells nobody when it has begun; what it misses then is little of what it counts.
+        std::thread::sleep(BEGINS);
+        Ok(Self { perf, began: Instant::now() })
+    }
+
+    /// Calls per second.
+    ///
+    /// # Errors
+    /// It has not counted.
+    pub fn end(self) -> Result<f64, Trouble> {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let pid = rustix::process::Pid::from_child(&self.perf);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+        let told = String::from_utf8(self.perf.wait_with_output()?.stderr)?;
+        let count = told.split(',').next().and_then(|count| count.trim().parse::<f64>().ok());
+        Ok(count.ok_or_else(|| format!("perf has not counted: {told}"))? / seconds)
+    }
+}
+
+/// `perf` takes less to begin.
+const BEGINS: Duration = Duration::from_millis(200);
+
+/// Numbers of all threads but the calling one, and of those of the processes that were started
+/// here.
+pub fn serving() -> Vec<String> {
+    let own = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let mut found = Vec::new();
+    let mut processes = vec![std::process::id().to_string()];
+    while let Some(process) = processes.pop() {
+        let tasks = std::fs::read_dir(format!("/proc/{process}/task"));
+        for task in tasks.into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(task.path().join("children"));
+            let children = children.unwrap_or_default();
+            processes.extend(children.split_whitespace().map(str::to_owned));
+            found.push(task.file_name().to_string_lossy().into_owned());
+        }
+    }
+    found.retain(|thread| *thread != own);
+    found
+}
+
 /// What one thread has used since it began: nanoseconds on a processor, nanoseconds of waiting for
 /// one, and how often it got one.
 fn used(thread: &str) -> Option<Used> {
-    let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
+    let text = std::fs::read_to_string(format!("/proc/{thread}/schedstat")).ok()?;
     let mut fields = text.split_whitespace().map(|field| field.parse::<f64>());
     let (ran_ns, _waited, switches) = (fields.next()?, fields.next()?, fields.next()?);
     Some(Used { cores: ran_ns.ok()? / 1e9, switches: switches.ok()? })

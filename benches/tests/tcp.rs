@@ -1,11 +1,12 @@
 //! The TCP experiments work: every line gives figures. How large they are is not asked.
 
 use millstream_benches::Experiment;
-use millstream_benches::experiments::{tcp_bulk, tcp_conn, tcp_pair, tcp_rr};
+use millstream_benches::experiments::{structures, tcp_bulk, tcp_conn, tcp_pair, tcp_rr};
 use millstream_benches::lab::pin;
 use millstream_benches::report::Options;
 use millstream_drivers::netns::Netns;
 use std::collections::BTreeSet;
+use std::process::Command;
 
 /// Runs an experiment for an instant, or the lines of it that contain `only`; all are there.
 fn works(experiment: Experiment, only: Option<&str>, lines: usize) {
@@ -26,6 +27,18 @@ fn works(experiment: Experiment, only: Option<&str>, lines: usize) {
 #[test]
 fn tcp_bulk_measures_the_kernel_both_ways() {
     works(tcp_bulk::run, Some("kernel"), 8);
+}
+
+#[test]
+fn tcp_bulk_measures_modules_as_services_both_ways() {
+    works(tcp_bulk::run, Some("in the shard"), 7);
+}
+
+#[test]
+fn structures_measures_every_work_in_every_structure() {
+    // Where `perf` is not installed, system calls are not counted.
+    let counted = if Command::new("perf").arg("--version").output().is_ok() { 9 } else { 0 };
+    works(structures::run, None, 9 * 6 + counted);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// What carries requests and replies between a client and the daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Carrier {
     /// A Unix socket, bytes.
     Stream,
@@ -48,12 +48,16 @@ impl Carrier {
 
     /// Where the daemon listens for clients that use it.
     pub fn path(self, of_daemon: &Path) -> PathBuf {
-        let name = match self {
+        of_daemon.with_extension(self.name())
+    }
+
+    /// As an argument of a command.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Stream => "stream",
             Self::Packets => "packets",
             Self::Pipes => "pipes",
-        };
-        of_daemon.with_extension(name)
+        }
     }
 
     /// A Unix socket for it, or to exchange pipes over.

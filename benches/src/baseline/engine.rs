@@ -27,6 +27,15 @@ pub trait Engine {
     /// Does what is to be done and sends it; when to call again at the latest.
     fn work(&mut self) -> Option<Duration>;
 
+    /// The line takes nothing more: its descriptor is asked for room, and [`Engine::room`] is
+    /// called when there is some.
+    fn is_blocked(&self) -> bool {
+        false
+    }
+
+    /// The line takes more again.
+    fn room(&mut self) {}
+
     /// A socket for which something has changed since it was last told.
     fn ready(&mut self) -> Option<SocketNo>;
 

@@ -33,6 +33,8 @@ pub struct Modules {
     last: SocketNo,
     ready: VecDeque<SocketNo>,
     gone: Option<Errno>,
+    /// The device has backlog.
+    blocked: bool,
     began: Instant,
 }
 
@@ -48,9 +50,6 @@ struct Socket {
 
 /// Dispatches of a turn.
 const TURN: usize = 4096;
-
-/// The device takes nothing for so long.
-const BACKLOG_WAIT: Duration = Duration::from_millis(1);
 
 impl Modules {
     /// On a TAP, with an address.
@@ -75,8 +74,9 @@ impl Modules {
         let below = core.open_mux(ip, "tcp").map_err(said)?;
         core.link(tcp, below).map_err(said)?;
         let (sockets, numbers) = (HashMap::new(), HashMap::new());
-        let (last, ready, gone, began) = (0, VecDeque::new(), None, Instant::now());
-        Ok(Self { core, driver, tcp, own, fd, sockets, numbers, last, ready, gone, began })
+        let (last, ready, gone, blocked) = (0, VecDeque::new(), None, false);
+        let began = Instant::now();
+        Ok(Self { core, driver, tcp, own, fd, sockets, numbers, last, ready, gone, blocked, began })
     }
 
     fn add(&mut self, stream: StreamId, listens: bool) -> SocketNo {
@@ -93,17 +93,15 @@ impl Modules {
         self.sockets.get_mut(&socket).ok_or(Errno::EBADF)
     }
 
-    fn take_events(&mut self) -> Option<Duration> {
-        let mut wait = None;
+    fn take_events(&mut self) {
         while let Some(event) = self.core.event() {
             match event {
                 Event::Head(stream, _) => self.ready.extend(self.numbers.get(&stream)),
-                Event::WantWrite(_) => wait = Some(BACKLOG_WAIT),
+                Event::WantWrite(_) => self.blocked = true,
                 Event::DeviceGone(_, errno) => self.gone = Some(errno),
                 _ => {}
             }
         }
-        wait
     }
 }
 
@@ -122,15 +120,20 @@ impl Engine for Modules {
     fn work(&mut self) -> Option<Duration> {
         let now = self.began.elapsed().as_nanos() as u64;
         let turn = self.core.turn(now, TURN);
-        let backlog = self.take_events();
-        if backlog.is_some() {
-            self.core.writable(self.driver);
-        }
-        let next = match turn.more {
+        self.take_events();
+        match turn.more {
             true => Some(Duration::ZERO),
             false => turn.next.map(|at| Duration::from_nanos(at.saturating_sub(now))),
-        };
-        backlog.into_iter().chain(next).min()
+        }
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    fn room(&mut self) {
+        self.blocked = false;
+        self.core.writable(self.driver);
     }
 
     fn ready(&mut self) -> Option<SocketNo> {

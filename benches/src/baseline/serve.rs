@@ -115,11 +115,17 @@ impl<'a> Daemon<'a> {
     pub fn turn(&mut self, mode: Mode) -> Result<(), Trouble> {
         let more = self.frames && self.portion.take(self.engine)?;
         let next = self.work();
+        self.wait.ask_room(self.engine.fd(), self.engine.is_blocked())?;
         self.frames = more || mode == Mode::Polling;
         let most = if self.frames { Duration::ZERO } else { TICK };
         for ready in self.wait.wait(next.unwrap_or(TICK).min(most))?.into_iter().flatten() {
             match ready {
-                Ready::Engine => self.frames = true,
+                Ready::Engine(what) => {
+                    self.frames |= what.readable || what.gone;
+                    if what.writable {
+                        self.engine.room();
+                    }
+                }
                 Ready::Listener(nth) => self.accept_port(nth),
                 Ready::Port(port, what) => self.port_ready(port, what),
             }

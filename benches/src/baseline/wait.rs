@@ -13,25 +13,29 @@ use std::time::Duration;
 
 /// One epoll set, level-triggered.
 #[derive(Debug)]
-pub(super) struct Wait(OwnedFd);
+pub(super) struct Wait {
+    set: OwnedFd,
+    /// The engine's line is asked for room.
+    room: bool,
+}
 
 /// What is ready.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ready {
-    /// Frames have come.
-    Engine,
+    /// Frames have come, or there is room for some.
+    Engine(What),
     /// A client has come.
     Listener(usize),
     /// Something is to be done for a client.
     Port(PortNo, What),
 }
 
-/// How a port is ready.
+/// How a port or the line is ready.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct What {
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// Its client has gone, though requests may be left.
+    /// The other side has gone, though requests may be left.
     pub(super) gone: bool,
 }
 
@@ -49,14 +53,24 @@ impl Wait {
         for (nth, socket) in (1..).zip(listeners.sockets()) {
             epoll::add(&set, socket, EventData::new_u64(nth), EventFlags::IN)?;
         }
-        Ok(Self(set))
+        Ok(Self { set, room: false })
+    }
+
+    /// Waits for room on the engine's line, or no longer.
+    pub(super) fn ask_room(&mut self, engine: BorrowedFd<'_>, room: bool) -> Result<()> {
+        if std::mem::replace(&mut self.room, room) == room {
+            return Ok(());
+        }
+        let mut flags = EventFlags::IN;
+        flags.set(EventFlags::OUT, room);
+        Ok(epoll::modify(&self.set, engine, EventData::new_u64(ENGINE), flags)?)
     }
 
     /// Waits for requests of a port.
     pub(super) fn add(&self, port: PortNo, channel: &Channel) -> Result<()> {
-        epoll::add(&self.0, channel.input(), mark(port), EventFlags::IN)?;
+        epoll::add(&self.set, channel.input(), mark(port), EventFlags::IN)?;
         if !channel.is_one() {
-            epoll::add(&self.0, channel.output(), mark(port), EventFlags::empty())?;
+            epoll::add(&self.set, channel.output(), mark(port), EventFlags::empty())?;
         }
         Ok(())
     }
@@ -74,16 +88,16 @@ impl Wait {
         if channel.is_one() {
             input |= output;
         } else {
-            epoll::modify(&self.0, channel.output(), mark(port), output)?;
+            epoll::modify(&self.set, channel.output(), mark(port), output)?;
         }
-        Ok(epoll::modify(&self.0, channel.input(), mark(port), input)?)
+        Ok(epoll::modify(&self.set, channel.input(), mark(port), input)?)
     }
 
     pub(super) fn remove(&self, channel: &Channel) {
         // Closed, it would leave the set by itself, but for a copy in a child.
-        let _unknown = epoll::delete(&self.0, channel.input());
+        let _unknown = epoll::delete(&self.set, channel.input());
         if !channel.is_one() {
-            let _unknown = epoll::delete(&self.0, channel.output());
+            let _unknown = epoll::delete(&self.set, channel.output());
         }
     }
 
@@ -93,7 +107,7 @@ impl Wait {
             Timespec { tv_sec: most.as_secs() as i64, tv_nsec: i64::from(most.subsec_nanos()) };
         let mut buffer = [MaybeUninit::uninit(); EVENTS];
         let mut all = [None; EVENTS];
-        let events = match epoll::wait(&self.0, &mut buffer, Some(&most)) {
+        let events = match epoll::wait(&self.set, &mut buffer, Some(&most)) {
             Ok((events, _)) => &events[..],
             Err(rustix::io::Errno::INTR) => &[],
             Err(errno) => return Err(errno.into()),
@@ -102,7 +116,7 @@ impl Wait {
             // The kernel's record is packed: its fields are copied out.
             let (flags, data) = (event.flags, event.data);
             *place = Some(match data.u64() {
-                ENGINE => Ready::Engine,
+                ENGINE => Ready::Engine(what(flags)),
                 mark => match (mark >> PORTS) as PortNo {
                     0 => Ready::Listener(mark as usize - 1),
                     port => Ready::Port(port, what(flags)),

@@ -12,6 +12,7 @@ pub mod pressure;
 pub mod rpc;
 pub mod rr;
 pub mod structure;
+pub mod structures;
 pub mod tcp_bulk;
 pub mod tcp_conn;
 pub mod tcp_pair;

@@ -49,7 +49,8 @@ const OUTWARDS: &[Peer] = &[
 /// With as many connections at once as [`MANY`].
 const MANY_INWARDS: &[Peer] = &[
     ("8 inwards, in the shard", |lab, at| {
-        Ok(Box::new(stack::services(lab, at.core(), at.mode, &["discard"])?))
+        let name = format!("discard:{}", lab.echo().port());
+        Ok(Box::new(stack::services(lab, at.core(), at.mode, &[&name])?))
     }),
     ("8 inwards, socket", |lab, at| sockets::on_threads(lab, at, sockets::Does::Discard)),
     ("8 inwards, kernel", |lab, at| kernel_peer(lab, at, Service::Discard, false)),

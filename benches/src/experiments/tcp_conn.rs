@@ -1,6 +1,7 @@
 //! Connect, one byte there and back, close: 16 clients at once.
 
 use crate::Trouble;
+use crate::baseline::Does;
 use crate::lab::{Lab, Mode};
 use crate::report::{Options, Report};
 use crate::smoltcp::{self, Does as Smol};
@@ -21,7 +22,7 @@ const OF_KERNEL: f64 = 1.4;
 
 const PEERS: &[Peer] = &[
     ("in the shard", |lab, at| Ok(Box::new(stack::services(lab, at.core(), at.mode, &["echo"])?))),
-    ("application", sockets::on_a_set),
+    ("application", |lab, at| sockets::on_a_set(lab, at, Does::Echo)),
     ("kernel epoll", |lab, at| kernel_peer(lab, at, Service::Echo, true)),
     ("smoltcp, 64 sockets", |lab, at| {
         Ok(Box::new(smoltcp::serve(lab, at.core(), at.mode, Smol::Echo, 64, false)?))

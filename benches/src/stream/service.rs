@@ -43,7 +43,10 @@ impl Module for Service {
         }
         if tpi::primitive(msg.first()) == Some(tpi::T_ORDREL_IND) {
             // Without memory the peer waits until the stream is closed.
-            cx.put_control(Side::Write, Kind::Proto, Primitive::ordrel_req().as_bytes());
+            if let Ok(mut ours) = cx.pool().copy_from(0, Primitive::ordrel_req().as_bytes()) {
+                ours.set_kind(Kind::Proto);
+                cx.put(Side::Write, ours);
+            }
         }
         cx.putnext(msg);
     }

@@ -1,0 +1,254 @@
+//! process: the daemon and its programs as processes of their own, as the harness starts them.
+
+use super::channel::Carrier;
+use super::engine::Engine;
+use super::listeners::Listeners;
+use super::modules::Modules;
+use super::program::{Does, over_daemon};
+use super::serve::Daemon;
+use super::smol::Smoltcp;
+use crate::Trouble;
+use crate::lab::{Lab, Mode, Service, Stop, pin};
+use crate::tcp::{Serving, Setting};
+use clap::Args;
+use millstream_drivers::netlink::Prefix;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What stands behind a daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Behind {
+    /// Our modules.
+    Modules,
+    /// smoltcp.
+    Smoltcp,
+}
+
+impl Behind {
+    /// The engine, on the TAP of a lab.
+    ///
+    /// # Errors
+    /// As [`Lab::tap`].
+    pub fn engine(self, lab: &Lab) -> Result<Box<dyn Engine + Send>, Trouble> {
+        self.on(|| lab.tap(), || lab.tap_fd(), lab.far())
+    }
+
+    fn on(
+        self,
+        tap: impl FnOnce() -> Result<millstream_drivers::Tap, Trouble>,
+        fd: impl FnOnce() -> Result<millstream_drivers::tun::TapFd, Trouble>,
+        own: Prefix,
+    ) -> Result<Box<dyn Engine + Send>, Trouble> {
+        Ok(match self {
+            Self::Modules => Box::new(Modules::new(tap()?, own)?),
+            Self::Smoltcp => Box::new(Smoltcp::new(fd()?, own)),
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Modules => "modules",
+            Self::Smoltcp => "smoltcp",
+        }
+    }
+}
+
+/// How a daemon is started. It makes its TAP in the namespace that it is started in.
+#[derive(Debug, Args)]
+pub struct DaemonArgs {
+    /// Clients find its sockets beside this file
+    #[arg(long)]
+    socket: PathBuf,
+    /// What serves them
+    #[arg(long)]
+    engine: Behind,
+    /// Network of the addresses: 10.9.NETWORK.1 is the kernel's, 10.9.NETWORK.2 ours
+    #[arg(long)]
+    network: u8,
+    /// Ask again and again instead of sleeping
+    #[arg(long)]
+    polling: bool,
+    /// Core to stay on
+    #[arg(long)]
+    core: Option<usize>,
+}
+
+/// How a program over the daemon is started.
+#[derive(Debug, Args)]
+pub struct ProgramArgs {
+    /// The daemon's
+    #[arg(long)]
+    socket: PathBuf,
+    /// What carries its requests: stream, packets or pipes
+    #[arg(long)]
+    carrier: Carrier,
+    /// Where it listens
+    #[arg(long)]
+    at: SocketAddrV4,
+    /// What it does with connections
+    #[arg(long)]
+    does: Does,
+    /// Core to stay on
+    #[arg(long)]
+    core: Option<usize>,
+}
+
+/// The daemon's process.
+///
+/// # Errors
+/// Without the right to a TAP; the folder of the socket takes no files; the line is gone.
+pub fn daemon(args: &DaemonArgs) -> Result<(), Trouble> {
+    if let Some(core) = args.core {
+        pin(core)?;
+    }
+    let lab = Lab::here(args.network)?;
+    let mut engine = args.engine.engine(&lab)?;
+    let listeners = Listeners::bind(&args.socket)?;
+    let mode = if args.polling { Mode::Polling } else { Mode::Sleeping };
+    let mut daemon = Daemon::new(&mut *engine, listeners)?;
+    tell_ready();
+    let stop = Stop::default();
+    let theirs = stop.clone();
+    // Whoever has started it may be killed, and is not to leave it behind.
+    std::thread::Builder::new().name("parent".into()).spawn(move || {
+        let _end = std::io::stdin().read(&mut [0]);
+        theirs.store(true, Ordering::Relaxed);
+    })?;
+    daemon.run(mode, &stop)
+}
+
+/// The program's process; it ends with the daemon.
+///
+/// # Errors
+/// The daemon cannot be reached, or refuses.
+pub fn program(args: &ProgramArgs) -> Result<(), Trouble> {
+    if let Some(core) = args.core {
+        pin(core)?;
+    }
+    over_daemon(&args.socket, args.carrier, args.at, args.does, tell_ready)
+}
+
+/// Who has started this process waits for a word.
+fn tell_ready() {
+    let mut out = std::io::stdout().lock();
+    // One that does not wait is no harm.
+    let _nobody = out.write_all(READY).and_then(|()| out.flush());
+}
+
+const READY: &[u8] = b"ready\n";
+
+/// A process that serves, until it is dropped.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Process {
+    /// Starts it and waits until it serves.
+    fn start(mut command: Command) -> Result<Self, Trouble> {
+        // Its input ends with this process.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let out = child.stdout.take();
+        let process = Self(child);
+        let mut word = [0; READY.len()];
+        let told = out.ok_or("no output")?.read_exact(&mut word);
+        told.map_err(|_| format!("{command:?} does not start"))?;
+        Ok(process)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended by itself needs no end.
+        let _ended = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+/// Files of daemons that are gone.
+#[derive(Debug)]
+struct Files(PathBuf);
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        for carrier in Carrier::ALL {
+            let _gone = std::fs::remove_file(carrier.path(&self.0));
+        }
+    }
+}
+
+/// A daemon on the TAP of a lab, and a program over it, on the core of what is measured. While the
+/// daemon polls, the program is on the client's core: its own would leave it no time.
+///
+/// # Errors
+/// Those of either.
+pub fn served(
+    lab: &Lab,
+    setting: Setting,
+    behind: Behind,
+    carrier: Carrier,
+    does: Does,
+) -> Result<Serving, Trouble> {
+    static NUMBERS: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("ms-daemon-{}-{number}", std::process::id());
+    let files = Files(std::env::temp_dir().join(name));
+    let polling = setting.mode == Mode::Polling;
+    let core = |core: usize| format!("--core={core}");
+    let mut command = itself("daemon")?;
+    command.arg("--socket").arg(&files.0).args(["--engine", behind.name()]);
+    command.args(["--network", &lab.network().to_string()]);
+    command.arg(core(setting.pinning.server())).args(polling.then_some("--polling"));
+    let daemon = lab.inside(|| Process::start(command))?;
+    let SocketAddr::V4(at) = lab.echo() else { return Err("labs have IPv4".into()) };
+    let mut command = itself("program")?;
+    command.arg("--socket").arg(&files.0).args(["--carrier", carrier.name()]);
+    command.args(["--at", &at.to_string(), "--does", does.name()]);
+    let place = if polling { setting.pinning.client() } else { setting.pinning.server() };
+    command.arg(core(place));
+    let program = Process::start(command)?;
+    Ok(Box::new((program, daemon, files)))
+}
+
+/// The same program with an engine of its own, in this process: no port between them.
+///
+/// # Errors
+/// As [`Lab::tap`].
+pub fn in_process(
+    lab: &Lab,
+    setting: Setting,
+    behind: Behind,
+    does: Does,
+) -> Result<Serving, Trouble> {
+    let mut engine = behind.engine(lab)?;
+    let SocketAddr::V4(at) = lab.echo() else { return Err("labs have IPv4".into()) };
+    let (listens, told) = std::sync::mpsc::channel();
+    let service = Service::start("program", setting.core(), move |stop| {
+        super::program::over_engine(&mut *engine, at, does, setting.mode, stop, || {
+            // Who waits for it is there until it comes.
+            let _nobody = listens.send(());
+        })
+    })?;
+    // When it does not come, the service has ended, and says why.
+    let _ended = told.recv();
+    Ok(Box::new(service))
+}
+
+/// This program again, for another part.
+fn itself(part: &str) -> Result<Command, Trouble> {
+    let own = std::env::current_exe()?;
+    let mut command = Command::new(find(&own).ok_or("millstream-benches is not built")?);
+    command.arg(part);
+    Ok(command)
+}
+
+/// The program of the benches: it runs, or a test beside it does.
+fn find(own: &Path) -> Option<PathBuf> {
+    let folders = own.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join(PROGRAM)).find(|program| program.exists());
+    if own.file_name().is_some_and(|name| name == PROGRAM) { Some(own.to_owned()) } else { found }
+}
+
+const PROGRAM: &str = env!("CARGO_PKG_NAME");
