@@ -20,6 +20,7 @@ pub mod count;
 pub mod count2;
 pub mod ctl;
 pub mod decode;
+pub mod devices;
 pub mod dlpi;
 pub mod ether;
 pub mod filter;

@@ -49,7 +49,13 @@ const MUXES: &[(&str, MakeMux)] = &[
     ("dlpi", |_| Box::new(crate::dlpi::Dlpi::new())),
     ("tcp", |key| Box::new(crate::tcp::Tcp::new(key))),
     ("tcp2", |key| Box::new(crate::tcp2::Tcp2::new(key))),
+    ("echo", |_| Box::new(crate::devices::Echo)),
+    ("loop", |_| Box::<crate::devices::Loop>::default()),
+    ("mux", |_| Box::<crate::devices::Switch>::default()),
 ];
+
+/// Multiplexors that a stack has beside its protocols, for programs to open.
+pub const DEVICES: [&str; 3] = ["echo", "loop", "mux"];
 
 /// Makes a multiplexor without streams from a random key that peers must not know.
 pub type MakeMux = fn(u64) -> Box<dyn Mux>;

@@ -8,6 +8,7 @@ use millstream_drivers::tun::TapError;
 use millstream_drivers::{PairEnd, Raw, RawError, Tap, Wrap, WrapError};
 use millstream_modules::arp::Arp;
 use millstream_modules::ip::Ip;
+use millstream_modules::table;
 use millstream_modules::tcp::Tcp;
 use millstream_modules::udp::Udp;
 use millstream_msg::PoolConfig;
@@ -103,8 +104,9 @@ pub struct Stack {
     pub tcp: NodeId,
     /// Streams of the interfaces, in order.
     pub interfaces: Vec<StreamId>,
-    /// Providers of data links, by the names of their interfaces; none without [`Plan::dlpi`].
-    pub data_links: Vec<(String, NodeId)>,
+    /// What else programs may open, by name: `echo`, `loop`, `mux`, and the providers of data links
+    /// by the names of their interfaces, of which there are none without [`Plan::dlpi`].
+    pub devices: Vec<(String, NodeId)>,
     /// Services, in order.
     pub services: Vec<Service>,
     /// The programs of RPC among them, and those that are added later.
@@ -179,7 +181,7 @@ impl Plan {
         };
         let mut shard = Shard::new(config).map_err(|cause| io("make the stack", cause))?;
         let ip = shard.core().add_mux(Box::new(Ip::new(random_key())));
-        let (mut interfaces, mut data_links) = (Vec::new(), Vec::new());
+        let (mut interfaces, mut devices) = (Vec::new(), devices(shard.core()));
         let mut own = Vec::new();
         for (index, interface) in self.interfaces.into_iter().enumerate() {
             let stream = line::open(interface.line, &mut shard, index)?;
@@ -187,7 +189,7 @@ impl Plan {
             let mut below = stream;
             if self.dlpi {
                 let (name, link, above) = datalink::open(core, stream)?;
-                data_links.push((name, link));
+                devices.push((name, link));
                 below = above;
             }
             core.push(below, Box::new(Arp::new())).map_err(|e| plumb("push arp", e))?;
@@ -225,8 +227,14 @@ impl Plan {
             services.extend(service::open(shard.core(), udp, &wanted)?);
             services.extend(service::listen(&mut shard, tcp, &wanted)?);
         }
-        Ok(Stack { shard, ip, udp, tcp, interfaces, data_links, services, programs })
+        Ok(Stack { shard, ip, udp, tcp, interfaces, devices, services, programs })
     }
+}
+
+/// Devices without a line, for programs to be tried with.
+fn devices(core: &mut Perimeter) -> Vec<(String, NodeId)> {
+    let made = table::DEVICES.iter().filter_map(|&name| Some((name, table::mux(name).ok()?)));
+    made.map(|(name, make)| (name.to_owned(), core.add_mux(make(0)))).collect()
 }
 
 /// A transport on a stream of `ip`.

@@ -73,10 +73,10 @@ impl Stack {
         plan: Plan,
         notify: impl FnMut(Notice) + Send + 'static,
     ) -> Result<Self, PlanError> {
-        let plan::Stack { shard, ip, udp, tcp, data_links, programs, .. } = plan.build()?;
+        let plan::Stack { shard, ip, udp, tcp, devices: others, programs, .. } = plan.build()?;
         let muxes = [("tcp", tcp), ("udp", udp), ("ip", ip)];
         let mut devices: Vec<_> = muxes.map(|(name, mux)| (name.to_owned(), mux)).into();
-        devices.extend(data_links);
+        devices.extend(others);
         let handle = shard.handle();
         let thread = std::thread::Builder::new()
             .name("millstream".into())

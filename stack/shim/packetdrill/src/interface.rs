@@ -50,7 +50,7 @@ pub struct Interface {
         socklen_t,
     ) -> isize,
     sendmsg: unsafe extern "C" fn(*const Calls, c_int, *const msghdr, c_int) -> isize,
-    // Variadic in C: on the machines that Linux runs on, an integer or a pointer comes the same way.
+    // Variadic in C: where Linux runs, an integer or a pointer comes the same way.
     fcntl: unsafe extern "C" fn(*const Calls, c_int, c_int, usize) -> c_int,
     ioctl: unsafe extern "C" fn(*const Calls, c_int, c_ulong, *mut c_int) -> c_int,
     close: unsafe extern "C" fn(*const Calls, c_int) -> c_int,

@@ -6,9 +6,9 @@
 //! than its work. A call: `interface` takes C's arguments apart, `calls` does it and waits in
 //! virtual time, `world` moves the stack on, `wire` is where packets leave.
 //!
-//! Flags: `local=192.168.0.1/16`, `gateway=192.168.0.2`, `mtu=1500`, `seed=1`, and the parameters of
-//! `tcp` (`congestion`, `ecn`, `initial_window`, `rto_min`, `sack`, `timestamps`, `window_scale`),
-//! parted by commas or blanks.
+//! Flags, parted by commas or blanks: `local=192.168.0.1/16`, `gateway=192.168.0.2`, `mtu=1500`,
+//! `seed=1`, and the parameters of `tcp` (`congestion`, `ecn`, `initial_window`, `rto_min`, `sack`,
+//! `timestamps`, `window_scale`).
 
 mod address;
 mod calls;
