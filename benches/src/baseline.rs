@@ -8,6 +8,7 @@
 mod channel;
 mod client;
 mod engine;
+mod layers;
 mod listeners;
 mod modules;
 mod process;
@@ -20,6 +21,7 @@ mod wire;
 pub use channel::{Carrier, Channel, PIECES};
 pub use client::{Client, Socket, error};
 pub use engine::{Engine, Give, Portion, SocketNo};
+pub use layers::{Ipc, Joint, Layer, LayerArgs, Packed, layer};
 pub use listeners::Listeners;
 pub use modules::Modules;
 pub use process::{Behind, DaemonArgs, ProgramArgs, daemon, in_process, program, served};

@@ -48,6 +48,9 @@ enum Other {
     /// The protocol daemon of `structures`
     #[command(hide = true)]
     Daemon(baseline::DaemonArgs),
+    /// A layer below the daemon, where each has a process
+    #[command(hide = true)]
+    Layer(baseline::LayerArgs),
     /// A program over the daemon
     #[command(hide = true)]
     Program(baseline::ProgramArgs),
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         }
         Some(Other::Job { name, count }) => instructions::job(&name, count),
         Some(Other::Daemon(args)) => baseline::daemon(&args),
+        Some(Other::Layer(args)) => baseline::layer(&args),
         Some(Other::Program(args)) => baseline::program(&args),
         Some(Other::Application { socket, core }) => daemon::application(&socket, core),
     };

@@ -3,9 +3,11 @@
 
 use millstream_benches::Trouble;
 use millstream_benches::baseline::{
-    Carrier, Client, DATA_MAX, Daemon, Engine, HEAD, Head, Listeners, Modules, Op, Smoltcp, Socket,
+    Behind, Carrier, Client, DATA_MAX, Daemon, Does, Engine, HEAD, Head, Listeners, Modules, Op,
+    Smoltcp, Socket, served,
 };
 use millstream_benches::lab::{Lab, Mode};
+use millstream_benches::tcp::SETTINGS;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -351,4 +353,28 @@ fn a_client_that_does_not_read_what_it_asked_for_keeps_only_its_own_waiting() {
         assert_eq!(other.recv(theirs, &mut [0; 5])?, 5);
         Ok(())
     });
+}
+
+#[test]
+fn every_engine_serves_from_processes_of_its_own_and_none_is_left() {
+    const BULK: usize = 4 << 20;
+    for (network, behind) in (90..).zip([Behind::Modules, Behind::Smoltcp, Behind::Layers]) {
+        let lab = match Lab::new(network).and_then(|lab| lab.tap_fd().map(|_| lab)) {
+            Ok(lab) => lab,
+            Err(why) => return eprintln!("skipped: processes of their own: {why}"),
+        };
+        let serving = served(&lab, SETTINGS[0], behind, Carrier::Stream, Does::Echo).unwrap();
+        let kernel = caller(&lab).unwrap();
+        std::thread::scope(|scope| {
+            let write = scope.spawn(|| (&kernel).write_all(&pattern(0, BULK)));
+            let mut back = vec![0; BULK];
+            (&kernel).read_exact(&mut back).unwrap();
+            assert!(back == pattern(0, BULK), "{behind:?}");
+            write.join().unwrap().unwrap();
+        });
+        let started = millstream_benches::usage::serving();
+        drop(serving);
+        let left = millstream_benches::usage::serving();
+        assert!(left.len() < started.len(), "{behind:?}: {started:?} {left:?}");
+    }
 }

@@ -37,8 +37,8 @@ fn tcp_bulk_measures_modules_as_services_both_ways() {
 #[test]
 fn structures_measures_every_work_in_every_structure() {
     // Where `perf` is not installed, system calls are not counted.
-    let counted = if Command::new("perf").arg("--version").output().is_ok() { 9 } else { 0 };
-    works(structures::run, None, 9 * 6 + counted);
+    let counted = if Command::new("perf").arg("--version").output().is_ok() { 10 } else { 0 };
+    works(structures::run, None, 10 * 6 + counted);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::engine::{Engine, Give, SocketNo};
 use crate::Trouble;
 use crate::stream::{accept, call, control, listen};
 use millstream_core::{
-    Config, Device, Errno, Event, Got, NodeId, Perimeter, PlumbError, StreamId, tpi,
+    Config, Device, Errno, Event, Got, Module, NodeId, Perimeter, PlumbError, StreamId, tpi,
 };
 use millstream_drivers::Tap;
 use millstream_drivers::netlink::Prefix;
@@ -15,6 +15,7 @@ use millstream_modules::arp::Arp;
 use millstream_modules::ip::Ip;
 use millstream_modules::tcp::Tcp;
 use millstream_msg::{Msg, MsgList, Pool, PoolConfig};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -51,6 +52,12 @@ struct Socket {
 /// Dispatches of a turn.
 const TURN: usize = 4096;
 
+/// Messages that are taken of those in which ip tells its addresses.
+const FIRST: usize = 64;
+
+/// They come at once; a busy machine takes its time.
+const ADDRESSES_WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
 impl Modules {
     /// On a TAP, with an address.
     ///
@@ -58,25 +65,64 @@ impl Modules {
     /// When the modules do not fit together; the kernel's.
     pub fn new(tap: Tap, own: Prefix) -> Result<Self, Trouble> {
         let fd = tap.readiness()?;
-        Self::on_device(Box::new(tap), fd, own)
-    }
-
-    fn on_device(device: Box<dyn Device>, fd: OwnedFd, own: Prefix) -> Result<Self, Trouble> {
-        let pool = Pool::new(PoolConfig::STACK);
-        let mut core = Perimeter::new(Config { pool, seed: 1, clock: None });
-        let said = |why: PlumbError| why.to_string();
-        let (stream, driver) = core.open_device("tap", device);
+        let mut core = perimeter();
+        let (stream, driver) = core.open_device("tap", Box::new(tap));
         core.push(stream, Box::new(Arp::new())).map_err(said)?;
         let ip = core.add_mux(Box::new(Ip::new(random_key())));
         core.link(ip, stream).map_err(said)?;
         core.set_mux(ip, "address", &format!("0 {own}")).map_err(said)?;
-        let tcp = core.add_mux(Box::new(Tcp::new(random_key())));
         let below = core.open_mux(ip, "tcp").map_err(said)?;
+        Self::above(core, below, driver, own, fd)
+    }
+
+    /// Above a device that carries packets of ip, which is another process, with a module on it.
+    ///
+    /// # Errors
+    /// When ip does not tell its addresses in time; the kernel's.
+    pub fn on_packets(
+        device: Box<dyn Device>,
+        fd: OwnedFd,
+        own: Prefix,
+        module: Box<dyn Module>,
+    ) -> Result<Self, Trouble> {
+        let mut core = perimeter();
+        let (below, driver) = core.open_device("ipc", device);
+        core.push(below, module).map_err(said)?;
+        let mut modules = Self::above(core, below, driver, own, fd)?;
+        let mut wanted = [PollFd::from_borrowed_fd(modules.fd.as_fd(), PollFlags::IN)];
+        modules.core.turn(0, TURN);
+        poll(&mut wanted, Some(&ADDRESSES_WITHIN))?;
+        if modules.take_frames(FIRST)? == 0 {
+            return Err("ip does not tell its addresses".into());
+        }
+        modules.work();
+        Ok(modules)
+    }
+
+    /// tcp on a stream that carries packets.
+    fn above(
+        mut core: Perimeter,
+        below: StreamId,
+        driver: NodeId,
+        own: Prefix,
+        fd: OwnedFd,
+    ) -> Result<Self, Trouble> {
+        let tcp = core.add_mux(Box::new(Tcp::new(random_key())));
         core.link(tcp, below).map_err(said)?;
-        let (sockets, numbers) = (HashMap::new(), HashMap::new());
-        let (last, ready, gone, blocked) = (0, VecDeque::new(), None, false);
-        let began = Instant::now();
-        Ok(Self { core, driver, tcp, own, fd, sockets, numbers, last, ready, gone, blocked, began })
+        Ok(Self {
+            core,
+            driver,
+            tcp,
+            own,
+            fd,
+            sockets: HashMap::new(),
+            numbers: HashMap::new(),
+            last: 0,
+            ready: VecDeque::new(),
+            gone: None,
+            blocked: false,
+            began: Instant::now(),
+        })
     }
 
     fn add(&mut self, stream: StreamId, listens: bool) -> SocketNo {
@@ -211,6 +257,15 @@ impl Engine for Modules {
     fn open(&self) -> usize {
         self.sockets.len()
     }
+}
+
+fn perimeter() -> Perimeter {
+    let pool = Pool::new(PoolConfig::STACK);
+    Perimeter::new(Config { pool, seed: 1, clock: None })
+}
+
+fn said(why: PlumbError) -> Trouble {
+    why.to_string().into()
 }
 
 impl Socket {

@@ -2,6 +2,7 @@
 
 use super::channel::Carrier;
 use super::engine::Engine;
+use super::layers::{self, Layer};
 use super::listeners::Listeners;
 use super::modules::Modules;
 use super::program::{Does, over_daemon};
@@ -11,7 +12,7 @@ use crate::Trouble;
 use crate::lab::{Lab, Mode, Service, Stop, pin};
 use crate::tcp::{Serving, Setting};
 use clap::Args;
-use millstream_drivers::netlink::Prefix;
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -25,26 +26,21 @@ pub enum Behind {
     Modules,
     /// smoltcp.
     Smoltcp,
+    /// Our transport, above processes for ip and the driver.
+    Layers,
 }
 
 impl Behind {
-    /// The engine, on the TAP of a lab.
+    /// The engine, on the TAP of a lab; with layers below, which are found beside `socket`, on
+    /// theirs.
     ///
     /// # Errors
-    /// As [`Lab::tap`].
-    pub fn engine(self, lab: &Lab) -> Result<Box<dyn Engine + Send>, Trouble> {
-        self.on(|| lab.tap(), || lab.tap_fd(), lab.far())
-    }
-
-    fn on(
-        self,
-        tap: impl FnOnce() -> Result<millstream_drivers::Tap, Trouble>,
-        fd: impl FnOnce() -> Result<millstream_drivers::tun::TapFd, Trouble>,
-        own: Prefix,
-    ) -> Result<Box<dyn Engine + Send>, Trouble> {
+    /// As [`Lab::tap`]; without the layers.
+    pub fn engine(self, lab: &Lab, socket: &Path) -> Result<Box<dyn Engine + Send>, Trouble> {
         Ok(match self {
-            Self::Modules => Box::new(Modules::new(tap()?, own)?),
-            Self::Smoltcp => Box::new(Smoltcp::new(fd()?, own)),
+            Self::Modules => Box::new(Modules::new(lab.tap()?, lab.far())?),
+            Self::Smoltcp => Box::new(Smoltcp::new(lab.tap_fd()?, lab.far())),
+            Self::Layers => Box::new(layers::transport(socket, lab.far())?),
         })
     }
 
@@ -52,6 +48,7 @@ impl Behind {
         match self {
             Self::Modules => "modules",
             Self::Smoltcp => "smoltcp",
+            Self::Layers => "layers",
         }
     }
 }
@@ -105,18 +102,14 @@ pub fn daemon(args: &DaemonArgs) -> Result<(), Trouble> {
         pin(core)?;
     }
     let lab = Lab::here(args.network)?;
-    let mut engine = args.engine.engine(&lab)?;
+    let mut engine = args.engine.engine(&lab, &args.socket)?;
     let listeners = Listeners::bind(&args.socket)?;
     let mode = if args.polling { Mode::Polling } else { Mode::Sleeping };
     let mut daemon = Daemon::new(&mut *engine, listeners)?;
     tell_ready();
     let stop = Stop::default();
     let theirs = stop.clone();
-    // Whoever has started it may be killed, and is not to leave it behind.
-    std::thread::Builder::new().name("parent".into()).spawn(move || {
-        let _end = std::io::stdin().read(&mut [0]);
-        theirs.store(true, Ordering::Relaxed);
-    })?;
+    when_parent_ends(move || theirs.store(true, Ordering::Relaxed))?;
     daemon.run(mode, &stop)
 }
 
@@ -131,8 +124,18 @@ pub fn program(args: &ProgramArgs) -> Result<(), Trouble> {
     over_daemon(&args.socket, args.carrier, args.at, args.does, tell_ready)
 }
 
+/// Whoever has started this process may be killed, and is not to leave it behind.
+pub(super) fn when_parent_ends(stop: impl FnOnce() + Send + 'static) -> Result<(), Trouble> {
+    let wait = move || {
+        let _end = std::io::stdin().read(&mut [0]);
+        stop();
+    };
+    std::thread::Builder::new().name("parent".into()).spawn(wait)?;
+    Ok(())
+}
+
 /// Who has started this process waits for a word.
-fn tell_ready() {
+pub(super) fn tell_ready() {
     let mut out = std::io::stdout().lock();
     // One that does not wait is no harm.
     let _nobody = out.write_all(READY).and_then(|()| out.flush());
@@ -176,6 +179,7 @@ impl Drop for Files {
         for carrier in Carrier::ALL {
             let _gone = std::fs::remove_file(carrier.path(&self.0));
         }
+        layers::remove_files(&self.0);
     }
 }
 
@@ -197,11 +201,17 @@ pub fn served(
     let files = Files(std::env::temp_dir().join(name));
     let polling = setting.mode == Mode::Polling;
     let core = |core: usize| format!("--core={core}");
-    let mut command = itself("daemon")?;
-    command.arg("--socket").arg(&files.0).args(["--engine", behind.name()]);
-    command.args(["--network", &lab.network().to_string()]);
-    command.arg(core(setting.pinning.server())).args(polling.then_some("--polling"));
-    let daemon = lab.inside(|| Process::start(command))?;
+    // From below; they are dropped from above.
+    let mut processes = VecDeque::new();
+    let below = if behind == Behind::Layers { &Layer::ALL[..] } else { &[] };
+    let below = below.iter().map(|layer| ("layer", "--layer", layer.name()));
+    for (part, option, name) in below.chain([("daemon", "--engine", behind.name())]) {
+        let mut command = itself(part)?;
+        command.arg("--socket").arg(&files.0).args([option, name]);
+        command.args(["--network", &lab.network().to_string()]);
+        command.arg(core(setting.pinning.server())).args(polling.then_some("--polling"));
+        processes.push_front(lab.inside(|| Process::start(command))?);
+    }
     let SocketAddr::V4(at) = lab.echo() else { return Err("labs have IPv4".into()) };
     let mut command = itself("program")?;
     command.arg("--socket").arg(&files.0).args(["--carrier", carrier.name()]);
@@ -209,7 +219,7 @@ pub fn served(
     let place = if polling { setting.pinning.client() } else { setting.pinning.server() };
     command.arg(core(place));
     let program = Process::start(command)?;
-    Ok(Box::new((program, daemon, files)))
+    Ok(Box::new((program, processes, files)))
 }
 
 /// The same program with an engine of its own, in this process: no port between them.
@@ -222,7 +232,8 @@ pub fn in_process(
     behind: Behind,
     does: Does,
 ) -> Result<Serving, Trouble> {
-    let mut engine = behind.engine(lab)?;
+    // What is in this process has no layers in others.
+    let mut engine = behind.engine(lab, Path::new(""))?;
     let SocketAddr::V4(at) = lab.echo() else { return Err("labs have IPv4".into()) };
     let (listens, told) = std::sync::mpsc::channel();
     let service = Service::start("program", setting.core(), move |stop| {

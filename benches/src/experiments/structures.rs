@@ -35,6 +35,7 @@ const THREAD: &str = "in process, one thread";
 const SMOLTCP: &str = "in process, smoltcp";
 const DAEMON: &str = "daemon";
 const DAEMON_SMOLTCP: &str = "daemon, smoltcp";
+const LAYERS: &str = "a process for each layer";
 
 const STRUCTURES: &[Structure] = &[
     (KERNEL, |lab, at, does| match does {
@@ -64,6 +65,7 @@ const STRUCTURES: &[Structure] = &[
     ("daemon, packets", |lab, at, does| served(lab, at, Behind::Modules, Carrier::Packets, does)),
     ("daemon, pipes", |lab, at, does| served(lab, at, Behind::Modules, Carrier::Pipes, does)),
     (DAEMON_SMOLTCP, |lab, at, does| served(lab, at, Behind::Smoltcp, Carrier::Stream, does)),
+    (LAYERS, |lab, at, does| served(lab, at, Behind::Layers, Carrier::Stream, does)),
 ];
 
 /// What is done in each structure.
@@ -195,6 +197,7 @@ fn compare(report: &mut Report, options: &Options, setting: Setting, work: Work)
         (THREAD, SMOLTCP, None),
         (ENTER, KERNEL, None),
         (DAEMON, KERNEL, None),
+        (DAEMON, LAYERS, None),
     ] {
         report.ratio("rate", &name(of), &name(to), target);
     }
