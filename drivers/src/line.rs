@@ -4,6 +4,7 @@
 //! are read by one readv and written by one writev, and a [`LineDevice`] makes a device of them.
 
 use crate::merge;
+use crate::sys;
 use crate::tun::VNET_HEADER_BYTES;
 use crate::vnet;
 use millstream_core::{Caps, Device, Errno};
@@ -245,14 +246,14 @@ pub(crate) fn write_blocks(fd: BorrowedFd<'_>, vnet: bool, frame: &Msg) -> Resul
         (header, None) => {
             let mut stack = [IoSlice::new(&[]); ON_STACK];
             let mut heap = Vec::new();
-            let slices = header.into_iter().chain(frame.blocks().filter_map(|b| b.as_slice()));
+            let header = header.map(IoSlice::new);
             let mut used = 0;
-            for slice in slices {
+            for span in header.into_iter().chain(frame.blocks().map(sys::span)) {
                 if used < ON_STACK {
-                    stack[used] = IoSlice::new(slice);
+                    stack[used] = span;
                     used += 1;
                 } else {
-                    heap.push(IoSlice::new(slice));
+                    heap.push(span);
                 }
             }
             if heap.is_empty() {

@@ -5,10 +5,21 @@
 //! `netns`.
 
 use crate::ifname::IfName;
+use millstream_msg::Block;
 use rustix::io::{Errno, Result};
 use rustix::ioctl::{Getter, IntegerSetter, Opcode, Setter, Updater, ioctl};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
+use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// A block as an entry of the table of writev(2), also one that another process can write: its bytes
+/// are the kernel's to read, and nobody else's.
+pub(crate) fn span(block: Block<'_>) -> IoSlice<'_> {
+    let (iov_base, iov_len) = (block.as_ptr().cast_mut().cast(), block.len());
+    // SAFETY: IoSlice has the layout of iovec (its documentation), and no more than a lifetime in
+    // addition: the message of the block, which keeps the bytes mapped.
+    unsafe { std::mem::transmute::<libc::iovec, IoSlice<'_>>(libc::iovec { iov_base, iov_len }) }
+}
 
 /// TUNSETIFF: makes or attaches to the interface `name`; returns the name the kernel chose (it
 /// differs when `name` is a pattern such as `tap%d`).

@@ -52,6 +52,7 @@ pub use report::{
     StreamStat, Version,
 };
 pub use request::{HistAction, Param, Request, Way, WhichSockets};
+pub(crate) use server::SocketFile;
 pub use server::{Listener, Server};
 pub use sink::Writers;
 pub use sockets::{Flow, Socket, Sockets};

@@ -146,7 +146,7 @@ impl Inlet {
                 let seen = wait.on.told().seen();
                 let tried = wait.attempt(shard, true);
                 let sleeps = matches!((&tried, rest), (Tried::Waits { .. }, Rest::Sleep));
-                (seen, if sleeps { shard.rest() } else { rest }, tried)
+                (seen, if sleeps { shard.rest_to_sleep() } else { rest }, tried)
             })?;
             if let Tried::Done { done, left } = tried {
                 if left.more {

@@ -29,6 +29,7 @@ pub mod offline;
 mod pass;
 pub mod plan;
 mod poller;
+pub mod port;
 mod ready;
 mod seat;
 mod set;

@@ -41,7 +41,7 @@ struct Member {
     flags: EventFlags,
 }
 
-/// Names a descriptor of a device; not given twice.
+/// Names a descriptor of a device, until that is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MemberId(usize);
 
@@ -94,14 +94,27 @@ impl Poller {
 
     /// From now on `fd` is reported as `token` when it is readable.
     pub(crate) fn add(&self, fd: OwnedFd, token: u64) -> Result<MemberId> {
+        self.add_with(fd, token, EventFlags::IN)
+    }
+
+    /// From now on `fd` is reported as `token` each time that somebody writes to it: nobody reads
+    /// it.
+    pub(crate) fn add_bell(&self, fd: OwnedFd, token: u64) -> Result<MemberId> {
+        self.add_with(fd, token, EventFlags::IN | EventFlags::ET)
+    }
+
+    fn add_with(&self, fd: OwnedFd, token: u64, flags: EventFlags) -> Result<MemberId> {
         let mut members = self.members();
-        let flags = EventFlags::IN;
         add(&self.guests, fd.as_fd(), token, flags)?;
         if members.attached {
             add(&self.own, fd.as_fd(), token, flags)?;
         }
-        members.devices.push(Some(Member { fd, token, flags }));
-        Ok(MemberId(members.devices.len() - 1))
+        let at = members.devices.iter().position(Option::is_none).unwrap_or_else(|| {
+            members.devices.push(None);
+            members.devices.len() - 1
+        });
+        members.devices[at] = Some(Member { fd, token, flags });
+        Ok(MemberId(at))
     }
 
     pub(crate) fn set(&self, MemberId(at): MemberId, read: bool, write: bool) -> Result<()> {

@@ -1,5 +1,6 @@
 //! shard: a perimeter with a thread's event loop.
 
+mod programs;
 mod rest;
 mod time;
 
@@ -9,13 +10,14 @@ use crate::acceptor::{Acceptors, MakeModules};
 use crate::bell::Earliest;
 use crate::change::Waiters;
 use crate::checksum;
-use crate::clock::{Clock, GivenClock};
+use crate::clock::{Clock, GivenClock, clock_ns};
 use crate::device::{DeviceFd, DeviceSlot};
 use crate::end::{EndShared, EndSlot};
 use crate::inlet::{Handle, Inlet, Post};
 use crate::ioctl::Askers;
 use crate::plan::program;
 use crate::poller::{BELL, Ready, TIMER};
+use crate::port::{Ports, TOKENS};
 use crate::set::{SetId, Sets};
 use millstream_core::{
     Config, Device, Errno, Event, HeadEvent, NodeId, Passed, Perimeter, PlumbError, PollEvents,
@@ -40,6 +42,8 @@ pub struct Shard {
     askers: Askers,
     acceptors: Acceptors,
     sets: Sets,
+    /// Programs in other processes.
+    ports: Option<Box<Ports>>,
     clock: Clock,
     notices: Vec<Notice>,
     /// Rounds since the poller was asked.
@@ -121,6 +125,7 @@ impl Shard {
             askers: Askers::default(),
             acceptors: Acceptors::default(),
             sets: Sets::default(),
+            ports: None,
             clock,
             notices: Vec::new(),
             unasked: 0,
@@ -232,7 +237,7 @@ impl Shard {
     /// What a leader does between two looks at the wait set. What modules put off until the stack
     /// rests waits for [`Shard::rest`]: before the next round, or before the leader sleeps.
     pub(crate) fn round(&mut self) -> Rest {
-        let worked = self.take_posts() | self.poll_hot();
+        let worked = self.take_posts() | self.serve_programs() | self.poll_hot();
         let turn = self.turn_core(true);
         let busy = worked || turn.more || self.core_has_work();
         if busy || self.inlet.polling || turn.next.is_some_and(|at| at <= self.core.now()) {
@@ -257,8 +262,16 @@ impl Shard {
     /// A round of a leader that waits for nothing but the devices.
     pub(crate) fn round_and_rest(&mut self) -> Rest {
         match self.round() {
-            Rest::Sleep => self.rest(),
+            Rest::Sleep => self.rest_to_sleep(),
             busy => busy,
+        }
+    }
+
+    /// As [`Shard::rest`], for a leader that sleeps next.
+    pub(crate) fn rest_to_sleep(&mut self) -> Rest {
+        match self.rest() {
+            Rest::Sleep if !self.programs_ring() => Rest::Again,
+            rest => rest,
         }
     }
 
@@ -287,7 +300,8 @@ impl Shard {
     pub(crate) fn rests(&self) -> bool {
         let told = |slot: &DeviceSlot| slot.gone || !(slot.is_asked() || slot.hot);
         let nothing_left = !self.unsettled && !self.core.has_put_off();
-        nothing_left && !self.inlet.polling && self.devices.iter().all(told)
+        let devices = !self.inlet.polling && self.devices.iter().all(told);
+        nothing_left && devices && self.programs_ring()
     }
 
     /// Turns until heads tell of nothing more.
@@ -296,7 +310,7 @@ impl Shard {
         let mut now = self.now();
         let mut turn = turns(&mut self.core, now, DISPATCHES_PER_TURN);
         let mut left = SETTLING_TURNS;
-        while self.take_events() {
+        while self.take_events() | self.settle_programs() {
             if left == 0 {
                 turn.more = true;
                 break;
@@ -305,6 +319,7 @@ impl Shard {
             now = self.core.now();
             turn = turns(&mut self.core, now, DISPATCHES_PER_TURN);
         }
+        turn.next = turn.next.into_iter().chain(self.programs_next()).min();
         self.unsettled = turn.more;
         turn
     }
@@ -407,6 +422,7 @@ impl Shard {
                     self.alarm_at = Earliest::default();
                     self.inlet.poller.clear_timer();
                 }
+                token if token >= TOKENS => self.program_ready(token),
                 at => self.device_ready(at as usize, ready.readable, ready.writable),
             }
         }
@@ -518,7 +534,10 @@ impl Shard {
             return self.askers.tell(&mut self.core, stream, id);
         }
         let Some(slot) = self.ends.get_mut(&stream) else {
-            return self.acceptors.look(&mut self.core, stream);
+            if !self.is_of_program(stream, what) {
+                self.acceptors.look(&mut self.core, stream);
+            }
+            return;
         };
         match what {
             HeadEvent::Writable => slot.flush(&mut self.core),
@@ -583,10 +602,4 @@ impl Drop for Over<'_> {
     fn drop(&mut self) {
         drop(self.0.seat.clear());
     }
-}
-
-/// Nanoseconds of the monotonic clock.
-fn clock_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

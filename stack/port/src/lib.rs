@@ -3,10 +3,25 @@
 //! [`Sockets`] is what there is to be done with them, whether the stack is in the same process or
 //! in another one. Nothing in it waits: who has to wait polls [`Sockets::bell`].
 #![deny(unsafe_code)]
+#![allow(unexpected_cfgs, reason = "loom is set by hand")]
 
+pub mod address;
+pub mod bits;
+mod client;
+pub mod hello;
+pub mod lane;
+pub mod layout;
+pub mod lend;
+mod memory;
 mod ready;
+pub mod ring;
+pub mod slot;
 mod sockets;
 pub mod streamio;
+mod sync;
+
+pub use client::{AttachError, Client};
+pub use memory::Memory;
 
 pub use ready::Ready;
 pub use sockets::{Cookie, Id, Received, Sockets};

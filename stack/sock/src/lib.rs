@@ -37,6 +37,7 @@ pub use millstream_core::{
 };
 pub use millstream_drivers::netlink::Prefix;
 pub use millstream_host::plan;
+pub use millstream_host::port::{PortStat, ProgramStat, Quota};
 pub use millstream_msg as msg;
 pub use millstream_port as port;
 pub use pipe::{Received, pipe};

@@ -3,8 +3,12 @@
 use crate::stream::Stream;
 use millstream_core::{NodeId, PlumbError, StreamId};
 use millstream_host::plan::{self, Plan, PlanError, Programs};
+use millstream_host::port::{Listener, Quota};
+use millstream_host::socket::Transports;
 use millstream_host::{End, Gone, Handle, Notice};
 use millstream_msg::{Pool, PoolConfig};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -134,6 +138,22 @@ impl Stack {
     pub fn set(&self, device: &str, key: &str, value: &str) -> Result<(), OpenError> {
         let mux = self.opener.device(device)?;
         Ok(self.handle().call(|shard| shard.core().set_mux(mux, key, value))??)
+    }
+
+    /// Lets programs of other processes in that come to a socket at `path`, from now on: see
+    /// [`millstream_port::Client`]. The socket is gone with the stack.
+    ///
+    /// # Errors
+    /// When the socket cannot be made, or the stack has stopped.
+    pub fn open_port(&self, path: &Path, quota: Quota) -> io::Result<()> {
+        let listener = Listener::bind(path).map_err(io::Error::other)?;
+        let opener = &self.opener;
+        let mux = |name| opener.device(name).map_err(io::Error::other);
+        let transports = Transports { tcp: mux("tcp")?, udp: mux("udp")? };
+        let devices = opener.devices.to_vec();
+        let opened =
+            self.handle().call(|shard| shard.open_port(listener, quota, transports, devices));
+        opened.map_err(io::Error::other)?
     }
 
     /// Its programs of RPC; `bindings` of them are what its `rpcbind` tells.

@@ -1,21 +1,23 @@
-//! The calls of programs, with the kernel's sockets at the other end: nothing waits but poll(2) of
-//! the bell.
+//! The calls of programs, in the stack's process and through a port, with the kernel's sockets at
+//! the other end: nothing waits but poll(2) of the bell.
 
 use millstream::plan::{Interface, Line, Plan};
 use millstream::port::streamio::{I_FIND, I_LIST, I_LOOK, I_POP, I_PUSH};
-use millstream::port::{Id, Ready, Sockets};
-use millstream::{Errno, InProcess, Priority, Stack, Want};
+use millstream::port::{Client, Id, Ready, Sockets};
+use millstream::{Errno, InProcess, Priority, Quota, Stack, Want};
 use millstream_drivers::netns::Netns;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const TCP: (i32, i32, i32) = (2, 1, 0);
 const UDP: (i32, i32, i32) = (2, 2, 0);
 const PEEK: i32 = 2;
 const SO_ERROR: (i32, i32) = (1, 4);
 
-/// The calls on a stack in a namespace of its own; a reason on stderr without the rights.
+/// The calls in both ways, each on a stack in a namespace of its own; a reason on stderr without
+/// the rights.
 fn with_calls(name: &str, test: impl Fn(&dyn Sockets) + Send + Sync) {
     let netns = match Netns::new() {
         Ok(netns) => netns,
@@ -27,11 +29,23 @@ fn with_calls(name: &str, test: impl Fn(&dyn Sockets) + Send + Sync) {
         let addresses = vec!["10.9.0.2/24".parse().unwrap()];
         let interfaces = vec![Interface { line, addresses }];
         match Stack::start(Plan { interfaces, ..Plan::default() }) {
-            Ok(stack) => test(&InProcess::new(&stack).unwrap()),
+            Ok(stack) => {
+                test(&InProcess::new(&stack).unwrap());
+                let path = std::env::temp_dir();
+                let path = path.join(format!("ms-{}-{}.port", std::process::id(), one_more()));
+                stack.open_port(&path, Quota::default()).unwrap();
+                test(&Client::attach(&path).unwrap());
+            }
             Err(why) => eprintln!("skipped: {name}: {why}"),
         }
     };
     netns.run(run).unwrap();
+}
+
+/// A number that no other test of this process has.
+fn one_more() -> u32 {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 fn at(text: &str) -> SocketAddr {
@@ -51,6 +65,7 @@ fn kernel() -> (std::net::TcpListener, SocketAddr) {
 
 /// Waits as a program does until a socket is ready for one of `events`.
 fn wait(calls: &dyn Sockets, id: Id, events: Ready) -> Ready {
+    calls.sleeps();
     let mut ready = calls.arm(id, events);
     while ready.is_empty() {
         let long = Timespec { tv_sec: 30, tv_nsec: 0 };
@@ -60,6 +75,7 @@ fn wait(calls: &dyn Sockets, id: Id, events: Ready) -> Ready {
         ready = calls.ready(id).only(events | Ready::ERR | Ready::HUP);
     }
     calls.disarm(id);
+    calls.wakes();
     ready
 }
 
@@ -144,6 +160,8 @@ fn connecting_is_told_by_readiness_by_so_error_and_by_asking_again() {
 fn a_listener_gives_its_connections_one_by_one() {
     with_calls("listen", |calls| {
         let listener = open(calls, TCP);
+        // Of one that was here before, connections may still be about.
+        calls.set_option(listener, 1, 2, &1_i32.to_ne_bytes()).unwrap();
         calls.bind(listener, at("10.9.0.2:7000")).unwrap();
         assert_eq!(calls.bind(listener, at("10.9.0.2:7001")), Err(Errno::EINVAL));
         assert_eq!(calls.accept(listener), Err(Errno::EINVAL));

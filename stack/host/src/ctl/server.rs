@@ -35,9 +35,9 @@ pub struct Server {
     file: Option<SocketFile>,
 }
 
-/// Removes the file when dropped, if it is still ours.
+/// Removes the file of a socket when dropped, if it is still ours.
 #[derive(Debug)]
-struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
@@ -96,8 +96,7 @@ impl Listener {
         let socket = UnixListener::bind(&path).map_err(|cause| io("make the socket", cause))?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
             .map_err(|cause| io("close to others the socket", cause))?;
-        let meta = path.symlink_metadata().map_err(|cause| io("look at the socket", cause))?;
-        let file = SocketFile { identity: (meta.dev(), meta.ino()), path: path.clone() };
+        let file = SocketFile::at(&path).map_err(|cause| io("look at the socket", cause))?;
         Ok(Self { name: name.to_owned(), socket, file })
     }
 
@@ -131,6 +130,19 @@ impl Drop for Server {
         self.shared.stop.store(true, Ordering::Release);
         // Wakes accept; a socket that is broken already needs no waking.
         let _awake = rustix::net::shutdown(&self.shared.socket, rustix::net::Shutdown::Both);
+    }
+}
+
+impl SocketFile {
+    /// Of a socket that was just made.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        let meta = path.symlink_metadata()?;
+        Ok(Self { identity: (meta.dev(), meta.ino()), path: path.to_owned() })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -70,18 +70,18 @@ impl Socket {
         })
     }
 
-    /// Takes the next octets as they lie in the stack; `None` when the peer has ended its
-    /// direction.
-    ///
-    /// # Errors
-    /// As [`Socket::recv`].
-    pub fn take_data(&mut self, core: &mut Perimeter) -> Result<Option<Msg>, Errno> {
-        let mut taken = None;
-        self.receiving(core, |core, stream| {
-            taken = core.getmsg(stream)?.and_then(|got| got.data);
-            Ok(0)
-        })?;
-        Ok(taken)
+    /// Takes the next octets as they lie in the stack, if there are any. An error stays.
+    pub fn take_data(&mut self, core: &mut Perimeter) -> Option<Msg> {
+        self.settle(core);
+        match self.state {
+            State::Connected { .. } if !self.ends.read => {
+                let got = core.getmsg(self.stream).ok()??;
+                let data = got.data;
+                free(core, Got { data: None, ..got });
+                data
+            }
+            _ => None,
+        }
     }
 
     /// Reads in some way where octets are first.

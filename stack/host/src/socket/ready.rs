@@ -34,6 +34,23 @@ impl Socket {
         ready | (Ready::ERR | data).when(failed)
     }
 
+    /// What is so of a connection whatever octets and room there are: OUT, it may be written to;
+    /// IN, nothing more comes behind what has come. `None`: it is no connection.
+    pub fn outlook(&mut self, core: &mut Perimeter) -> Option<Ready> {
+        self.settle(core);
+        let State::Connected { .. } = self.state else { return None };
+        let ends = &self.ends;
+        let ended = ends.read || ends.unread || ends.over;
+        let closed = ends.written || ends.over;
+        Some(
+            Ready::OUT.when(!closed)
+                | (Ready::IN | Ready::RDHUP).when(ended)
+                | Ready::HUP.when(ended && closed)
+                | Ready::ERR.when(ends.error.is_some())
+                | Ready::PRI.when(ends.urgent.is_some()),
+        )
+    }
+
     fn connected_ready(&self, seen: PollEvents) -> Ready {
         let ends = &self.ends;
         let ended = ends.read || ends.unread || ends.over;

@@ -1,0 +1,246 @@
+//! port: programs in other processes use the stack through memory that they share with it. Whoever
+//! runs the shard looks at what they ask for, in the same turn as at the devices.
+
+mod area;
+mod attach;
+mod calls;
+mod client;
+mod end;
+mod fault;
+mod inward;
+mod outward;
+mod placeholder;
+mod served;
+
+pub use attach::{Listener, PortError};
+pub use fault::{Fault, Faults};
+
+use crate::poller::Poller;
+use crate::socket::Transports;
+use client::Client;
+use millstream_core::{HeadEvent, NodeId, Perimeter, StreamId};
+use millstream_port::lend::Returned;
+use placeholder::Placeholders;
+use served::Served;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What one program may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes of rings: a power of two, at least 64 KiB. All of it is there from the beginning.
+    pub memory: usize,
+    /// Sockets and streams at once, at most 4096.
+    pub sockets: usize,
+    /// Ports of its own that its sockets are bound to at once.
+    pub ports: usize,
+    /// Programs at once.
+    pub programs: usize,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self { memory: 8 << 20, sockets: 1024, ports: 1024, programs: 64 }
+    }
+}
+
+/// What is counted of the programs of a stack, for those who look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortStat {
+    /// Attached now.
+    pub programs: Vec<ProgramStat>,
+    /// Sockets whose program is gone and whose data are still on their way.
+    pub leaving: usize,
+    /// Programs that were sent away, by reason.
+    pub faults: Faults,
+}
+
+/// A program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProgramStat {
+    /// Its process.
+    pub pid: u32,
+    /// Its user.
+    pub uid: u32,
+    /// Sockets and streams that it has.
+    pub sockets: usize,
+    /// Bytes of its memory that are rings.
+    pub memory: usize,
+}
+
+/// The programs of a stack, and their sockets.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    listener: Listener,
+    quota: Quota,
+    transports: Transports,
+    /// What streams are opened on, by name.
+    devices: Vec<(String, NodeId)>,
+    clients: Vec<Option<Client>>,
+    served: Vec<Option<Served>>,
+    by_stream: HashMap<StreamId, u32>,
+    placeholders: Placeholders,
+    returned: Arc<Returned>,
+    /// Numbers of `served` that are free.
+    free: Vec<u32>,
+    /// Programs that were ever let in.
+    attached: u64,
+    /// Programs that have lied since they were looked at.
+    faulty: Vec<(usize, Fault)>,
+    /// Sockets without a program that are not closed yet.
+    leaving: Vec<u32>,
+    /// Set with the descriptors that seldom tell of something: the listener, connections of
+    /// programs, placeholders.
+    rare: OwnedFd,
+    faults: Faults,
+}
+
+/// Marks of what is in the wait sets: the set of what is rare, and bells.
+pub(crate) const TOKENS: u64 = 1 << 40;
+const BELLS: u64 = TOKENS + 1;
+
+impl Ports {
+    /// Of a listener, in the wait sets of the shard.
+    pub(crate) fn new(
+        listener: Listener,
+        quota: Quota,
+        transports: Transports,
+        devices: Vec<(String, NodeId)>,
+        poller: &Poller,
+    ) -> std::io::Result<Self> {
+        let rare = attach::rare_set(&listener)?;
+        poller.add(rare.try_clone()?, TOKENS)?;
+        Ok(Self {
+            listener,
+            quota,
+            transports,
+            devices,
+            clients: Vec::new(),
+            served: Vec::new(),
+            by_stream: HashMap::new(),
+            placeholders: Placeholders::default(),
+            returned: Arc::default(),
+            free: Vec::new(),
+            attached: 0,
+            faulty: Vec::new(),
+            leaving: Vec::new(),
+            rare,
+            faults: Faults::default(),
+        })
+    }
+
+    /// Something in the wait sets is ready. Of bells it is enough that they have woken the leader.
+    pub(crate) fn ready(&mut self, core: &mut Perimeter, poller: &Poller, token: u64) {
+        if token == TOKENS {
+            self.look_at_rare(core, poller);
+        }
+    }
+
+    /// Does what programs ask for; whether there was anything.
+    pub(crate) fn serve(&mut self, core: &mut Perimeter, poller: &Poller) -> bool {
+        let mut any = false;
+        for at in 0..self.clients.len() {
+            let Some(client) = &mut self.clients[at] else { continue };
+            let mut kicked = std::mem::take(&mut client.kicked);
+            client.take_kicks(&mut kicked);
+            any |= !kicked.is_empty();
+            for slot in kicked.drain(..) {
+                self.kicked(core, at, slot);
+            }
+            let Some(client) = &mut self.clients[at] else { continue };
+            client.kicked = kicked;
+            if client.is_called() {
+                any = true;
+                self.answer(core, at);
+            }
+        }
+        self.judge(core, poller);
+        any
+    }
+
+    /// A program tells of a socket: it has put octets in or taken some out, or closed it.
+    fn kicked(&mut self, core: &mut Perimeter, at: usize, slot: usize) {
+        let Some(client) = self.client(at) else { return };
+        let Some(key) = client.at(slot) else { return };
+        if client.has_closed(slot) {
+            return self.leave(core, at, slot, key);
+        }
+        let stalled = client.slot(slot).stalled().swap(0, Ordering::SeqCst) != 0;
+        self.outward(core, key);
+        if stalled {
+            self.inward(core, key);
+        }
+        self.show(core, key, false);
+    }
+
+    /// Something has happened at a head; false: it is none of a program's.
+    pub(crate) fn head_event(
+        &mut self,
+        core: &mut Perimeter,
+        stream: StreamId,
+        what: HeadEvent,
+    ) -> bool {
+        let Some(&key) = self.by_stream.get(&stream) else { return false };
+        if what == HeadEvent::Writable {
+            self.outward(core, key);
+        } else {
+            self.inward(core, key);
+        }
+        self.show(core, key, true);
+        true
+    }
+
+    /// What has come back is the programs' again; bells are rung. Whether there was anything to
+    /// send because of it.
+    pub(crate) fn settle(&mut self, core: &mut Perimeter, poller: &Poller) -> bool {
+        let mut any = false;
+        if !self.clients.is_empty() || !self.leaving.is_empty() {
+            core.pool().run_deferred();
+            let returned = self.returned.clone();
+            returned.take(|key| {
+                any = true;
+                self.outward(core, key);
+                self.show(core, key, false);
+            });
+            any |= self.step_leaving(core);
+            self.judge(core, poller);
+        }
+        for client in self.clients.iter_mut().flatten() {
+            client.ring_if_told();
+        }
+        any
+    }
+
+    /// The leader is about to sleep: programs ring from now on. False: there is something to do.
+    pub(crate) fn fall_asleep(&self) -> bool {
+        self.clients.iter().flatten().all(Client::stack_sleeps)
+    }
+
+    /// When something is to be done that no descriptor tells of.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.leaving.iter().filter_map(|&key| self.get(key)?.deadline).min()
+    }
+
+    /// What is counted.
+    pub(crate) fn stat(&self) -> PortStat {
+        PortStat {
+            programs: self.clients.iter().flatten().map(Client::stat).collect(),
+            leaving: self.leaving.len(),
+            faults: self.faults,
+        }
+    }
+
+    fn get(&self, key: u32) -> Option<&Served> {
+        self.served.get(key as usize)?.as_ref()
+    }
+
+    fn get_mut(&mut self, key: u32) -> Option<&mut Served> {
+        self.served.get_mut(key as usize)?.as_mut()
+    }
+
+    fn client(&self, at: usize) -> Option<&Client> {
+        self.clients.get(at)?.as_ref()
+    }
+}
