@@ -191,7 +191,7 @@ mod tests {
         let returned = Arc::new(Returned::default());
         let ring = Ring { at: 4096, size: 4096 };
         ring.write(&memory, 0, b"onetwothree");
-        let pool = Pool::new(PoolConfig::TEST);
+        let pool = Pool::new(PoolConfig { external: 128, ..PoolConfig::TINY });
         (Lender::new(memory, ring, 5, returned.clone()), returned, pool)
     }
 

@@ -109,7 +109,8 @@ impl Memory {
     }
 
     fn place<T>(&self, at: usize) -> *const T {
-        assert!(at % align_of::<T>() == 0 && at <= self.len - size_of::<T>(), "word at {at}");
+        let inside = at <= self.len - size_of::<T>();
+        assert!(at.is_multiple_of(align_of::<T>()) && inside, "word at {at}");
         // SAFETY: within the mapping.
         unsafe { self.base.as_ptr().add(at).cast() }
     }

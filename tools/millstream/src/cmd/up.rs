@@ -2,6 +2,7 @@
 
 pub(super) mod interfaces;
 mod plan;
+mod programs;
 
 use super::{Common, Failure};
 use crate::render;
@@ -34,7 +35,7 @@ use std::path::{Path, PathBuf};
 #[command(override_usage = "millstream up --name NAME --tap IF [--host ADDR/LEN] --addr ADDR/LEN \
     [--wrap NAME [KEY=VALUE ...]] [--raw IF [--mac MAC] --addr ADDR/LEN] [--loopback NAME --addr \
     ADDR/LEN] [--tap IF ...] [--gateway ADDR] [--forward] [--ecn] [--poll] [--plain] [--pcap \
-    FILE] [--seed N] --service LIST|none\n       millstream up --plan FILE [--name NAME] [--poll] \
+    FILE] [--seed N] [--programs N] [--program-memory MIB] --service LIST|none\n       millstream up --plan FILE [--name NAME] [--poll] \
     [--pcap FILE] [--seed N]")]
 pub(crate) struct Up {
     /// Read the description of the stack from a TOML file; see tools/millstream/examples
@@ -72,12 +73,14 @@ pub(crate) struct Up {
     /// mem:size=N); each may have another port, as http:8080=FOLDER; or none
     #[arg(long, value_name = "LIST|none", default_value = "none", value_delimiter = ',')]
     service: Vec<String>,
+    #[command(flatten)]
+    programs: programs::Programs,
 }
 
 impl Up {
     pub(crate) fn run(self, common: &Common) -> Result<(), Failure> {
         let (described, pcap) = self.describe()?;
-        let Described { name, plan, modules } = described;
+        let Described { name, plan, quota, modules } = described;
         let Some(name) = common.name.clone().or(name) else {
             let kind = clap::error::ErrorKind::MissingRequiredArgument;
             let text = "up needs a name for the stack: --name NAME";
@@ -94,6 +97,7 @@ impl Up {
         if let Some(file) = pcap {
             record(&mut stack, &names, &file, &writers)?;
         }
+        programs::let_in(&mut stack, quota, listener.path())?;
         let ready = ready(&name, &mut stack, listener.path());
         let handle = stack.shard.handle();
         let stop = handle.clone();
@@ -148,7 +152,8 @@ impl Up {
             seed: self.seed.unwrap_or_else(random_key),
             ..Plan::default()
         };
-        Ok((Described { name: None, plan, modules: Vec::new() }, self.pcap))
+        let quota = self.programs.quota().map_err(Failure::Usage)?;
+        Ok((Described { name: None, plan, quota, modules: Vec::new() }, self.pcap))
     }
 }
 

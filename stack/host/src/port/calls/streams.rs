@@ -116,8 +116,11 @@ impl Ports {
     }
 }
 
+/// Control part and data part.
+type Parts<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// Both parts of a message, whose lengths are these; -1 for none.
-fn parts(input: &[u8], control: i64, data: i64) -> Result<(Option<&[u8]>, Option<&[u8]>), Errno> {
+fn parts(input: &[u8], control: i64, data: i64) -> Result<Parts<'_>, Errno> {
     let len = |len: i64| usize::try_from(len).ok();
     let (control_len, data_len) = (len(control), len(data));
     let (control, rest) = input.split_at_checked(control_len.unwrap_or(0)).ok_or(Errno::EINVAL)?;

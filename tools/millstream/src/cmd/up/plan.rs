@@ -2,11 +2,13 @@
 //! wrong with it.
 
 use super::interfaces::{self, Kind, Wanted};
+use super::programs::Programs;
 use crate::cmd::params;
 use millstream_drivers::Wrap;
 use millstream_drivers::netlink::Prefix;
 use millstream_host::ctl::{self, Param, Writers};
 use millstream_host::plan::{Plan, Stack, check_service, random_key};
+use millstream_host::port::Quota;
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -21,6 +23,8 @@ pub(super) struct Described {
     /// Name of the stack.
     pub(super) name: Option<String>,
     pub(super) plan: Plan,
+    /// What programs of other processes may have.
+    pub(super) quota: Quota,
     /// In order.
     pub(super) modules: Vec<Pushed>,
 }
@@ -52,6 +56,8 @@ struct File {
     seed: Option<u64>,
     #[serde(default)]
     services: Vec<Spanned<String>>,
+    #[serde(default)]
+    programs: Programs,
     #[serde(default)]
     interface: Vec<Spanned<InterfaceTable>>,
     #[serde(default)]
@@ -132,6 +138,7 @@ fn describe(text: &str, file: &str) -> Result<Described, String> {
             return Err(format!("{}: {why}", place(service.span())));
         }
     }
+    let quota = parsed.programs.quota().map_err(|why| format!("{file}: {why}"))?;
     let mut interfaces: Vec<(Wanted, bool)> = Vec::new();
     for table in &parsed.interface {
         let told = |why| format!("{}: {why}", place(table.span()));
@@ -154,7 +161,7 @@ fn describe(text: &str, file: &str) -> Result<Described, String> {
         seed: parsed.seed.unwrap_or_else(random_key),
         ..Plan::default()
     };
-    Ok(Described { name: parsed.name, plan, modules })
+    Ok(Described { name: parsed.name, plan, quota, modules })
 }
 
 /// The interface of a table; what does not go together is refused as on the command line.
@@ -232,7 +239,8 @@ mod tests {
     #[test]
     fn the_example_is_a_plan_and_says_all_that_can_be_said() {
         let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/router.toml"));
-        let Described { name, plan, modules } = read(path).unwrap();
+        let Described { name, plan, quota, modules } = read(path).unwrap();
+        assert_eq!((quota.memory, quota.sockets, quota.programs), (16 << 20, 256, 8));
         assert_eq!(name.as_deref(), Some("router"));
         assert_eq!((plan.interfaces.len(), plan.forward, plan.polling), (2, true, false));
         assert!(plan.ecn);
