@@ -39,7 +39,7 @@ const RESULTS: &str = "results";
 const QUICK_MAX: Duration = Duration::from_secs(150);
 const QUICK_RUNS: usize = 2;
 /// Longer than any warm-up.
-const QUICK_SECONDS: f64 = 0.15;
+const QUICK_SECONDS: f64 = 0.12;
 
 type Named = (&'static str, Experiment);
 

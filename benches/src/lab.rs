@@ -9,6 +9,7 @@ use millstream_host::plan::set_up_host;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -20,6 +21,8 @@ pub struct Lab {
     /// Where the kernel's programs run.
     pub netns: Netns,
     network: u8,
+    /// Interfaces carry frames of the MTU alone, with their checksums.
+    plain: bool,
 }
 
 /// Which cores are used. The kernel's client first, what is measured second.
@@ -61,7 +64,7 @@ impl Lab {
     /// # Errors
     /// Without the right to make one.
     pub fn new(network: u8) -> Result<Self, Trouble> {
-        Ok(Self { netns: Netns::new()?, network })
+        Ok(Self { netns: Netns::new()?, network, plain: false })
     }
 
     /// The namespace that the calling thread is in.
@@ -69,7 +72,12 @@ impl Lab {
     /// # Errors
     /// Without /proc.
     pub fn here(network: u8) -> Result<Self, Trouble> {
-        Ok(Self { netns: Netns::current()?, network })
+        Ok(Self { netns: Netns::current()?, network, plain: false })
+    }
+
+    /// Its interfaces have no offloads.
+    pub fn without_offloads(self) -> Self {
+        Self { plain: true, ..self }
     }
 
     /// What tells its addresses from those of others.
@@ -98,7 +106,9 @@ impl Lab {
     /// Without the right, or without /dev/net/tun.
     pub fn tap(&self) -> Result<Tap, Trouble> {
         self.inside(|| {
-            let tap = Tap::open(LINK, [2, 0, 0, 0, self.network, 2], MTU)?;
+            let mac = [2, 0, 0, 0, self.network, 2];
+            let open = if self.plain { Tap::open_plain } else { Tap::open };
+            let tap = open(LINK, mac, MTU)?;
             set_up_host(LINK, &[self.host()])?;
             Ok(tap)
         })
@@ -139,9 +149,15 @@ impl Lab {
             let mut netlink = Netlink::open()?;
             netlink.create_veth(LINK, LINK, Some(peer.as_fd()))?;
             netlink.replace_address(LINK, self.host())?;
+            if self.plain {
+                take_offloads()?;
+            }
             Ok(netlink.set_up(LINK, true)?)
         })?;
         peer.run(|| -> Result<(), Trouble> {
+            if self.plain {
+                take_offloads()?;
+            }
             let mut netlink = Netlink::open()?;
             netlink.replace_address(LINK, self.far())?;
             Ok(netlink.set_up(LINK, true)?)
@@ -188,6 +204,17 @@ impl Lab {
 }
 
 const MTU: u16 = 1500;
+
+/// Takes the offloads of the veth in the namespace of the calling thread.
+fn take_offloads() -> Result<(), Trouble> {
+    let mut command = Command::new("ethtool");
+    command.args(["-K", LINK, "tso", "off", "gso", "off", "gro", "off", "tx", "off"]);
+    let output = command.output().map_err(|why| format!("ethtool: {why}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("ethtool: {}", String::from_utf8_lossy(&output.stderr)).into()),
+    }
+}
 
 impl Pinning {
     /// Core of the client.

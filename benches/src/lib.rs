@@ -26,6 +26,7 @@ pub mod stream;
 pub mod summary;
 pub mod tcp;
 pub mod usage;
+pub mod work;
 
 /// Chains of modules without a protocol: those of the benches of the core.
 #[path = "../../stack/core/benches/common/mod.rs"]
@@ -46,6 +47,8 @@ pub const EXPERIMENTS: &[(&str, Experiment)] = &[
     ("forward", experiments::forward::run),
     ("structure", experiments::structure::run),
     ("structures", experiments::structures::run),
+    ("offloads", experiments::offloads::run),
+    ("scale", experiments::scale::run),
     ("flood", experiments::flood::run),
     ("rr", experiments::rr::run),
     ("change", experiments::change::run),

@@ -5,12 +5,15 @@
 mod all_kinds;
 #[path = "page/boxes.rs"]
 mod boxes;
+#[path = "page/browser.rs"]
+mod browser;
+#[path = "page/readable.rs"]
+mod readable;
 
 use millstream_benches::page;
 use millstream_benches::report::{self, Options, Report};
-use roxmltree::{Document, Node, ParsingOptions};
+use readable::{elements, is_readable, look};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// All results of the repository.
 fn committed() -> Vec<Report> {
@@ -21,31 +24,6 @@ fn committed() -> Vec<Report> {
     files.sort();
     assert!(!files.is_empty());
     files.iter().map(|file| report::read(file).unwrap()).collect()
-}
-
-fn look<T>(page: &str, at: impl FnOnce(&Document<'_>) -> T) -> T {
-    let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
-    at(&Document::parse_with_options(page, options).unwrap())
-}
-
-fn elements<'a>(of: &Node<'a, 'a>, name: &'static str) -> Vec<Node<'a, 'a>> {
-    of.descendants().filter(|node| node.tag_name().name() == name).collect()
-}
-
-/// Each drawing shows something, its texts stand apart and inside, and figures are under it.
-fn is_readable(page: &str) {
-    look(page, |document| {
-        let figures = elements(&document.root(), "figure");
-        assert!(!figures.is_empty());
-        for figure in figures {
-            let title = elements(&figure, "figcaption")[0].text().unwrap_or_default();
-            let drawing = elements(&figure, "svg")[0];
-            let faults = boxes::faults(&drawing);
-            assert!(faults.is_empty(), "{title}: {faults:#?}");
-            assert!(boxes::shows_something(&drawing), "{title}: an empty plot");
-            assert!(elements(&figure, "tr").len() > 1, "{title}: no figures under the plot");
-        }
-    });
 }
 
 #[test]
@@ -131,28 +109,7 @@ fn the_page_stands_by_itself() {
 #[test]
 fn a_browser_sees_text_apart_and_in_contrast_in_light_and_in_dark() {
     let name = "a_browser_sees_text_apart_and_in_contrast_in_light_and_in_dark";
-    if Command::new("chromium").arg("--version").output().is_err() {
-        return eprintln!("skipped: {name}: chromium is not installed");
-    }
     let mut reports = committed();
     reports.push(all_kinds::report());
-    let looking = format!("<script>{}</script></body>", include_str!("page/look.js"));
-    let page = page::html(&reports).replace("</body>", &looking);
-    let folder = std::env::temp_dir().join(format!("millstream-page-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("page.html");
-    std::fs::write(&file, page).unwrap();
-    for (scheme, setting) in [("light", "1"), ("dark", "0")] {
-        let output = Command::new("timeout")
-            .args(["120", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
-            .arg(format!("--blink-settings=preferredColorScheme={setting}"))
-            .arg(format!("--user-data-dir={}", folder.join(scheme).display()))
-            .arg(format!("file://{}", file.display()))
-            .output()
-            .unwrap();
-        let seen = String::from_utf8_lossy(&output.stdout);
-        let verdict = seen.split("data-seen=\"").nth(1).and_then(|rest| rest.split('"').next());
-        assert_eq!(verdict, Some(&*format!("{scheme}: well")), "{:?}", output.status);
-    }
-    std::fs::remove_dir_all(folder).unwrap();
+    browser::sees_well(name, &page::html(&reports));
 }

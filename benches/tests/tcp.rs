@@ -1,7 +1,9 @@
 //! The TCP experiments work: every line gives figures. How large they are is not asked.
 
 use millstream_benches::Experiment;
-use millstream_benches::experiments::{structures, tcp_bulk, tcp_conn, tcp_pair, tcp_rr};
+use millstream_benches::experiments::{
+    offloads, scale, structures, tcp_bulk, tcp_conn, tcp_pair, tcp_rr,
+};
 use millstream_benches::lab::pin;
 use millstream_benches::report::Options;
 use millstream_drivers::netns::Netns;
@@ -38,7 +40,19 @@ fn tcp_bulk_measures_modules_as_services_both_ways() {
 fn structures_measures_every_work_in_every_structure() {
     // Where `perf` is not installed, system calls are not counted.
     let counted = if Command::new("perf").arg("--version").output().is_ok() { 10 } else { 0 };
-    works(structures::run, None, 10 * 6 + counted);
+    // Layers do not poll.
+    works(structures::run, None, 10 * 6 - 1 + counted);
+}
+
+#[test]
+fn offloads_measures_every_peer_with_and_without_them() {
+    let kernel = if Command::new("ethtool").arg("--version").output().is_ok() { 3 } else { 0 };
+    works(offloads::run, None, 3 * 5 + kernel);
+}
+
+#[test]
+fn scale_measures_one_client_and_several_in_every_structure() {
+    works(scale::run, None, 2 * 6);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use crate::lab::PORT;
 use bytes::Bytes;
 use millstream_core::{NodeId, StreamId, tpi};
 use millstream_drivers::pair;
-use millstream_host::Shard;
 use millstream_host::plan::{Interface, Line, Plan, Stack};
+use millstream_host::{GivenClock, Shard};
 use millstream_msg::offload::Can;
 use std::net::{IpAddr, SocketAddr};
 
@@ -49,12 +49,21 @@ impl Two {
     /// # Errors
     /// As [`Plan::build`].
     pub fn new() -> Result<Self, Trouble> {
+        Self::on(None)
+    }
+
+    /// As [`Two::new`], by a clock of the caller's if there is one.
+    ///
+    /// # Errors
+    /// As [`Two::new`].
+    pub fn on(clock: Option<GivenClock>) -> Result<Self, Trouble> {
         let can = Can { csum: true, ..Can::NOTHING };
         let (a, b) = pair(1500, [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]]);
         let host = |end, address: &str| -> Result<Host, Trouble> {
             let line = Line::Pair("pair".into(), end);
             let interface = Interface { line, addresses: vec![address.parse()?] };
-            let plan = Plan { interfaces: vec![interface], ..Plan::default() };
+            let clock = clock.clone();
+            let plan = Plan { interfaces: vec![interface], clock, ..Plan::default() };
             let Stack { shard, ip, tcp, .. } = plan.build()?;
             Ok(Host { shard, ip, tcp })
         };
