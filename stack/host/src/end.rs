@@ -57,7 +57,7 @@ pub(crate) struct EndShared {
     /// For who waits with poll(2).
     pub(crate) ready: OnceLock<ReadyBell>,
     /// For who waits so for many.
-    pub(crate) watched: OnceLock<Watched>,
+    pub(crate) watched: OnceLock<Arc<Watched>>,
     /// Signals that nobody has taken.
     signals: AtomicU16,
     error: AtomicI32,

@@ -21,7 +21,7 @@ use client::Client;
 use millstream_core::{HeadEvent, NodeId, Perimeter, StreamId};
 use millstream_port::lend::Returned;
 use placeholder::Placeholders;
-use served::Served;
+use served::{Retired, Served};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -53,6 +53,10 @@ pub struct PortStat {
     pub programs: Vec<ProgramStat>,
     /// Sockets whose program is gone and whose data are still on their way.
     pub leaving: usize,
+    /// Rings of programs whose octets are not acknowledged, and whose sockets are closed.
+    pub orphans: usize,
+    /// Sockets and streams of all programs, and of none.
+    pub sockets: usize,
     /// Programs that were sent away, by reason.
     pub faults: Faults,
 }
@@ -89,6 +93,8 @@ pub(crate) struct Ports {
     attached: u64,
     /// Programs that have lied since they were looked at.
     faulty: Vec<(usize, Fault)>,
+    /// Rings of sockets that are closed, until their octets are acknowledged.
+    orphans: Vec<Retired>,
     /// Sockets without a program that are not closed yet.
     leaving: Vec<u32>,
     /// Set with the descriptors that seldom tell of something: the listener, connections of
@@ -125,6 +131,7 @@ impl Ports {
             free: Vec::new(),
             attached: 0,
             faulty: Vec::new(),
+            orphans: Vec::new(),
             leaving: Vec::new(),
             rare,
             faults: Faults::default(),
@@ -205,6 +212,7 @@ impl Ports {
                 self.show(core, key, false);
             });
             any |= self.step_leaving(core);
+            self.collect_orphans();
             self.judge(core, poller);
         }
         for client in self.clients.iter_mut().flatten() {
@@ -228,6 +236,8 @@ impl Ports {
         PortStat {
             programs: self.clients.iter().flatten().map(Client::stat).collect(),
             leaving: self.leaving.len(),
+            orphans: self.orphans.len(),
+            sockets: self.by_stream.len(),
             faults: self.faults,
         }
     }

@@ -5,24 +5,29 @@ use crate::bell::Bell;
 use crate::end::End;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Rung by the ends that watch it while they are armed.
+/// Rung by the ends that watch it while they are armed and a thread sleeps.
 #[derive(Debug)]
 pub struct Watch {
     bell: Bell,
-    /// Nobody has silenced it since it was rung.
-    rung: AtomicBool,
+    sleepers: AtomicU32,
+    /// Ends at which something has happened since somebody asked, once each.
+    changed: Mutex<Vec<Arc<Watched>>>,
 }
 
 /// What an end notes for a watch.
 #[derive(Debug)]
 pub(crate) struct Watched {
     watch: Arc<Watch>,
+    /// What the end was called when it began to watch.
+    name: u32,
     armed: AtomicBool,
     /// Wrapping.
     changes: AtomicU32,
+    /// It is on the list.
+    listed: AtomicBool,
 }
 
 impl Watch {
@@ -31,47 +36,71 @@ impl Watch {
     /// # Errors
     /// The kernel's, when descriptors are used up.
     pub fn new() -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Self { bell: Bell::new()?, rung: AtomicBool::new(false) }))
+        let (sleepers, changed) = (AtomicU32::new(0), Mutex::default());
+        Ok(Arc::new(Self { bell: Bell::new()?, sleepers, changed }))
     }
 
-    /// Polls readable from a change at an armed end until it is silenced.
+    /// Written to at each change at an armed end while a thread sleeps; readable until it is
+    /// silenced.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }
 
     /// Not readable any more, until something changes. Look at what is ready afterwards.
     pub fn silence(&self) {
-        if self.rung.load(Ordering::SeqCst) {
-            // In this order: what happens in between is not rung for, and is seen afterwards.
-            self.bell.hush();
-            self.rung.store(false, Ordering::SeqCst);
+        self.bell.hush();
+    }
+
+    /// A thread is about to wait. Look at what is ready afterwards.
+    pub fn sleeps(&self) {
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It does so no longer.
+    pub fn wakes(&self) {
+        self.sleepers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Calls `told` with the names of ends at which something has happened since the last call.
+    pub fn take_changed(&self, mut told: impl FnMut(u32)) {
+        for watched in std::mem::take(&mut *self.changed()) {
+            watched.listed.store(false, Ordering::SeqCst);
+            told(watched.name);
         }
     }
 
-    fn ring(&self) {
-        if !self.rung.swap(true, Ordering::SeqCst) {
-            self.bell.ring();
-        }
+    fn changed(&self) -> MutexGuard<'_, Vec<Arc<Watched>>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Watched {
     /// Something has happened at the head.
-    pub(crate) fn tell(&self) {
-        // Pairs with arming: either this sees that it is armed, or who arms sees what happened.
+    pub(crate) fn tell(self: &Arc<Self>) {
+        // Pairs with arming and with sleeping: either it is seen here that somebody waits, or who
+        // is about to wait sees what happened.
         self.changes.fetch_add(1, Ordering::SeqCst);
-        if self.armed.load(Ordering::SeqCst) {
-            self.watch.ring();
+        if !self.listed.swap(true, Ordering::SeqCst) {
+            self.watch.changed().push(self.clone());
+        }
+        if self.armed.load(Ordering::SeqCst) && self.watch.sleepers.load(Ordering::SeqCst) > 0 {
+            self.watch.bell.ring();
         }
     }
 }
 
 impl End {
-    /// What happens at the head is counted, and rings `watch` while the end is armed. Once: an end
-    /// has one watch.
-    pub fn watch(&self, watch: &Arc<Watch>) {
-        let (armed, changes) = (AtomicBool::new(false), AtomicU32::new(0));
-        let _has_one = self.shared().watched.set(Watched { watch: watch.clone(), armed, changes });
+    /// What happens at the head is counted, and rings `watch` while the end is armed; the end is
+    /// called by a name there. Once: an end has one watch.
+    pub fn watch(&self, watch: &Arc<Watch>, name: u32) {
+        let watched = Watched {
+            watch: watch.clone(),
+            name,
+            armed: AtomicBool::new(false),
+            changes: AtomicU32::new(0),
+            listed: AtomicBool::new(false),
+        };
+        let _has_one = self.shared().watched.set(Arc::new(watched));
     }
 
     /// Rings its watch, or does so no longer. Look at what is ready afterwards.

@@ -64,12 +64,12 @@ impl InProcess {
     /// Takes over a stream that was opened.
     fn add(&self, stream: StreamId, socket: Option<Socket>) -> Result<Id, Errno> {
         let end = End::attach_head(self.handle(), stream).map_err(|gone| number(gone.into()))?;
-        end.watch(&self.watch);
-        let entry = Arc::new(Entry { end, socket: socket.map(Mutex::new) });
         let mut table = self.table();
         // Numbers come again only after all others: a stale one is not another socket's.
         table.last = table.last.wrapping_add(1);
         let id = Id(table.last);
+        end.watch(&self.watch, id.0);
+        let entry = Arc::new(Entry { end, socket: socket.map(Mutex::new) });
         table.entries.insert(id, entry);
         Ok(id)
     }

@@ -3,7 +3,7 @@
 use crate::stream::Stream;
 use millstream_core::{NodeId, PlumbError, StreamId};
 use millstream_host::plan::{self, Plan, PlanError, Programs};
-use millstream_host::port::{Listener, Quota};
+use millstream_host::port::{Listener, PortStat, Quota};
 use millstream_host::socket::Transports;
 use millstream_host::{End, Gone, Handle, Notice};
 use millstream_msg::{Pool, PoolConfig};
@@ -154,6 +154,14 @@ impl Stack {
         let opened =
             self.handle().call(|shard| shard.open_port(listener, quota, transports, devices));
         opened.map_err(io::Error::other)?
+    }
+
+    /// What is counted of programs of other processes; `None` when none may come in.
+    ///
+    /// # Errors
+    /// When the stack has stopped.
+    pub fn port_stat(&self) -> Result<Option<PortStat>, Gone> {
+        self.handle().call(|shard| shard.port_stat())
     }
 
     /// Its programs of RPC; `bindings` of them are what its `rpcbind` tells.

@@ -1,7 +1,8 @@
 //! How sockets and programs go: what was accepted from a program still goes out, for a time; then
 //! all that it held is back.
 
-use super::served::{Served, What};
+use super::client::Client;
+use super::served::{Retired, Served, What};
 use super::{Fault, Ports};
 use crate::plan::service::request;
 use crate::poller::Poller;
@@ -80,17 +81,13 @@ impl Ports {
             return;
         };
         let clients = &mut self.clients;
-        served.retired.retain_mut(|(at, number, lender)| {
-            lender.collect();
-            if lender.lent() > 0 {
-                return true;
-            }
-            let client = clients.get_mut(*at).and_then(Option::as_mut);
-            if let Some(client) = client.filter(|client| client.number == *number) {
-                client.area.give_back(lender.ring());
-            }
-            false
-        });
+        served.retired.retain_mut(|retired| !is_back(clients, retired));
+    }
+
+    /// As [`Ports::collect`], of sockets that are closed.
+    pub(super) fn collect_orphans(&mut self) {
+        let clients = &mut self.clients;
+        self.orphans.retain_mut(|retired| !is_back(clients, retired));
     }
 
     /// Nobody has the socket any more.
@@ -154,6 +151,7 @@ impl Ports {
         if let Some(msg) = served.held.take() {
             core.pool().free(msg);
         }
+        self.orphans.append(&mut served.retired);
         self.by_stream.remove(&served.stream());
         self.free.push(key);
         // A pending close goes on by itself: nobody waits for it.
@@ -187,4 +185,17 @@ impl Ports {
             self.faulty.push((line.client, fault));
         }
     }
+}
+
+/// Are all octets of a ring acknowledged? Then it is the program's memory again.
+fn is_back(clients: &mut [Option<Client>], (at, number, lender): &mut Retired) -> bool {
+    lender.collect();
+    if lender.lent() > 0 {
+        return false;
+    }
+    let client = clients.get_mut(*at).and_then(Option::as_mut);
+    if let Some(client) = client.filter(|client| client.number == *number) {
+        client.area.give_back(lender.ring());
+    }
+    true
 }

@@ -69,6 +69,7 @@ impl Ports {
     /// Nobody has a placeholder any more: programs that have the socket have it no longer.
     pub(super) fn last_copy_closed(&mut self, core: &mut Perimeter, cookie: u64) {
         let Some(key) = self.forget_placeholder(cookie) else { return };
+        self.retire(core, key);
         let Some(served) = self.get_mut(key) else { return };
         served.cookie = None;
         for (client, slot) in std::mem::take(&mut served.users) {

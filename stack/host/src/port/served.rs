@@ -18,9 +18,8 @@ pub(super) struct Served {
     pub(super) users: Vec<(usize, usize)>,
     /// The rings of the one program that has it.
     pub(super) line: Option<Line>,
-    /// Rings that programs had, until their octets are acknowledged: the program, its number, the
-    /// ring for sending.
-    pub(super) retired: Vec<(usize, u64, Lender)>,
+    /// Rings that programs had, until their octets are acknowledged.
+    pub(super) retired: Vec<Retired>,
     /// Octets received that no ring has room for, or that a ring was taken back with.
     pub(super) held: Option<Msg>,
     pub(super) unread: VecDeque<u8>,
@@ -39,6 +38,9 @@ pub(super) struct Served {
     /// Nobody has it: when what is under way is given up. Nanoseconds of the shard.
     pub(super) deadline: Option<u64>,
 }
+
+/// A ring for sending that is used no more: the program, its number, the ring.
+pub(super) type Retired = (usize, u64, Lender);
 
 #[derive(Debug)]
 pub(super) enum What {

@@ -165,6 +165,19 @@ impl Sockets for InProcess {
         }
     }
 
+    fn sleeps(&self) {
+        self.watch.sleeps();
+    }
+
+    fn wakes(&self) {
+        self.watch.wakes();
+    }
+
+    fn changed(&self, out: &mut Vec<Id>) -> bool {
+        self.watch.take_changed(|name| out.push(Id(name)));
+        true
+    }
+
     fn silence(&self) {
         self.watch.silence();
     }

@@ -1,0 +1,421 @@
+//! Programs of other processes on a stack: those that die, those that lie, those that share.
+
+use millstream::plan::{Interface, Line, Plan};
+use millstream::port::{Client, Cookie, Errno, Id, Ready, Sockets};
+use millstream::{PortStat, Quota, Stack};
+use millstream_drivers::netns::Netns;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+const TCP: (i32, i32, i32) = (2, 1, 0);
+const LONG: Duration = Duration::from_secs(30);
+
+/// A stack with a port, in a namespace of its own.
+struct Lab {
+    stack: Stack,
+    path: PathBuf,
+}
+
+/// Runs a test in a lab; a reason on stderr without the rights.
+fn with_lab(name: &str, quota: Quota, test: impl Fn(&Lab) + Send + Sync) {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let netns = match Netns::new() {
+        Ok(netns) => netns,
+        Err(why) => return eprintln!("skipped: {name}: {why}"),
+    };
+    let run = || {
+        let host = vec!["10.9.0.1/24".parse().unwrap()];
+        let line = Line::Tap { name: "mill0".into(), host, plain: false };
+        let addresses = vec!["10.9.0.2/24".parse().unwrap()];
+        let interfaces = vec![Interface { line, addresses }];
+        let stack = match Stack::start(Plan { interfaces, ..Plan::default() }) {
+            Ok(stack) => stack,
+            Err(why) => return eprintln!("skipped: {name}: {why}"),
+        };
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let path = format!("ms-port-{}-{number}.port", std::process::id());
+        let path = std::env::temp_dir().join(path);
+        stack.open_port(&path, quota).unwrap();
+        test(&Lab { stack, path });
+    };
+    netns.run(run).unwrap();
+}
+
+impl Lab {
+    fn client(&self) -> Client {
+        Client::attach(&self.path).unwrap()
+    }
+
+    fn stat(&self) -> PortStat {
+        self.stack.port_stat().unwrap().unwrap()
+    }
+
+    /// Waits until the stack has nothing of any program, and says what its memory holds then.
+    fn at_rest(&self) -> [usize; 5] {
+        let end = Instant::now() + LONG;
+        loop {
+            let stat = self.stat();
+            let held = self.held();
+            let nothing = stat.programs.is_empty() && stat.sockets == 0;
+            if nothing && stat.leaving == 0 && stat.orphans == 0 {
+                return held;
+            }
+            assert!(Instant::now() < end, "{stat:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Cells of messages that are out.
+    fn held(&self) -> [usize; 5] {
+        let stats = self.stack.handle().call(|shard| shard.core().pool().stats()).unwrap();
+        [stats.small, stats.frame, stats.large, stats.bare, stats.external].map(|cells| cells.out)
+    }
+
+    /// A process that does what the test `program` does.
+    fn process(&self, what: &str, to: SocketAddr) -> Child {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "program", "--nocapture"]);
+        command.env("MS_PORT", &self.path).env("MS_WHAT", what).env("MS_TO", to.to_string());
+        command.stdout(std::process::Stdio::null()).spawn().unwrap()
+    }
+}
+
+/// What the processes of the tests do; as a test of its own nothing.
+#[test]
+fn program() {
+    let Ok(path) = std::env::var("MS_PORT") else { return };
+    let to: SocketAddr = std::env::var("MS_TO").unwrap().parse().unwrap();
+    let client = Client::attach(Path::new(&path)).unwrap();
+    match &*std::env::var("MS_WHAT").unwrap() {
+        "busy" => busy(&client, to),
+        "last words" => {
+            let socket = connect(&client, to);
+            assert_eq!(client.send(socket, &[7; 100_000], 0, None), Ok(100_000));
+            let me = rustix::process::getpid();
+            rustix::process::kill_process(me, rustix::process::Signal::KILL).unwrap();
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// Does a bit of everything until it is killed.
+fn busy(client: &Client, to: SocketAddr) {
+    let data = vec![3; 50_000];
+    for round in 0_u64.. {
+        let socket = connect(client, to);
+        let (_fd, cookie) = client.placeholder().unwrap();
+        if round % 2 == 0 {
+            client.tie(socket, cookie).unwrap();
+        }
+        let _some = client.send(socket, &data[..1 + (round as usize * 7919) % data.len()], 0, None);
+        let _udp = client.socket(2, 2, 0).map(|udp| client.send(udp, b"x", 0, Some(to)));
+        let listener = client.socket(2, 1, 0).unwrap();
+        let _free = client.listen(listener, 5);
+        let _pipe = client.pipe();
+        let _none = client.recv(socket, &mut [0; 4096], 0);
+        if round % 3 == 0 {
+            let _gone = client.close(socket);
+        }
+        let _some = client.close(listener);
+    }
+}
+
+/// Waits as a program does until a socket is ready for one of `events`.
+fn wait(client: &Client, id: Id, events: Ready) -> Ready {
+    client.sleeps();
+    let mut ready = client.arm(id, events);
+    while ready.is_empty() {
+        let long = Timespec { tv_sec: 30, tv_nsec: 0 };
+        let mut bell = [PollFd::from_borrowed_fd(client.bell(), PollFlags::IN)];
+        assert_ne!(poll(&mut bell, Some(&long)).unwrap(), 0, "the bell did not ring");
+        client.silence();
+        ready = client.ready(id).only(events | Ready::ERR | Ready::HUP);
+    }
+    client.disarm(id);
+    client.wakes();
+    ready
+}
+
+fn connect(client: &Client, to: SocketAddr) -> Id {
+    let socket = client.socket(TCP.0, TCP.1, TCP.2).unwrap();
+    match client.connect(socket, to) {
+        Ok(()) | Err(Errno::EINPROGRESS) => {}
+        other => panic!("{other:?}"),
+    }
+    wait(client, socket, Ready::OUT);
+    socket
+}
+
+/// A server of the kernel that reads everything and says nothing.
+fn sink() -> SocketAddr {
+    let listener = TcpListener::bind("10.9.0.1:0").unwrap();
+    let here = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || std::io::copy(&mut stream.unwrap(), &mut std::io::sink()));
+        }
+    });
+    here
+}
+
+/// A server of the kernel, and its address.
+fn kernel() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("10.9.0.1:0").unwrap();
+    let here = listener.local_addr().unwrap();
+    (listener, here)
+}
+
+fn receive(client: &Client, id: Id, len: usize) -> Vec<u8> {
+    let mut out = vec![0; len];
+    let mut done = 0;
+    while done < len {
+        wait(client, id, Ready::IN);
+        let got = client.recv(id, &mut out[done..], 0).unwrap();
+        assert!(got.len > 0, "it ends after {done}");
+        done += got.len;
+    }
+    out
+}
+
+/// Numbers from a printed seed (xorshift).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+#[test]
+fn programs_that_are_killed_at_any_time_leave_nothing_behind() {
+    with_lab("kill loop", Quota::default(), |lab| {
+        let to = sink();
+        let before = lab.at_rest();
+        let mut chance = Chance(0x5eed_0001);
+        for _ in 0..40 {
+            let mut program = lab.process("busy", to);
+            std::thread::sleep(Duration::from_micros(chance.next() % 60_000));
+            program.kill().unwrap();
+            program.wait().unwrap();
+        }
+        lab.at_rest();
+        // Connections that were closed last have their time; nothing else is held.
+        let end = Instant::now() + LONG;
+        while lab.held() != before {
+            assert!(Instant::now() < end, "{:?}, before: {before:?}", lab.held());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(lab.stat().faults, PortStat::default().faults);
+    });
+}
+
+#[test]
+fn what_was_accepted_from_a_program_that_died_still_arrives() {
+    with_lab("last words", Quota::default(), |lab| {
+        let (listener, here) = kernel();
+        let mut program = lab.process("last words", here);
+        let (mut theirs, _) = listener.accept().unwrap();
+        program.wait().unwrap();
+        let mut all = Vec::new();
+        theirs.read_to_end(&mut all).unwrap();
+        assert!(all == [7; 100_000], "{} octets", all.len());
+        lab.at_rest();
+    });
+}
+
+#[test]
+fn a_program_that_writes_nonsense_is_sent_away_and_harms_nobody() {
+    use millstream::port::{Memory, hello, layout};
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+    use std::os::fd::AsFd;
+    with_lab("liar", Quota::default(), |lab| {
+        let (listener, here) = kernel();
+        let honest = lab.client();
+        let socket = connect(&honest, here);
+        let (mut theirs, _) = listener.accept().unwrap();
+        let mut chance = Chance(0x5eed_0002);
+        for round in 0..60 {
+            // A sound program has a connection, and something else writes into its memory.
+            let flags = SocketFlags::CLOEXEC;
+            let connection =
+                socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+            rustix::net::connect(&connection, &SocketAddrUnix::new(&lab.path).unwrap()).unwrap();
+            let mut bytes = [0; 64];
+            let (len, mut fds) = hello::receive(connection.as_fd(), &mut bytes).unwrap();
+            let layout = hello::Hello::of_bytes(&bytes[..len]).unwrap().layout;
+            let memory = Memory::attach(fds.remove(0)).unwrap();
+            let lane = millstream::port::lane::Lane::new(&memory, layout);
+            let ring = |fds: &[std::os::fd::OwnedFd]| {
+                let _rung = rustix::io::write(&fds[0], &1_u64.to_ne_bytes());
+            };
+            // A connection of its own, so that there are rings to lie about.
+            let op = millstream::port::lane::op::SOCKET;
+            let request = millstream::port::lane::Request { op, id: 0, args: [2, 1, 0, 0] };
+            lane.put(request, &[]).unwrap();
+            ring(&fds);
+            std::thread::sleep(Duration::from_millis(1));
+            let to = millstream::port::address::to_bytes(here);
+            let op = millstream::port::lane::op::CONNECT;
+            let request = millstream::port::lane::Request { op, id: 1 << 16, args: [0; 4] };
+            lane.put(request, &[&to]).unwrap();
+            ring(&fds);
+            std::thread::sleep(Duration::from_millis(1));
+            for _ in 0..200 {
+                let at = (chance.next() as usize % layout.slot(8)) & !7;
+                let word = match chance.next() % 4 {
+                    0 => u64::MAX,
+                    1 => chance.next() % 32,
+                    _ => chance.next(),
+                };
+                memory.u64_at(at).store(word, Ordering::SeqCst);
+                memory.u64_at(layout::KICKS + 8).store(u64::MAX, Ordering::SeqCst);
+                memory.u64_at(layout::KICKS).store(chance.next() | 1, Ordering::SeqCst);
+                ring(&fds);
+            }
+            // The honest one has noticed nothing.
+            let said = [round as u8; 3000];
+            assert_eq!(honest.send(socket, &said, 0, None), Ok(3000));
+            let mut heard = [0; 3000];
+            theirs.read_exact(&mut heard).unwrap();
+            assert_eq!(heard, said);
+            theirs.write_all(&heard).unwrap();
+            assert_eq!(receive(&honest, socket, 3000), said);
+        }
+        let faults = lab.stat().faults;
+        assert!(faults.put + faults.taken + faults.call > 0, "{faults:?}");
+        drop((honest, theirs, listener));
+        lab.at_rest();
+    });
+}
+
+#[test]
+fn a_socket_goes_from_program_to_program_with_all_that_is_in_it() {
+    with_lab("adopt", Quota::default(), |lab| {
+        let (listener, here) = kernel();
+        let parent = lab.client();
+        let socket = connect(&parent, here);
+        let (mut theirs, _) = listener.accept().unwrap();
+        let (fd, cookie) = parent.placeholder().unwrap();
+        parent.tie(socket, cookie).unwrap();
+        theirs.write_all(b"for the parent, for the child").unwrap();
+        assert_eq!(receive(&parent, socket, 16), b"for the parent, ");
+        assert_eq!(parent.send(socket, &[1; 5000], 0, None), Ok(5000));
+
+        let child = lab.client();
+        assert_eq!(child.adopt(Cookie(0)), Err(Errno::EBADF));
+        let inherited = child.adopt(cookie).unwrap();
+        assert_eq!(child.adopt(cookie), Ok(inherited));
+        // Both have it now, and each octet is for one of them.
+        assert_eq!(receive(&child, inherited, 7), b"for the");
+        assert_eq!(receive(&parent, socket, 1), b" ");
+        assert_eq!(parent.send(socket, &[2; 5000], 0, None), Ok(5000));
+        parent.close(socket).unwrap();
+        drop(parent);
+        assert_eq!(receive(&child, inherited, 5), b"child");
+        assert_eq!(child.send(inherited, &[3; 5000], 0, None), Ok(5000));
+        let mut all = vec![0; 15_000];
+        theirs.read_exact(&mut all).unwrap();
+        let expected = [[1; 5000], [2; 5000], [3; 5000]].concat();
+        assert!(all == expected, "in the order of sending");
+
+        // The last copy of the placeholder ends it, whoever still names it.
+        drop(fd);
+        assert_eq!(theirs.read(&mut all).unwrap(), 0);
+        let end = Instant::now() + LONG;
+        while child.ready(inherited) != Ready(0x20) {
+            assert!(Instant::now() < end);
+            std::thread::yield_now();
+        }
+        drop(child);
+        lab.at_rest();
+    });
+}
+
+#[test]
+fn a_listener_of_two_programs_gives_each_connection_to_one() {
+    with_lab("prefork", Quota::default(), |lab| {
+        let (one, other) = (lab.client(), lab.client());
+        let listener = one.socket(TCP.0, TCP.1, TCP.2).unwrap();
+        one.bind(listener, "10.9.0.2:7000".parse().unwrap()).unwrap();
+        one.listen(listener, 64).unwrap();
+        let (_fd, cookie) = one.placeholder().unwrap();
+        one.tie(listener, cookie).unwrap();
+        let shared = other.adopt(cookie).unwrap();
+        let theirs: Vec<_> = (0..8).map(|_| TcpStream::connect("10.9.0.2:7000").unwrap()).collect();
+        let mut peers = Vec::new();
+        for at in 0..8 {
+            let (client, listener) = if at % 2 == 0 { (&one, listener) } else { (&other, shared) };
+            wait(client, listener, Ready::IN);
+            peers.push(client.accept(listener).unwrap().1);
+        }
+        assert_eq!(one.accept(listener), Err(Errno::EAGAIN));
+        peers.sort();
+        let mut expected: Vec<_> = theirs.iter().map(|s| s.local_addr().unwrap()).collect();
+        expected.sort();
+        assert_eq!(peers, expected);
+    });
+}
+
+#[test]
+fn a_program_has_its_share_and_no_more() {
+    let quota = Quota { memory: 1 << 16, sockets: 3, ports: 2, programs: 2 };
+    with_lab("quota", quota, |lab| {
+        let (_one, client) = (lab.client(), lab.client());
+        assert!(Client::attach(&lab.path).is_err(), "a third program");
+        assert_eq!(lab.stat().faults.crowd, 1);
+        let sockets: Vec<Id> =
+            (0..3).map(|_| client.socket(TCP.0, TCP.1, TCP.2).unwrap()).collect();
+        assert_eq!(client.socket(TCP.0, TCP.1, TCP.2), Err(Errno(24)));
+        assert_eq!(client.pipe(), Err(Errno(24)));
+        let any = "10.9.0.2:0".parse().unwrap();
+        client.bind(sockets[0], any).unwrap();
+        client.bind(sockets[1], any).unwrap();
+        assert_eq!(client.bind(sockets[2], any), Err(Errno::ENOBUFS));
+        client.close(sockets[0]).unwrap();
+        let end = Instant::now() + LONG;
+        while client.bind(sockets[2], any) == Err(Errno::ENOBUFS) {
+            assert!(Instant::now() < end);
+        }
+        client.socket(TCP.0, TCP.1, TCP.2).unwrap();
+    });
+}
+
+#[test]
+fn more_connections_than_rings_find_room_are_served_without() {
+    let quota = Quota { memory: 1 << 16, sockets: 64, ports: 64, programs: 1 };
+    with_lab("crowded", quota, |lab| {
+        let (listener, here) = kernel();
+        let client = lab.client();
+        for round in 0..40_u8 {
+            let socket = connect(&client, here);
+            let (mut theirs, _) = listener.accept().unwrap();
+            std::thread::spawn(move || {
+                let mut heard = vec![0; 20_000];
+                theirs.read_exact(&mut heard).unwrap();
+                theirs.write_all(&heard).unwrap();
+                let _end = theirs.read(&mut heard);
+            });
+            let said = vec![round; 20_000];
+            let mut done = 0;
+            while done < said.len() {
+                wait(&client, socket, Ready::OUT);
+                match client.send(socket, &said[done..], 0, None) {
+                    Ok(n) => done += n,
+                    Err(Errno::EAGAIN) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(receive(&client, socket, said.len()), said);
+        }
+        drop(client);
+        lab.at_rest();
+    });
+}
