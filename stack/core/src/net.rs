@@ -253,8 +253,17 @@ impl Net {
         self.enter_inbox(queue, msg);
     }
 
-    /// Posts messages to one inbox, in order.
+    /// Posts messages together, in order. One by itself goes the way of one.
+    #[inline]
     pub(crate) fn post_batch(&mut self, queue: QueueNo, batch: MsgList) {
+        match batch.into_one() {
+            Ok(msg) => self.post(queue, msg),
+            Err(batch) if batch.is_empty() => {}
+            Err(batch) => self.post_many(queue, batch),
+        }
+    }
+
+    fn post_many(&mut self, queue: QueueNo, batch: MsgList) {
         let Some(to) = self.queue(queue) else { return self.lose_batch(batch) };
         let target = to.target;
         self.charge_batch(target, &batch);
@@ -272,9 +281,6 @@ impl Net {
 
     /// Appends charged messages to an inbox.
     fn deliver_batch(&mut self, queue: QueueNo, mut batch: MsgList) {
-        if batch.is_empty() {
-            return;
-        }
         self.spill_slot();
         self.ledger_posts(queue, &batch);
         self.direct = false;

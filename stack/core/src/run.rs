@@ -181,27 +181,43 @@ impl Perimeter {
         self.put_one(queue, msg);
     }
 
+    /// As [`Perimeter::put_one`], looked at from outside: see `watch`.
+    #[cold]
+    fn put_timed(&mut self, queue: QueueNo, msg: Msg) {
+        let Some(pair) = self.net.pairs.at_mut(queue >> 1) else { return self.net.lose(msg) };
+        pair.queues[side_of(queue) as usize].inbox = Ticket::NONE;
+        let node = pair.node;
+        let (timed, mut batch) = self.start_timing(queue, single(msg));
+        // It is not looked at a second time: the count has begun anew.
+        self.put_one(queue, batch.pop().expect("what is watched comes back"));
+        self.stop_timing(timed, queue, node, 1);
+    }
+
     /// Puts one message to whatever node a queue belongs to.
     #[inline(never)]
     fn put_one(&mut self, queue: QueueNo, msg: Msg) {
+        if self.until_timed == 0 {
+            return self.put_timed(queue, msg);
+        }
         let side = side_of(queue);
         let at = side as usize;
         let Some(pair) = self.net.pairs.at_mut(queue >> 1) else { return self.net.lose(msg) };
         let (node, next, len) = (pair.node, pair.next(side), msg.len() as u32);
         let (target, service) = (pair.queues[at].target, pair.queues[at].has(SERVICE));
         pair.queues[at].inbox = Ticket::NONE;
-        let place = if target == queue
+        let mut place = pair.stat;
+        if target == queue
             && let Some(Node::Head(head)) = self.nodes.at_mut(node)
         {
             head.taken.count(1, len);
-            if self.until_timed != 0 && msg.kind() == Kind::Data && msg.band().0 == 0 {
+            if msg.kind() == Kind::Data && msg.band().0 == 0 {
                 return head.put_plain(&mut self.net, queue, msg);
             }
-            NONE
-        } else {
-            pair.stat = self.net.stats.place(node);
-            pair.stat
-        };
+            place = NONE;
+        } else if place == NONE {
+            place = self.net.stats.place(node);
+            pair.stat = place;
+        }
         let charge = if msg.band().0 != 0 {
             self.net.discharge(target, &msg);
             Charge::Eased(target)
@@ -211,20 +227,17 @@ impl Perimeter {
         } else {
             Charge::One(len)
         };
-        let (timed, msg) = self.start_one(queue, msg);
         let mut cx = Cx::one(&mut self.net, node, queue, next, charge);
-        if let Some(Node::Module(module, _)) = self.nodes.at_mut(node) {
-            match side {
+        match self.nodes.at_mut(node) {
+            Some(Node::Module(module, _)) => match side {
                 Side::Read => module.rput(&mut cx, msg),
                 Side::Write => module.wput(&mut cx, msg),
-            }
-        } else {
-            put_elsewhere(self.nodes.at_mut(node), &mut cx, queue, msg);
+            },
+            other => put_elsewhere(other, &mut cx, queue, msg),
         }
         let passed = cx.passed_straight();
         cx.end();
         self.net.stats.count_put(place, at, len, passed);
-        self.stop_timing(timed, queue, node, 1);
     }
 
     fn put_batch(&mut self, queue: QueueNo, batch: MsgList) {
@@ -379,16 +392,6 @@ impl Perimeter {
     /// One dispatch in [`SAMPLE_EVERY`](crate::stat::SAMPLE_EVERY) is timed, when there is a
     /// clock; each one is looked at while something is watched.
     #[inline]
-    fn start_one(&mut self, queue: QueueNo, msg: Msg) -> (Option<u64>, Msg) {
-        if self.until_timed != 0 {
-            return (None, msg);
-        }
-        let (timed, mut batch) = self.start_timing(queue, single(msg));
-        let msg = batch.pop().expect("what is watched comes back");
-        (timed, msg)
-    }
-
-    #[inline]
     fn start_batch(&mut self, queue: QueueNo, batch: MsgList) -> (Option<u64>, MsgList) {
         if self.until_timed != 0 {
             return (None, batch);
@@ -414,6 +417,7 @@ impl Perimeter {
 }
 
 /// Puts one message to a node that is no module.
+#[inline(never)]
 fn put_elsewhere(node: Option<&mut Node>, cx: &mut Cx<'_>, queue: QueueNo, msg: Msg) {
     let mux = match node {
         Some(Node::Mux(mux)) => mux,

@@ -21,6 +21,9 @@ pub(crate) struct Timers {
     owners: HashMap<u32, Vec<u64>, Keyed>,
     /// The tick up to which everything has expired.
     tick: u64,
+    /// The first tick after that one at which a slot with entries begins; until then a turn has
+    /// nothing to look for.
+    soonest: u64,
 }
 
 /// Where a timer stands.
@@ -91,6 +94,7 @@ impl Timers {
             index: HashMap::default(),
             owners: HashMap::default(),
             tick: now_ns >> TICK_SHIFT,
+            soonest: u64::MAX,
         }
     }
 
@@ -99,7 +103,7 @@ impl Timers {
         if let Some(armed) = self.index.get_mut(&(owner, token)) {
             let entry_tick = self.entries[armed.entry as usize].tick;
             armed.deadline_ns = deadline_ns;
-            if deadline_ns >> TICK_SHIFT < entry_tick {
+            if tick_of(deadline_ns) < entry_tick {
                 let entry = self.place(owner, token, deadline_ns);
                 if let Some(armed) = self.index.get_mut(&(owner, token)) {
                     armed.entry = entry;
@@ -188,8 +192,7 @@ impl Timers {
             return None;
         }
         let here = self.occupied[0] >> (self.tick & (SLOTS - 1)) & 1 != 0;
-        let tick = if here { self.tick } else { self.next_occupied()? };
-        Some(tick << TICK_SHIFT)
+        Some(if here { self.tick } else { self.soonest } << TICK_SHIFT)
     }
 
     /// Number of timers set.
@@ -224,13 +227,17 @@ impl Timers {
     /// Goes to the next tick that has entries, at most to `until`, and spreads the slots of upper
     /// levels that begin there.
     fn advance(&mut self, until: u64) {
+        if until < self.soonest {
+            self.tick = until;
+            return;
+        }
         if self.index.is_empty() {
             self.shrink();
             self.clear();
             self.tick = until;
             return;
         }
-        self.tick = self.next_occupied().map_or(until, |tick| tick.min(until));
+        self.tick = self.soonest;
         for level in 1..LEVELS {
             let shift = SLOT_BITS * level as u32;
             if self.tick & ((1 << shift) - 1) != 0 {
@@ -246,6 +253,7 @@ impl Timers {
                 at = next;
             }
         }
+        self.soonest = self.next_occupied().unwrap_or(u64::MAX);
     }
 
     /// The first tick after this one at which a slot with entries begins.
@@ -265,6 +273,7 @@ impl Timers {
         self.occupied = [0; LEVELS];
         self.entries.clear();
         self.free = NONE;
+        self.soonest = u64::MAX;
     }
 
     /// Gives memory back when the wheel has room for far more than is set: it was busier once. What
@@ -296,9 +305,7 @@ impl Timers {
 
     /// Puts an entry into the slot of its deadline, at or after a tick.
     fn place_from(&mut self, first: u64, owner: u32, token: u64, deadline_ns: u64) -> u32 {
-        // Rounded up, so that a timer never fires early.
-        let tick = (deadline_ns >> TICK_SHIFT) + 1;
-        let tick = tick.clamp(first, self.tick + HORIZON);
+        let tick = tick_of(deadline_ns).clamp(first, self.tick + HORIZON);
         let entry = Entry { token, tick, owner, next: NONE };
         let at = if self.free == NONE {
             self.entries.push(entry);
@@ -320,12 +327,22 @@ impl Timers {
         let level = (0..LEVELS - 1)
             .find(|&level| delta < 1 << (SLOT_BITS * (level as u32 + 1)))
             .unwrap_or(LEVELS - 1);
-        let within = (tick >> (SLOT_BITS * level as u32)) & (SLOTS - 1);
+        let begins = tick >> (SLOT_BITS * level as u32);
+        if delta > 0 {
+            self.soonest = self.soonest.min(begins << (SLOT_BITS * level as u32));
+        }
+        let within = begins & (SLOTS - 1);
         let slot = level * SLOTS as usize + within as usize;
         self.entries[at as usize].next = self.slots[slot];
         self.slots[slot] = at;
         self.occupied[level] |= 1 << within;
     }
+}
+
+/// Rounded up, so that a timer never fires early.
+#[inline]
+const fn tick_of(deadline_ns: u64) -> u64 {
+    (deadline_ns >> TICK_SHIFT) + 1
 }
 
 #[cfg(test)]
@@ -356,6 +373,13 @@ mod tests {
         assert!(wheel.owners.values().all(|tokens| tokens.capacity() <= ENTRIES_KEPT));
         let late: Vec<_> = core::iter::from_fn(|| wheel.expire(ms(6000))).collect();
         assert_eq!(late.len(), 100);
+    }
+
+    #[test]
+    fn a_timer_that_is_set_again_to_the_same_time_stays_where_it_is() {
+        let mut wheel = Timers::new(0);
+        (0..100).for_each(|_| wheel.set(1, 2, 5_000_000));
+        assert_eq!(wheel.entries.len(), 1);
     }
 
     #[test]

@@ -57,7 +57,16 @@ impl Cx<'_> {
     }
 
     /// Passes messages on together, in order.
-    pub fn put_batch(&mut self, side: Side, mut batch: MsgList) {
+    #[inline]
+    pub fn put_batch(&mut self, side: Side, batch: MsgList) {
+        match batch.into_one() {
+            Ok(msg) => self.put(side, msg),
+            Err(batch) if batch.is_empty() => {}
+            Err(batch) => self.put_many(side, batch),
+        }
+    }
+
+    fn put_many(&mut self, side: Side, mut batch: MsgList) {
         if side == self.side && self.gather {
             self.net.out_banded |= batch.iter().any(|msg| msg.band().0 != 0);
             return self.net.out.append(&mut batch);

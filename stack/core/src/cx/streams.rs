@@ -23,16 +23,12 @@ impl Cx<'_> {
 
     /// Puts messages up an upper together, in order.
     pub fn put_upper_batch(&mut self, upper: Upper, batch: MsgList) {
-        let next = self.beyond(upper.pair, Side::Read);
-        self.net.stat(self.node).msgs_out[0] += batch.len() as u64;
-        self.net.post_batch(next, batch);
+        self.put_all_beyond(upper.pair, Side::Read, batch);
     }
 
     /// Puts messages down a lower together, in order.
     pub fn put_lower_batch(&mut self, lower: Lower, batch: MsgList) {
-        let next = self.beyond(lower.pair, Side::Write);
-        self.net.stat(self.node).msgs_out[1] += batch.len() as u64;
-        self.net.post_batch(next, batch);
+        self.put_all_beyond(lower.pair, Side::Write, batch);
     }
 
     /// Is there room up an upper? After a refusal `upper_relieved` is called when there is.
@@ -117,13 +113,25 @@ impl Cx<'_> {
     }
 
     fn put_beyond(&mut self, pair: Key, side: Side, msg: Msg) {
+        let next = self.count_beyond(pair, side, 1);
+        self.net.post(next, msg);
+    }
+
+    fn put_all_beyond(&mut self, pair: Key, side: Side, batch: MsgList) {
+        let next = self.count_beyond(pair, side, batch.len() as u64);
+        self.net.post_batch(next, batch);
+    }
+
+    /// Counts messages that go out by a stream; the queue that takes them.
+    #[inline]
+    fn count_beyond(&mut self, pair: Key, side: Side, msgs: u64) -> QueueNo {
         let at = self.net.pairs.get(pair).map(|p| (p.next(side), p.stat));
         let (next, stat) = at.unwrap_or((NONE, NONE));
         match self.net.stats.record(stat) {
-            Some(record) => record.rest.msgs_out[side as usize] += 1,
-            None => self.net.stat(self.node).msgs_out[side as usize] += 1,
+            Some(record) => record.rest.msgs_out[side as usize] += msgs,
+            None => self.net.stat(self.node).msgs_out[side as usize] += msgs,
         }
-        self.net.post(next, msg);
+        next
     }
 
     fn own(&self, pair: Key, side: Side) -> Option<QueueNo> {

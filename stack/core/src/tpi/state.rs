@@ -145,12 +145,19 @@ const fn row(
     Row { primitives, moves, stays, wrong }
 }
 
+// What comes with every message is looked for first.
 const REQUESTS: &[Row] = &[
+    row(
+        &[T_DATA_REQ, T_EXDATA_REQ],
+        &[(DataXfer, DataXfer), (WreqOrdrel, WreqOrdrel)],
+        Never,
+        Fatal,
+    ),
+    row(&[T_UNITDATA_REQ], &[(Idle, Idle), (DataXfer, DataXfer)], Never, UdError),
     row(&[T_BIND_REQ, O_T_BIND_REQ], &[(Unbnd, WackBreq)], Never, OutOfState),
     row(&[T_UNBIND_REQ], &[(Idle, WackUreq)], Never, OutOfState),
     row(&[T_OPTMGMT_REQ, T_SVR4_OPTMGMT_REQ], &[(Idle, WackOptreq)], Unacked, OutOfState),
     row(&[T_INFO_REQ, T_ADDR_REQ, T_CAPABILITY_REQ], &[], Always, OutOfState),
-    row(&[T_UNITDATA_REQ], &[(Idle, Idle), (DataXfer, DataXfer)], Never, UdError),
     row(&[T_CONN_REQ], &[(Idle, WackCreq)], Never, OutOfState),
     row(&[T_CONN_RES, O_T_CONN_RES], &[(WresCind, WackCres)], Never, OutOfState),
     row(
@@ -164,12 +171,6 @@ const REQUESTS: &[Row] = &[
         ],
         Never,
         OutOfState,
-    ),
-    row(
-        &[T_DATA_REQ, T_EXDATA_REQ],
-        &[(DataXfer, DataXfer), (WreqOrdrel, WreqOrdrel)],
-        Never,
-        Fatal,
     ),
     row(&[T_ORDREL_REQ], &[(DataXfer, WindOrdrel), (WreqOrdrel, Idle)], Never, Fatal),
 ];
