@@ -15,6 +15,8 @@ pub struct Arp {
     /// Made at open, when the device's address is known.
     engine: Option<Engine>,
     out: Actions<ArpDrop>,
+    /// When the clock calls; 0: it does not.
+    armed: u64,
 }
 
 const INFO: ModInfo = ModInfo {
@@ -55,7 +57,10 @@ impl Arp {
             }
         }
         cx.count_consumed(u64::from(core::mem::take(&mut self.out.consumed)));
-        if let Some(at) = self.engine.as_ref().and_then(Engine::next_deadline) {
+        if let Some(at) = self.engine.as_ref().and_then(Engine::next_deadline)
+            && at != self.armed
+        {
+            self.armed = at;
             cx.timer(0, at);
         }
     }
@@ -145,6 +150,7 @@ impl Module for Arp {
 
     fn timer(&mut self, cx: &mut Cx<'_>, _token: u64) {
         let now = cx.now();
+        self.armed = 0;
         if let Some(engine) = &mut self.engine {
             engine.timer(now, cx.pool(), &mut self.out);
         }

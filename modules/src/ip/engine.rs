@@ -116,7 +116,7 @@ impl Engine {
         }
         match decision {
             Decision::Forward(hop) => self.forward(msg, &view, hop, now, pool),
-            _ => self.deliver(msg, view, to_many, router_alert, now, random, pool, 0),
+            _ => self.deliver(msg, &view, to_many, router_alert, now, random, pool, 0),
         }
     }
 
@@ -180,9 +180,9 @@ impl Engine {
     }
 
     /// The interface by which a packet of a transport would leave; `None` when it would not.
-    pub fn interface_for(&self, msg: &Msg) -> Option<u16> {
+    pub fn interface_for(&mut self, msg: &Msg) -> Option<u16> {
         let request = Request::decode(msg.first())?;
-        let path = forward::resolve(&request, &self.net).ok()?;
+        let path = self.resolve(&request).ok()?;
         (path.target != Target::Local).then_some(path.interface)
     }
 
@@ -243,11 +243,12 @@ impl Engine {
     }
 
     /// A packet for us, possibly a fragment.
+    #[inline]
     #[expect(clippy::too_many_arguments, reason = "what came, how, when")]
     fn deliver(
         &mut self,
         msg: Msg,
-        view: View,
+        view: &View,
         to_many: bool,
         router_alert: bool,
         now: u64,
@@ -255,22 +256,42 @@ impl Engine {
         pool: &mut Pool,
         depth: u8,
     ) {
-        let (msg, view) = if view.is_fragment() {
-            let whole = self.reassembly.input(msg, &view, now, pool, &mut self.out.act);
-            let Some(whole) = whole else { return };
-            match View::parse(whole.first()) {
-                Some(view) => (whole, view),
-                None => return self.out.act.discard(whole, IpDrop::Short),
+        // Nearly all.
+        if !view.is_fragment() && !matches!(view.protocol, protocol::ICMP | protocol::IGMP) {
+            return self.out.up.push((Taker::Protocol(view.protocol), msg));
+        }
+        if !view.is_fragment() {
+            return self.take(msg, view, to_many, router_alert, now, random, pool, depth);
+        }
+        let whole = self.reassembly.input(msg, view, now, pool, &mut self.out.act);
+        let Some(whole) = whole else { return };
+        match View::parse(whole.first()) {
+            Some(view) => {
+                self.take(whole, &view, to_many, router_alert, now, random, pool, depth);
             }
-        } else {
-            (msg, view)
-        };
+            None => self.out.act.discard(whole, IpDrop::Short),
+        }
+    }
+
+    /// A whole packet for us.
+    #[expect(clippy::too_many_arguments, reason = "what came, how, when")]
+    fn take(
+        &mut self,
+        msg: Msg,
+        view: &View,
+        to_many: bool,
+        router_alert: bool,
+        now: u64,
+        random: u32,
+        pool: &mut Pool,
+        depth: u8,
+    ) {
         match view.protocol {
-            protocol::ICMP => self.icmp(msg, &view, to_many, now, random, pool, depth),
+            protocol::ICMP => self.icmp(msg, view, to_many, now, random, pool, depth),
             protocol::IGMP => {
                 let (sum, interface) = (pool.sum(), msg.ctx());
                 let heard =
-                    self.groups.input(&msg, &view, interface, router_alert, now, random, sum);
+                    self.groups.input(&msg, view, interface, router_alert, now, random, sum);
                 match heard {
                     Ok(()) => self.out.act.consume(msg, pool),
                     Err(reason) => self.out.act.discard(msg, reason),
@@ -439,7 +460,7 @@ impl Engine {
         let to_many = view.dst.is_multicast();
         let many = if to_many { MsgFlags::LINK_MULTICAST } else { MsgFlags::empty() };
         msg.set_flags(msg.flags().with(MsgFlags::CSUM_OK).with(many));
-        self.deliver(msg, view, to_many, false, now, random, pool, depth + 1);
+        self.deliver(msg, &view, to_many, false, now, random, pool, depth + 1);
     }
 
     /// Sends a packet, whole or in fragments, to a station.

@@ -189,10 +189,12 @@ impl Ip {
 
     /// True when the packet can leave now; else the interface calls back.
     fn has_room(&mut self, cx: &mut Cx<'_>, msg: &Msg) -> bool {
-        match self.engine.interface_for(msg).and_then(|i| *self.lowers.get(usize::from(i))?) {
-            Some(lower) => cx.canput_lower(lower, Band(0)),
-            None => true,
-        }
+        let lower = match self.lowers[..] {
+            // Whatever leaves, leaves by it.
+            [only] => only,
+            _ => self.engine.interface_for(msg).and_then(|i| *self.lowers.get(usize::from(i))?),
+        };
+        lower.is_none_or(|lower| cx.canput_lower(lower, Band(0)))
     }
 
     fn send(&mut self, cx: &mut Cx<'_>, msg: Msg) {

@@ -83,6 +83,13 @@ pub(super) struct Out {
     pub(super) closed: Vec<(u32, u32)>,
 }
 
+impl Out {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.up.len() + self.timers.len() + self.room.len() + self.closed.len() == 0
+    }
+}
+
 #[derive(Debug)]
 enum Socket {
     /// It has an address.
@@ -239,6 +246,12 @@ impl Engine {
         self.connection_of(user).is_none_or(|(_, tcb)| user::has_room(tcb))
     }
 
+    /// Has a connection something to hand up or to send?
+    #[inline]
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// The next connection that has something to hand up or to send, with its user.
     pub(super) fn next_dirty(&mut self) -> Option<(u32, Option<u32>)> {
         loop {
@@ -358,6 +371,7 @@ impl Engine {
         })
     }
 
+    #[inline]
     fn arrives(&mut self, number: u32, seg: &Segment, msg: Msg, now: u64, pool: &mut Pool) {
         let state = self.tcb(number).map(|tcb| tcb.state);
         if state == Some(State::Established) {

@@ -60,6 +60,12 @@ impl Shared {
             spare: Vec::new(),
         }
     }
+
+    /// Is there nothing to drop and to count?
+    #[inline]
+    pub(super) fn has_ended_none(&self) -> bool {
+        self.act.consumed as usize + self.act.dropped.len() + self.happened.len() == 0
+    }
 }
 
 impl Env<'_> {

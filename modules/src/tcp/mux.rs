@@ -73,17 +73,30 @@ impl Tcp {
 
     /// Hands up and sends what the engine has left, connection by connection; then counts.
     fn settle(&mut self, cx: &mut Cx<'_>) {
-        self.tell(cx);
+        self.see_to_users(cx);
         let now = cx.now();
-        while self.has_room(cx)
+        while self.engine.is_dirty()
+            && self.has_room(cx)
             && let Some((number, user)) = self.engine.next_dirty()
         {
             let unread = self.hand_up(cx, number, user);
             self.engine.output(number, unread, now, cx.pool());
             self.send(cx);
         }
-        self.tell(cx);
+        self.see_to_users(cx);
         self.send(cx);
+        if self.engine.has_put_off() {
+            cx.at_rest(AT_REST);
+        }
+        self.count(cx);
+    }
+
+    /// All but segments and data: what users are told, the wheel, closes that are done.
+    fn see_to_users(&mut self, cx: &mut Cx<'_>) {
+        if self.engine.out.is_empty() {
+            return;
+        }
+        self.tell(cx);
         for (number, at) in self.engine.out.timers.drain(..) {
             if at == super::tcb::NEVER {
                 cx.cancel(number.into());
@@ -91,11 +104,15 @@ impl Tcp {
                 cx.timer(number.into(), at);
             }
         }
-        if self.engine.has_put_off() {
-            cx.at_rest(AT_REST);
-        }
         self.let_go(cx);
+    }
+
+    /// What has ended here, and why.
+    fn count(&mut self, cx: &mut Cx<'_>) {
         let shared = self.engine.shared();
+        if shared.has_ended_none() {
+            return;
+        }
         for (msg, reason) in shared.act.dropped.drain(..) {
             cx.discard(msg, reason);
         }

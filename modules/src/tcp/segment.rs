@@ -90,6 +90,7 @@ impl Segment {
     ///
     /// # Errors
     /// Why it cannot be a segment for anybody.
+    #[inline]
     pub fn parse(msg: &Msg, packet: &ip::View, sum: Sum) -> Result<Self, TcpDrop> {
         let mut copy;
         let at = packet.header();
@@ -98,7 +99,7 @@ impl Segment {
             return Err(TcpDrop::Short);
         }
         // Nearly always in the first block; who cut it elsewhere pays for the copy.
-        let header = match msg.first().get(at..at + room.min(MAX_HEADER_LEN)) {
+        let header = match whole_header(msg.first(), at) {
             Some(header) => header,
             None => {
                 copy = [0; MAX_HEADER_LEN];
@@ -179,6 +180,14 @@ impl Segment {
         let loopback = local.is_loopback() == remote.is_loopback();
         host(local) && host(remote) && loopback && self.local != self.remote
     }
+}
+
+/// The header at a place, with as many options as it says that it has.
+#[inline]
+fn whole_header(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let bytes = bytes.get(at..)?;
+    let len = usize::from(bytes.get(12)? >> 4) * 4;
+    bytes.get(..len.max(HEADER_LEN))
 }
 
 fn pieces(offload: &Offload, len: u32) -> u16 {

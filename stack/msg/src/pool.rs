@@ -233,7 +233,13 @@ impl Pool {
 
     /// How full the pool is, by the fullest kind of data cell. What others freed counts as out
     /// until it was collected.
+    #[inline]
     pub fn level(&self) -> Level {
+        let data = &self.lists[..=Class::Large as usize];
+        // As it is nearly always; a list without a limit has nothing out.
+        if data.iter().all(|list| list.out * 2 <= list.limit.saturating_sub(1)) {
+            return Level::Low;
+        }
         let of = |list: &FreeList| {
             if list.limit == 0 {
                 Level::Low
@@ -245,7 +251,7 @@ impl Pool {
                 Level::Low
             }
         };
-        self.lists[..=Class::Large as usize].iter().map(of).max().unwrap_or(Level::Low)
+        data.iter().map(of).max().unwrap_or(Level::Low)
     }
 
     /// Blocks that came and went since the pool was made. What was dropped elsewhere counts when
