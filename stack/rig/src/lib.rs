@@ -7,6 +7,7 @@
 //! - [`Sim`]: perimeters and links with delay, loss, reordering, duplication and a rate. The same
 //!   seed gives the same bytes.
 //! - [`Probe`]: a device whose other end is the test.
+//! - [`Gate`]: a bench that counts instructions and holds them against a baseline.
 //!
 //! ```
 //! use millstream_core::{Cx, Drop, ModInfo, Module};
@@ -39,6 +40,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod gate;
 mod mux;
 mod neighbour;
 mod probe;
@@ -46,6 +48,7 @@ mod rig;
 mod sim;
 mod watch;
 
+pub use gate::{Figure, Gate};
 pub use mux::RigMux;
 pub use probe::Probe;
 pub use rig::{Balance, Rig};
