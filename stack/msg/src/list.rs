@@ -100,6 +100,13 @@ impl MsgList {
         (!self.head.is_null()).then(|| unsafe { &*(&raw const self.head).cast::<Msg>() })
     }
 
+    /// The last message.
+    #[inline]
+    pub fn back(&self) -> Option<&Msg> {
+        // SAFETY: as in `front`; with a message in the list `tail` is its last one.
+        (!self.head.is_null()).then(|| unsafe { &*(&raw const self.tail).cast::<Msg>() })
+    }
+
     /// The only message.
     ///
     /// # Errors

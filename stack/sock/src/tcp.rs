@@ -11,7 +11,7 @@ use crate::stream::{Stream, bytes, errno, failure};
 use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Errno, Got, Perimeter, PollEvents, Priority, StreamId, Want};
 use millstream_host::EndError;
-use millstream_msg::Msg;
+use millstream_msg::{Kind, Msg};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -42,6 +42,8 @@ struct Ends {
     written: bool,
     /// Why the connection is over, until somebody was told.
     error: Option<Errno>,
+    /// A writer was told, before its word was read.
+    told: bool,
     /// The last octet of urgent data.
     urgent: Option<u8>,
 }
@@ -306,7 +308,9 @@ impl TcpStream {
             Some(tpi::T_ORDREL_IND) => ends.read = true,
             Some(tpi::T_DISCON_IND) => {
                 (ends.read, ends.written) = (true, true);
-                ends.error = Some(reason(&got));
+                if !ends.told {
+                    ends.error = got.control.as_ref().map(reason);
+                }
             }
             Some(tpi::T_EXDATA_IND) => {
                 let mut octet = [0];
@@ -329,17 +333,16 @@ impl TcpStream {
         if self.ends().written {
             return Err(self.broken());
         }
-        let mut is_over = false;
+        let mut over = None;
         let written = self.stream().end().until(deadline, |core, at| {
-            is_over = ends_first(core, at);
-            if is_over { Err(Errno::EPIPE) } else { write(core, at) }
+            over = core.peek_last(at).filter(|msg| is_disconnect(msg)).map(reason);
+            if over.is_some() { Err(Errno::EPIPE) } else { write(core, at) }
         });
-        if !is_over {
-            return written.map_err(failure);
-        }
-        let got = self.stream().end().at_head(|core, at| core.getmsg(at).ok().flatten());
-        self.note(Part::Word(got.map_err(failure)?));
-        Err(self.broken())
+        let Some(error) = over else { return written.map_err(failure) };
+        // What came before its word can still be read, as far as its end.
+        let mut ends = self.ends();
+        (ends.written, ends.told) = (true, true);
+        Err(errno(error))
     }
 
     /// Why nothing may be written.
@@ -406,18 +409,14 @@ fn primitive(got: &Got) -> Option<i32> {
     tpi::primitive(got.control.as_ref()?.first())
 }
 
-/// Is word that the connection is over first at the head?
-fn ends_first(core: &mut Perimeter, at: StreamId) -> bool {
-    let mut control = [0; 12];
-    let first = core.peek(at, Want::Any, Some(&mut control), None).ok().flatten();
-    let is_word = first.is_some_and(|part| part.control.is_some());
-    is_word && tpi::primitive(&control) == Some(tpi::T_DISCON_IND)
+/// Is this word that the connection is over?
+fn is_disconnect(msg: &Msg) -> bool {
+    msg.kind() == Kind::Proto && tpi::primitive(msg.first()) == Some(tpi::T_DISCON_IND)
 }
 
 /// Why the connection is over.
-fn reason(got: &Got) -> Errno {
-    let control = got.control.as_ref().map(|control| control.first()).unwrap_or_default();
-    Errno(tpi::DisconInd::new(control).map_or(Errno::EPROTO.0, |ind| ind.reason()))
+fn reason(word: &Msg) -> Errno {
+    Errno(tpi::DisconInd::new(word.first()).map_or(Errno::EPROTO.0, |ind| ind.reason()))
 }
 
 /// What a connection that was asked for has come to; `None` at the deadline.
@@ -433,7 +432,9 @@ pub(crate) fn answer(
         let got = word.ok_or_else(|| errno(Errno::ENXIO))?;
         match primitive(&got) {
             Some(tpi::T_CONN_CON) => return Ok(Some(Ok(()))),
-            Some(tpi::T_DISCON_IND) => return Ok(Some(Err(reason(&got)))),
+            Some(tpi::T_DISCON_IND) => {
+                return Ok(Some(Err(got.control.as_ref().map_or(Errno::EPROTO, reason))));
+            }
             _ => {}
         }
     }

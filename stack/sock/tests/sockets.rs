@@ -175,7 +175,7 @@ fn data_that_came_before_a_reset_are_read_before_its_error() {
         sockets.connect(socket, here).unwrap();
         let (mut theirs, _) = listener.accept().unwrap();
         let sent: Vec<u8> = (0..300_000_u32).map(|n| n as u8).collect();
-        // More than the stream head queues: the rest waits in tcp.
+        // More than the stream head queues unless it is told.
         sockets.set_option(socket, 1, 8, &1_000_000_i32.to_ne_bytes()).unwrap();
         assert_eq!(sockets.send(socket, b"never read", 0, None), Ok(10));
         theirs.write_all(&sent).unwrap();
@@ -203,6 +203,51 @@ fn data_that_came_before_a_reset_are_read_before_its_error() {
         assert_eq!(sockets.recv(socket, &mut piece, 0), Ok((0, None)));
         assert_eq!(sockets.send(socket, b"x", 0, None), Err(Errno::EPIPE));
     });
+}
+
+#[test]
+fn a_write_behind_a_reset_fails_though_data_wait_to_be_read() {
+    // Fewer than the stream head queues unless it is told, and more.
+    for len in [1000, 300_000_u32] {
+        with_sockets("write behind reset", |sockets| {
+            let (listener, here) = kernel();
+            let socket = open(sockets, TCP);
+            sockets.connect(socket, here).unwrap();
+            let (mut theirs, _) = listener.accept().unwrap();
+            let sent: Vec<u8> = (0..len).map(|n| n as u8).collect();
+            sockets.set_option(socket, 1, 8, &1_000_000_i32.to_ne_bytes()).unwrap();
+            assert_eq!(sockets.send(socket, b"never read", 0, None), Ok(10));
+            theirs.write_all(&sent).unwrap();
+            let mut byte = [0];
+            while theirs.peek(&mut byte).unwrap() == 0 {}
+            let end = Instant::now() + LONG;
+            let info = |at: usize| {
+                let info = sockets.option(socket, 6, 11).unwrap();
+                u64::from_ne_bytes(info[at..at + 8].try_into().unwrap())
+            };
+            while info(128) < sent.len() as u64 {
+                assert!(Instant::now() < end, "{} octets came", info(128));
+            }
+            // The kernel resets, since it has not read all.
+            drop(theirs);
+            let error = loop {
+                assert!(Instant::now() < end, "the reset is not told");
+                match sockets.send(socket, b"x", DONTWAIT, None) {
+                    Ok(_) | Err(Errno::EAGAIN) => {}
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error, Errno::ECONNRESET);
+            assert_eq!(sockets.send(socket, b"x", 0, None), Err(Errno::EPIPE));
+            let mut got = vec![0; sent.len()];
+            let mut at = 0;
+            while at < got.len() {
+                at += sockets.recv(socket, &mut got[at..], 0).unwrap().0;
+            }
+            assert!(got == sent);
+            assert_eq!(sockets.recv(socket, &mut byte, 0), Ok((0, None)), "told once");
+        });
+    }
 }
 
 #[test]

@@ -115,6 +115,8 @@ impl Engine {
             self.with(number, now, at.pool, |tcb, _| {
                 if (record.level, record.name) == (names::SOCKET, names::RCVBUF) {
                     tcb.rcv_buf = tcb.settings.rcv_buf;
+                    // The stream above queues as much.
+                    tcb.marks.set(Marks::TELL_BUFFER);
                 }
                 if (record.level, record.name) == (names::SOCKET, names::SNDBUF) {
                     tcb.snd_buf = tcb.settings.snd_buf;

@@ -3,8 +3,10 @@
 
 use crate::errno::Errno;
 use crate::head::{Mark, Partial, PollEvents, Waiting, Want};
+use crate::net::queue_no;
 use crate::perimeter::{Perimeter, StreamId};
-use millstream_msg::Band;
+use crate::queue::Side;
+use millstream_msg::{Band, Msg};
 
 impl Perimeter {
     /// What of `asked` a program could do now (`poll(2)`); HUP, and ERR of the side asked about,
@@ -35,6 +37,13 @@ impl Perimeter {
     ) -> Result<Option<Partial>, Errno> {
         let (head, net, pair) = self.head(stream)?;
         head.peek(net, pair, want, control, data)
+    }
+
+    /// The last of the messages that wait, left where it is: word that nothing follows can be known
+    /// before what came ahead of it was read. `None` also when the stream is linked or closed.
+    pub fn peek_last(&mut self, stream: StreamId) -> Option<&Msg> {
+        let (_, net, pair) = self.head(stream).ok()?;
+        net.queue(queue_no(pair, Side::Read))?.held.back()
     }
 
     /// How many messages wait, and data bytes of the first (I_NREAD).
