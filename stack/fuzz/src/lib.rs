@@ -12,6 +12,7 @@ pub mod host;
 pub mod icmp;
 pub mod igmp;
 pub mod ip_input;
+pub mod nfs_calls;
 pub mod offload_finish;
 pub mod options;
 pub mod reassembly;
