@@ -186,3 +186,11 @@ proptest! {
         prop_assert!(from.position() + from.remaining() == octets.len());
     }
 }
+
+#[test]
+fn a_value_that_is_all_there_is_leaves_nothing() {
+    let octets = [0, 0, 0, 7, 0, 0, 0, 8];
+    assert_eq!(Decoder::new(&octets[..4]).whole(Decoder::u32), Ok(7));
+    assert_eq!(Decoder::new(&octets).whole(Decoder::u32), Err(Fault::Left(4)));
+    assert_eq!(Decoder::new(&octets[..3]).whole(Decoder::u32), Err(Fault::Short));
+}

@@ -186,3 +186,48 @@ impl Handle {
         self.0.seat.is_forked()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millstream_core::{Config, Perimeter};
+    use millstream_msg::{Pool, PoolConfig};
+
+    fn stream() -> StreamId {
+        let pool = Pool::new(PoolConfig::TINY);
+        let mut core = Perimeter::new(Config { pool, seed: 1, clock: None });
+        core.open_device("probe", Box::new(millstream_rig::Probe::new())).0
+    }
+
+    fn posts(inlet: &Inlet) -> usize {
+        std::iter::from_fn(|| inlet.ring.pop())
+            .map(|post| match post {
+                Post::Answered(of) => of.look(),
+                other => panic!("{other:?}"),
+            })
+            .count()
+    }
+
+    #[test]
+    fn answers_are_told_once_until_the_shard_looks_and_never_to_one_that_is_gone() {
+        let inlet = Inlet::new(false).unwrap();
+        let answered = Answered::new(stream(), &Handle(inlet.clone()));
+        (0..5).for_each(|_| answered.tell());
+        assert_eq!(posts(&inlet), 1);
+        answered.tell();
+        assert_eq!(posts(&inlet), 1);
+        drop(inlet);
+        answered.tell();
+    }
+
+    #[test]
+    fn an_answer_that_finds_the_ring_full_leaves_the_telling_to_the_next() {
+        let inlet = Inlet::new(false).unwrap();
+        while inlet.ring.push(Post::Close(stream())).is_ok() {}
+        let answered = Answered::new(stream(), &Handle(inlet.clone()));
+        answered.tell();
+        while inlet.ring.pop().is_some() {}
+        answered.tell();
+        assert_eq!(posts(&inlet), 1);
+    }
+}

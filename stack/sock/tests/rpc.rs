@@ -4,7 +4,8 @@
 use millstream::plan::{Interface, Line, Plan};
 use millstream::rpc::onc::auth::Sys;
 use millstream::rpc::onc::message::Outcome;
-use millstream::rpc::onc::{Answer, AuthStat};
+use millstream::rpc::onc::xdr::{Decoder, Encoder};
+use millstream::rpc::onc::{Answer, AuthStat, Call, Later, ProcedureInfo, Program, VersionInfo};
 use millstream::rpc::{
     Caller, Credential, Offer, Policy, Procedure, RpcCalls, RpcListener, RpcServer, Transport,
     broadcast,
@@ -218,7 +219,7 @@ fn an_application_answers_calls_that_it_reads_from_a_connection() {
     });
     let mut client = RpcClient::at(&client, at("10.0.0.2:900"), Transport::Tcp).unwrap();
     let to = |number| Procedure { program: 7, version: 3, number };
-    let both = |from: &mut millstream::rpc::onc::xdr::Decoder<'_>| Ok((from.u32()?, from.i32()?));
+    let both = |from: &mut Decoder<'_>| Ok((from.u32()?, from.i32()?));
     assert_eq!(client.call(to(1), |to| to.i32(5), both).unwrap(), (0, 6));
     client.set_credential(&Credential::Sys(Sys { uid: 77, ..Sys::default() })).unwrap();
     assert_eq!(client.call(to(1), |to| to.i32(6), both).unwrap(), (77, 7));
@@ -245,9 +246,40 @@ fn a_program_of_an_application_is_served_and_told_of_until_it_is_dropped() {
     assert!(matches!(gone, Err(RpcError::Refused(Outcome::ProgUnavail))), "{gone:?}");
     let none = RpcClient::lookup(&client, SERVER, (SQUARE_PROG, 1), Transport::Tcp);
     assert!(matches!(none, Err(RpcError::NotRegistered { .. })), "{none:?}");
-    assert!(serve(5001).is_err(), "the connection is still there");
-    let _again = serve(5002).unwrap();
+    let again = serve(5002).unwrap();
     assert_eq!(connect(&client, Transport::Udp).peer_addr(), at("10.0.0.2:5002"));
+    drop(again);
+    let again = serve(5001).expect("an old connection keeps nobody from the port");
+    assert_eq!(v1.squareproc(&square(5)).unwrap().res1, 25, "and it is served again");
+    let mut other = SquareProgV1Client::new(connect(&client, Transport::Tcp));
+    assert_eq!(other.squareproc(&square(6)).unwrap().res1, 36);
+    drop((again, v1, other));
+    let _once_more = serve(5001).expect("nor does one that waits for its end");
+}
+
+#[test]
+fn of_two_servers_at_a_port_the_second_is_refused() {
+    let (_, server) = stacks(&["square"]);
+    let other = RpcServer::start(&server, "other", 5001, Box::new(Nothing));
+    assert!(other.is_err(), "somebody listens there");
+    RpcServer::start(&server, "other", 5002, Box::new(Nothing)).unwrap();
+}
+
+/// A program of no use.
+struct Nothing;
+
+impl Program for Nothing {
+    fn number(&self) -> u32 {
+        7
+    }
+
+    fn versions(&self) -> &'static [VersionInfo] {
+        &[VersionInfo { number: 1, procedures: &[ProcedureInfo::NULL] }]
+    }
+
+    fn call(&mut self, _: &Call<'_>, _: Decoder<'_>, _: &mut Encoder<'_>, _: &mut Later) -> Answer {
+        Answer::Done
+    }
 }
 
 #[test]

@@ -178,9 +178,7 @@ impl Caller for KernelClient {
             Outcome::Success => {}
             refused => return Err(RpcError::Refused(refused)),
         }
-        let value = results(&mut from)?;
-        from.finish()?;
-        Ok(value)
+        Ok(from.whole(results)?)
     }
 
     fn send(

@@ -278,3 +278,28 @@ fn millstream_rpc_asks_through_a_stack_of_its_own() {
         assert!(bench.contains("calls in"), "{bench}");
     }
 }
+
+#[test]
+fn stat_tells_of_calls_by_procedure_and_of_refusals_by_cause() {
+    const TEST: &str = "rpc_stat";
+    let Some((lab, _up)) = serving(TEST, "square") else { return };
+    let run = |line: &str| {
+        let mut command = lab.command(line);
+        lab.netns.run(|| command.output()).unwrap().unwrap()
+    };
+    for _ in 0..3 {
+        text(&run(&format!("rpc call {STACK}:5001 square 1 1 12")));
+    }
+    refusal(&run(&format!("rpc call {STACK}:5001 square 1 99")));
+    refusal(&run(&format!("rpc call {STACK}:5001 square 1 1")));
+    let told = text(&run("stat"));
+    let line = told.lines().find(|line| line.contains("536872241.1.1 SQUAREPROC")).expect(&told);
+    assert!(line.contains("calls 4, queue p50") && line.contains("service p50"), "{line}");
+    let count = |name: &str| {
+        let words: Vec<&str> = told.split_whitespace().collect();
+        let at = words.iter().position(|word| word.trim_end_matches([':', '=']) == name);
+        words[at.unwrap_or_else(|| panic!("{name}: {told}")) + 1].to_owned()
+    };
+    assert_eq!(count("proc-unavail").trim_end_matches(','), "1", "{told}");
+    assert_eq!(count("garbage-args").trim_end_matches(','), "1", "{told}");
+}

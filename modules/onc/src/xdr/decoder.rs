@@ -73,6 +73,19 @@ impl<'a> Decoder<'a> {
         self.end()
     }
 
+    /// Reads a value that is all there is.
+    ///
+    /// # Errors
+    /// Those of `read`, and [`Fault::Left`] when octets are left.
+    #[inline]
+    pub fn whole<R>(
+        mut self,
+        read: impl FnOnce(&mut Self) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
+        let value = read(&mut self)?;
+        self.end().map(|()| value)
+    }
+
     /// As [`Decoder::finish`], where the decoder is lent.
     ///
     /// # Errors

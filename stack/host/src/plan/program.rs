@@ -7,11 +7,13 @@ use super::{PlanError, Service, plumb, random_key};
 use crate::acceptor::{MakeModules, push};
 use crate::inlet::{Answered, Handle};
 use crate::shard::Shard;
-use millstream_core::tpi::Primitive;
+use millstream_core::tpi::option::Record;
+use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Module, NodeId, Perimeter, PlumbError, StreamId};
 use millstream_drivers::netlink::Prefix;
 use millstream_modules::programs;
 use millstream_modules::rpc::{Commons, Role, Rpc, drc};
+use millstream_modules::tcp::names;
 use millstream_onc::{Completions, Program, Registry, Transport};
 use millstream_programs::exports::Network;
 use millstream_programs::known::{Known, Place};
@@ -87,11 +89,17 @@ impl Programs {
                 }
             }
         }
-        Ok(open.map(|stream| Service { name: name.to_owned(), port, stream }))
+        let [udp, tcp] = open;
+        Ok([(Transport::Udp, udp), (Transport::Tcp, tcp)].map(|(transport, stream)| Service {
+            name: name.to_owned(),
+            transport,
+            port,
+            stream,
+        }))
     }
 
-    /// Serves these programs no more. Connections stay, and the port is in use until they have
-    /// ended: their calls are answered that the programs are not there.
+    /// Serves these programs no more. Connections stay: their calls are answered that the programs
+    /// are not there. The port can be served at again meanwhile.
     pub fn withdraw(&self, shard: &mut Shard, services: &[Service; 2], programs: &[u32]) {
         self.forget(programs.iter().copied());
         for service in services {
@@ -147,16 +155,21 @@ fn bound(
     let opened = core.open_mux(transport, &format!("{carrier}.{name}"));
     let stream = opened.map_err(|e| refused("open a stream for", e))?;
     let bind = Primitive::bind_req(any(port)).with_word(12, waiting);
-    match request(core, stream, &bind) {
-        Ok(ack) => {
-            core.pool().free(ack);
-            Ok(stream)
-        }
-        Err(errno) => {
-            let _closed = core.close(stream);
-            Err(refused("bind", PlumbError::Refused(errno)))
+    // Connections of who served here before stand in nobody's way (SO_REUSEADDR).
+    let on = 1_u32.to_ne_bytes();
+    let record = Record { level: names::SOCKET, name: names::REUSEADDR, status: 0, value: &on };
+    let reuse = Primitive::optmgmt_req(tpi::T_NEGOTIATE).with_option(&record);
+    let requests: &[&Primitive] = if waiting > 0 { &[&reuse, &bind] } else { &[&bind] };
+    for asked in requests {
+        match request(core, stream, asked) {
+            Ok(ack) => core.pool().free(ack),
+            Err(errno) => {
+                let _closed = core.close(stream);
+                return Err(refused("bind", PlumbError::Refused(errno)));
+            }
         }
     }
+    Ok(stream)
 }
 
 /// The modules of one stream.

@@ -12,6 +12,7 @@ use millstream_modules::services::http::Files;
 use millstream_modules::table::{self, ServiceAt};
 use millstream_modules::udp::option;
 use millstream_msg::Msg;
+use millstream_onc::Transport;
 use millstream_programs::known::{KNOWN, Known};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -20,7 +21,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 pub struct Service {
     /// Its name in the table of modules.
     pub name: String,
-    /// Its port, of UDP or TCP.
+    /// What carries it.
+    pub transport: Transport,
+    /// Its port.
     pub port: u16,
     /// Its stream, named `udp.NAME` or `tcp.NAME`.
     pub stream: StreamId,
@@ -115,7 +118,8 @@ pub(super) fn open(
     let module = ctl::make(name, &[], &place, &no_writers())
         .map_err(|why| PlanError::Service { name: name.to_owned(), why })?;
     core.push(stream, module).map_err(|e| refused("push", e))?;
-    Ok(Some(Service { name: name.to_owned(), port: wanted.port, stream }))
+    let (name, transport) = (name.to_owned(), Transport::Udp);
+    Ok(Some(Service { name, transport, port: wanted.port, stream }))
 }
 
 /// Opens the listening stream of a service over TCP, if it is given over TCP.
@@ -137,7 +141,8 @@ pub(super) fn listen(
         .map_err(|errno| refused("bind", PlumbError::Refused(errno)))?;
     core.pool().free(ack);
     shard.accept_at(stream, tcp, module, make);
-    Ok(Some(Service { name: module.to_owned(), port: wanted.port, stream }))
+    let (name, transport) = (module.to_owned(), Transport::Tcp);
+    Ok(Some(Service { name, transport, port: wanted.port, stream }))
 }
 
 /// Makes the module of one connection after another; they share the folder.

@@ -274,10 +274,8 @@ impl Caller for RpcClient {
         results: impl FnOnce(&mut Decoder<'_>) -> Result<R, Fault>,
     ) -> Result<R, RpcError> {
         let msg = self.answer(handle)??;
-        let mut from = msg.as_ref().map_or(Decoder::new(&[]), Decoder::of);
-        let value = results(&mut from)?;
-        from.finish()?;
-        Ok(value)
+        let from = msg.as_ref().map_or(Decoder::new(&[]), Decoder::of);
+        Ok(from.whole(results)?)
     }
 
     fn send(

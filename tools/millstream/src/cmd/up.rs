@@ -10,8 +10,9 @@ use clap::CommandFactory;
 use interfaces::Interfaces;
 use millstream_core::Errno;
 use millstream_host::ctl::{self, Listener, Param, Writers};
-use millstream_host::plan::{Plan, Stack, check_service, random_key};
+use millstream_host::plan::{Plan, Service, Stack, check_service, random_key};
 use millstream_host::{Handle, Notice};
+use millstream_onc::Transport;
 use plan::Described;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::net::IpAddr;
@@ -225,8 +226,14 @@ fn record(
 
 fn ready(name: &str, stack: &mut Stack, socket: &Path) -> String {
     let interfaces: Vec<&str> = stack.shard.live_devices().collect();
-    let services = stack.services.iter().map(|s| format!("{} {}", s.name, s.port));
-    let services = services.collect::<Vec<_>>().join(", ");
+    let service = |service: &Service| {
+        let carrier = match service.transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        };
+        format!("{} {}/{carrier}", service.name, service.port)
+    };
+    let services = stack.services.iter().map(service).collect::<Vec<_>>().join(", ");
     let services = if services.is_empty() { "none".to_owned() } else { services };
     let socket = socket.display();
     format!("ready {name}: on {}; services {services}; control {socket}", interfaces.join(", "))

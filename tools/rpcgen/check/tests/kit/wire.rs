@@ -90,9 +90,7 @@ impl Caller for Wire {
             Outcome::Success => {}
             refused => return Err(Failed::Refused(refused)),
         }
-        let value = results(&mut from)?;
-        from.finish()?;
-        Ok(value)
+        Ok(from.whole(results)?)
     }
 
     fn send(
