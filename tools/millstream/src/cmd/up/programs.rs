@@ -57,7 +57,7 @@ pub(super) fn let_in(stack: &mut Stack, quota: Quota, control: &Path) -> Result<
         .map_err(|why| Failure::Failed(why.to_string()))?;
     let muxes = [("tcp", stack.tcp), ("udp", stack.udp), ("ip", stack.ip)];
     let mut devices: Vec<_> = muxes.map(|(name, mux)| (name.to_owned(), mux)).into();
-    devices.extend(stack.data_links.iter().cloned());
+    devices.extend(stack.devices.iter().cloned());
     let transports = Transports { tcp: stack.tcp, udp: stack.udp };
     let opened = stack.shard.open_port(listener, quota, transports, devices);
     opened.map_err(|why| Failure::Failed(format!("cannot wait for programs: {why}")))
