@@ -24,7 +24,9 @@ pub use engine::{Engine, Give, Portion, SocketNo};
 pub use layers::{Ipc, Joint, Layer, LayerArgs, Packed, layer};
 pub use listeners::Listeners;
 pub use modules::Modules;
-pub use process::{Behind, DaemonArgs, ProgramArgs, daemon, in_process, program, served};
+pub use process::{
+    Alone, Behind, DaemonArgs, ProgramArgs, alone, daemon, in_process, program, served,
+};
 pub(crate) use program::Connection;
 pub use program::{Does, over_daemon, over_engine};
 pub use serve::{Daemon, PORTS_MAX, SOCKETS_MAX};

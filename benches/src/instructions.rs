@@ -70,7 +70,7 @@ fn count(job: &str, rounds: usize) -> Result<Counts, Trouble> {
 }
 
 /// The program that knows the jobs: this one, or in a test the one beside it.
-fn program() -> Result<PathBuf, Trouble> {
+pub(crate) fn program() -> Result<PathBuf, Trouble> {
     let own = std::env::current_exe()?;
     let above = own.ancestors().nth(2).unwrap_or(Path::new("")).join("millstream-benches");
     Ok(if own.file_stem().is_some_and(|name| name == "millstream-benches") { own } else { above })
@@ -154,6 +154,7 @@ pub fn job(name: &str, rounds: usize) -> Result<(), Trouble> {
                 two.round(connection)?;
             }
         }
+        ["idle"] => crate::experiments::churn::idle(rounds)?,
         _ => return Err(format!("no job {name:?}").into()),
     }
     Ok(())

@@ -49,6 +49,7 @@ pub const EXPERIMENTS: &[(&str, Experiment)] = &[
     ("structures", experiments::structures::run),
     ("offloads", experiments::offloads::run),
     ("scale", experiments::scale::run),
+    ("churn", experiments::churn::run),
     ("flood", experiments::flood::run),
     ("rr", experiments::rr::run),
     ("change", experiments::change::run),

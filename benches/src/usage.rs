@@ -25,7 +25,16 @@ pub struct Used {
 impl Usage {
     /// Of all threads but the calling one, and of those of the processes that were started here.
     pub fn now() -> Self {
-        let threads = serving().into_iter().filter_map(|thread| {
+        Self::of(serving())
+    }
+
+    /// Of all threads, the calling one too, and of those of the processes that were started here.
+    pub fn of_all() -> Self {
+        Self::of(all())
+    }
+
+    fn of(threads: Vec<String>) -> Self {
+        let threads = threads.into_iter().filter_map(|thread| {
             let used = used(&thread)?;
             Some((thread, used))
         });
@@ -90,6 +99,12 @@ const BEGINS: Duration = Duration::from_millis(200);
 /// here.
 pub fn serving() -> Vec<String> {
     let own = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let mut found = all();
+    found.retain(|thread| *thread != own);
+    found
+}
+
+fn all() -> Vec<String> {
     let mut found = Vec::new();
     let mut processes = vec![std::process::id().to_string()];
     while let Some(process) = processes.pop() {
@@ -101,7 +116,6 @@ pub fn serving() -> Vec<String> {
             found.push(task.file_name().to_string_lossy().into_owned());
         }
     }
-    found.retain(|thread| *thread != own);
     found
 }
 

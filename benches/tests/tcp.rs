@@ -2,7 +2,7 @@
 
 use millstream_benches::Experiment;
 use millstream_benches::experiments::{
-    offloads, scale, structures, tcp_bulk, tcp_conn, tcp_pair, tcp_rr,
+    churn, cost, offloads, scale, structures, tcp_bulk, tcp_conn, tcp_pair, tcp_rr,
 };
 use millstream_benches::lab::pin;
 use millstream_benches::report::Options;
@@ -48,6 +48,16 @@ fn structures_measures_every_work_in_every_structure() {
 fn offloads_measures_every_peer_with_and_without_them() {
     let kernel = if Command::new("ethtool").arg("--version").output().is_ok() { 3 } else { 0 };
     works(offloads::run, None, 3 * 5 + kernel);
+}
+
+#[test]
+fn churn_measures_every_way_to_connect_and_what_idle_connections_take() {
+    works(churn::run, None, 4 + 1);
+}
+
+#[test]
+fn cost_measures_datagrams_and_calls_and_what_they_copy() {
+    works(cost::run, None, 3 + 3 + 2);
 }
 
 #[test]

@@ -183,8 +183,46 @@ impl Drop for Files {
     }
 }
 
-/// A daemon on the TAP of a lab, and a program over it, on the core of what is measured. While the
-/// daemon polls, the program is on the client's core: its own would leave it no time.
+/// A daemon's process, with those of the layers below where it has such.
+#[derive(Debug)]
+pub struct Alone {
+    /// From above, as they are dropped.
+    _processes: VecDeque<Process>,
+    files: Files,
+}
+
+impl Alone {
+    /// Where clients find it.
+    pub fn path(&self) -> &Path {
+        &self.files.0
+    }
+}
+
+/// A daemon on the TAP of a lab, on the core of what is measured.
+///
+/// # Errors
+/// Its own.
+pub fn alone(lab: &Lab, setting: Setting, behind: Behind) -> Result<Alone, Trouble> {
+    static NUMBERS: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("ms-daemon-{}-{number}", std::process::id());
+    let files = Files(std::env::temp_dir().join(name));
+    let polling = setting.mode == Mode::Polling;
+    let mut processes = VecDeque::new();
+    let below = if behind == Behind::Layers { &Layer::ALL[..] } else { &[] };
+    let below = below.iter().map(|layer| ("layer", "--layer", layer.name()));
+    for (part, option, name) in below.chain([("daemon", "--engine", behind.name())]) {
+        let mut command = itself(part)?;
+        command.arg("--socket").arg(&files.0).args([option, name]);
+        command.args(["--network", &lab.network().to_string()]);
+        command.arg(on(setting.pinning.server())).args(polling.then_some("--polling"));
+        processes.push_front(lab.inside(|| Process::start(command))?);
+    }
+    Ok(Alone { _processes: processes, files })
+}
+
+/// A daemon as [`alone`], and a program over it, on the same core. While the daemon polls, the
+/// program is on the client's core: its own would leave it no time.
 ///
 /// # Errors
 /// Those of either.
@@ -195,31 +233,20 @@ pub fn served(
     carrier: Carrier,
     does: Does,
 ) -> Result<Serving, Trouble> {
-    static NUMBERS: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-    let name = format!("ms-daemon-{}-{number}", std::process::id());
-    let files = Files(std::env::temp_dir().join(name));
-    let polling = setting.mode == Mode::Polling;
-    let core = |core: usize| format!("--core={core}");
-    // From below; they are dropped from above.
-    let mut processes = VecDeque::new();
-    let below = if behind == Behind::Layers { &Layer::ALL[..] } else { &[] };
-    let below = below.iter().map(|layer| ("layer", "--layer", layer.name()));
-    for (part, option, name) in below.chain([("daemon", "--engine", behind.name())]) {
-        let mut command = itself(part)?;
-        command.arg("--socket").arg(&files.0).args([option, name]);
-        command.args(["--network", &lab.network().to_string()]);
-        command.arg(core(setting.pinning.server())).args(polling.then_some("--polling"));
-        processes.push_front(lab.inside(|| Process::start(command))?);
-    }
+    let daemon = alone(lab, setting, behind)?;
     let SocketAddr::V4(at) = lab.echo() else { return Err("labs have IPv4".into()) };
     let mut command = itself("program")?;
-    command.arg("--socket").arg(&files.0).args(["--carrier", carrier.name()]);
+    command.arg("--socket").arg(daemon.path()).args(["--carrier", carrier.name()]);
     command.args(["--at", &at.to_string(), "--does", does.name()]);
+    let polling = setting.mode == Mode::Polling;
     let place = if polling { setting.pinning.client() } else { setting.pinning.server() };
-    command.arg(core(place));
+    command.arg(on(place));
     let program = Process::start(command)?;
-    Ok(Box::new((program, processes, files)))
+    Ok(Box::new((program, daemon)))
+}
+
+fn on(core: usize) -> String {
+    format!("--core={core}")
 }
 
 /// The same program with an engine of its own, in this process: no port between them.

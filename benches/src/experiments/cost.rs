@@ -1,15 +1,21 @@
-//! Where the time of a message goes, by the stack's own clock: it times one dispatch in 64, and
+//! Where the time of a message goes, by the stack's own clock: it times one dispatch in 61, and
 //! what it does not see is the kernel's, the client's, and waiting.
 
 use crate::Trouble;
 use crate::client::{DATAGRAM, Load, OUTSTANDING_MAX, echo};
 use crate::lab::{Lab, Mode, Pinning, on_core};
 use crate::report::{Options, Report, Side};
+use crate::rpc::PROGRAM;
 use crate::stack::{self, Running};
+use crate::tcp::{Setting, kernel};
 use millstream_core::NodeView;
+use millstream_tools::load::WARM_UP;
+use millstream_tools::load::calls::{self, Calls};
+use std::time::Duration;
 
-const ABOUT: &str = "UDP echo of 64 bytes through the TAP: nanoseconds of a message in each part, \
-    by the stack's own counters, and bytes copied for each byte of payload, counted";
+const ABOUT: &str = "UDP echo of 64 bytes, and a NULL call of RPC over TCP, through the TAP: \
+    nanoseconds of a message in each part, by the stack's own counters, and bytes copied for each \
+    byte of payload, counted";
 
 const PARTS: &[(&str, &str)] = &[
     ("stack;driver, the kernel's write in it", "ns"),
@@ -24,6 +30,17 @@ const COPIES: &[(&str, &str)] =
 
 /// Nodes of the first parts, in their order.
 const NODES: [&str; PARTS.len() - 1] = ["driver", "arp", "ip", "udp", "echo"];
+
+const RPC_PARTS: &[(&str, &str)] = &[
+    ("stack;driver, the kernel's write in it", "ns"),
+    ("stack;arp", "ns"),
+    ("stack;ip", "ns"),
+    ("stack;tcp", "ns"),
+    ("stack;rpc", "ns"),
+    ("stack;program", "ns"),
+    ("outside;reading, the client, waiting", "ns"),
+];
+const RPC_NODES: [&str; RPC_PARTS.len() - 1] = ["driver", "arp", "ip", "tcp", "rpc", "programs"];
 
 /// Name, datagrams under way, and how both sides wait.
 const LINES: [(&str, usize, Mode); 3] = [
@@ -54,9 +71,20 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
             sample: Box::new(move || measured(load).map(|(_, copies)| copies)),
         });
     }
+    let rpc_name = |mode: Mode| format!("RPC, one by one, {mode}");
+    for mode in MODES {
+        sides.push(Side {
+            name: rpc_name(mode),
+            figures: RPC_PARTS,
+            sample: Box::new(move || rpc_call(mode, seconds)),
+        });
+    }
     report.measure(options, &sides);
     for (name, ..) in LINES {
         report.whole("cost of a message", name);
+    }
+    for mode in MODES {
+        report.whole("cost of an RPC call", &rpc_name(mode));
     }
     report
         .note("of a part: its time per message in the dispatches that were timed, by all messages");
@@ -87,6 +115,42 @@ fn measured(load: Load) -> Result<(Vec<f64>, Vec<f64>), Trouble> {
         after.pulled_bytes - before.pulled_bytes,
     ];
     Ok((parts, copies.map(|bytes| bytes as f64 / payload).into()))
+}
+
+/// How both sides of an RPC call wait.
+const MODES: [Mode; 2] = [Mode::Sleeping, Mode::Polling];
+
+/// The figures of [`RPC_PARTS`]: the counters are read while the connection stands.
+fn rpc_call(mode: Mode, seconds: f64) -> Result<Vec<f64>, Trouble> {
+    let lab = Lab::new(2)?;
+    let setting = Setting { pinning: Pinning::Two, mode };
+    let service = format!("square:{}", lab.echo().port());
+    let running = stack::services(&lab, setting.core(), mode, &[&service])?;
+    let time = Duration::from_secs_f64(seconds);
+    let asked = Calls { program: PROGRAM, version: 1, window: 1, time };
+    std::thread::scope(|scope| {
+        let calling = scope.spawn(|| {
+            lab.inside(|| Ok(calls::run(&kernel(true), lab.echo(), asked, setting.client(mode))?))
+        });
+        // The warm-up and most of the time are over then.
+        std::thread::sleep(WARM_UP + time.mul_f64(0.8));
+        let nodes = nodes(&running)?;
+        let seen = calling.join().map_err(|_| "the client has panicked")??;
+        // The connection's: its listener and the datagrams' have had no calls.
+        let of = |name: &str| {
+            let named = nodes.iter().filter(|node| node.name == name || node.kind == name);
+            named.max_by_key(|node| node.stat.msgs_in[0] + node.stat.msgs_in[1])
+        };
+        let calls = of("rpc").map_or(0, |rpc| rpc.stat.msgs_in[0]) as f64;
+        if calls == 0.0 {
+            return Err("no call came".into());
+        }
+        let mut parts: Vec<f64> =
+            RPC_NODES.iter().map(|name| of(name).map_or(0.0, all_ns) / calls).collect();
+        let inside: f64 = parts.iter().sum();
+        parts.push((1e9 / seen.rate() - inside).max(0.0));
+        Ok(parts)
+    })
 }
 
 /// Time of a node for all its messages, from the sample.

@@ -1,6 +1,7 @@
 //! One file per experiment: what its lines are, and what is compared with what.
 
 pub mod change;
+pub mod churn;
 pub mod cost;
 pub mod flood;
 pub mod forward;

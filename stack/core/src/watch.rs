@@ -1,7 +1,7 @@
 //! watch: looks at dispatches from outside, when somebody asks: traces of messages, captures at
 //! the boundaries between nodes, times of queues.
 //!
-//! While nothing is watched, one dispatch in 64 is timed, and the only test for that is the one
+//! While nothing is watched, one dispatch in 61 is timed, and the only test for that is the one
 //! that counts down to it. While something is, the count stands at one, so that every dispatch
 //! takes the timed way and comes by here. Modules, queues and chains stay as they are.
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Show the counters of every module: messages, bytes, time, queues, drops
 ///
-/// Times are those of one in 64 dispatches. Of each node the upper row is the read side (up), the
+/// Times are those of one in 61 dispatches. Of each node the upper row is the read side (up), the
 /// lower one the write side (down); "blocked" is the time that writers waited for room in its
 /// queue.
 #[derive(Debug, clap::Args)]

@@ -188,7 +188,7 @@ t            follow one message of the stream
 q            quit
 
 All figures are per second. queue: messages up/down that wait.
-ns per message: of one dispatch in 64; the longest is a whole
+ns per message: of one dispatch in 61; the longest is a whole
 bar. full: queues that made writers wait.
 Any key goes back.";
 
