@@ -16,6 +16,7 @@ pub mod in_memory;
 pub mod instructions;
 pub mod kernel;
 pub mod lab;
+pub mod nfs;
 pub mod page;
 pub mod report;
 pub mod rpc;
@@ -64,4 +65,5 @@ pub const EXPERIMENTS: &[(&str, Experiment)] = &[
     ("tcp_rr", experiments::tcp_rr::run),
     ("tcp_conn", experiments::tcp_conn::run),
     ("rpc", experiments::rpc::run),
+    ("nfs", experiments::nfs::run),
 ];

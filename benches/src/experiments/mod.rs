@@ -9,6 +9,7 @@ pub mod fused;
 pub mod gather;
 pub mod instructions;
 pub mod layers;
+pub mod nfs;
 pub mod offloads;
 pub mod pressure;
 pub mod rpc;
