@@ -15,6 +15,7 @@ pub mod ip_input;
 pub mod nfs_calls;
 pub mod offload_finish;
 pub mod options;
+pub mod port_memory;
 pub mod reassembly;
 pub mod recording;
 pub mod request_record;

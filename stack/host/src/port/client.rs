@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 #[derive(Debug)]
 pub(super) struct Client {
@@ -168,6 +168,8 @@ impl Client {
     pub(super) fn tell(&mut self, slot: usize, events: Ready) {
         let place = self.slot(slot);
         place.changes().fetch_add(1, Ordering::SeqCst);
+        // Pairs with arming: it is seen here, or who arms sees what has changed.
+        fence(Ordering::SeqCst);
         let armed = Ready(place.armed().load(Ordering::SeqCst));
         self.bits(CHANGED).set(slot);
         if !armed.is_empty() && armed.with(Ready::ERR | Ready::HUP).intersects(events) {
