@@ -1,5 +1,5 @@
-//! Replays the fuzzer's corpus of control-socket lines, and of programs that write anything into the
-//! memory of their port, without the fuzzer.
+//! Replays the fuzzer's corpus of control-socket lines, and of programs that write anything into
+//! the memory of their port, without the fuzzer.
 
 #[expect(unreachable_pub, reason = "the fuzz crate exports it")]
 #[path = "../../fuzz/src/control_lines.rs"]

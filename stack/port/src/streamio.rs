@@ -10,9 +10,9 @@
 //! | [`I_LIST`] | | | names, each ended by a zero | how many |
 //! | [`I_FLUSH`] | FLUSHR, FLUSHW, FLUSHRW | | | 0 |
 //! | [`I_FLUSHBAND`] | the same | the band, a byte | | 0 |
-//! | [`I_SRDOPT`], [`I_SWROPT`], [`I_SETSIG`], [`I_SETCLTIME`] | the number | | | 0 |
-//! | [`I_GRDOPT`], [`I_GWROPT`], [`I_GETSIG`], [`I_GETCLTIME`] | | | the number, i32 | 0 |
-//! | [`I_STR`] | `ic_timout << 32`, or-ed with `ic_cmd` | the data | what came back | as answered |
+//! | [`I_SRDOPT`], [`I_SWROPT`], [`I_SETSIG`], [`I_SETCLTIME`] | a number | | | 0 |
+//! | [`I_GRDOPT`], [`I_GWROPT`], [`I_GETSIG`], [`I_GETCLTIME`] | | | a number, i32 | 0 |
+//! | [`I_STR`] | `ic_timout << 32`, or-ed with `ic_cmd` | data | what came back | as answered |
 //! | [`I_CKBAND`], [`I_CANPUT`] | the band | | | 1 or 0 |
 //! | [`I_GETBAND`] | | | the band, i32 | 0 |
 //! | [`I_ATMARK`] | ANYMARK or LASTMARK | | | 1 or 0 |
