@@ -18,7 +18,7 @@
 //! | [`I_ATMARK`] | ANYMARK or LASTMARK | | | 1 or 0 |
 //! | [`I_LINK`], [`I_PLINK`] | number of the other stream | | | the link's number |
 //! | [`I_UNLINK`], [`I_PUNLINK`] | the link's number, or MUXID_ALL | | | 0 |
-//! | [`I_PEEK`] | 1: only RS_HIPRI | room for each part, two i32 | see below | 1; nothing first: 0 |
+//! | [`I_PEEK`] | 1: only RS_HIPRI | room for each part, two i32 | see below | 1; for nothing 0 |
 //! | [`I_FDINSERT`] | `offset << 32`, or-ed with the other's number | see below | | 0 |
 //! | [`I_SENDFD`] | number of the other stream | | | 0 |
 //! | [`I_RECVFD`] | | | uid and gid of the sender, two i32 | number of the stream |
