@@ -89,6 +89,12 @@ fn steps(seconds: u64) -> Result<Vec<(&'static str, Step)>, String> {
                 .env("CARGO_TARGET_DIR", target("loom")),
         ),
         (
+            "loom",
+            Step::new("stack/port, loom", "cargo test -p millstream-port --lib --release model_")
+                .env("RUSTFLAGS", "--cfg loom")
+                .env("CARGO_TARGET_DIR", target("loom")),
+        ),
+        (
             "corpus",
             Step::new(
                 "modules, random changes of the corpora",
