@@ -39,6 +39,7 @@ errnos! {
     EEXIST = 17, "exists already";
     ENODEV = 19, "no such device";
     EINVAL = 22, "invalid argument";
+    EMFILE = 24, "too many descriptors";
     ENOSPC = 28, "no space left";
     EPIPE = 32, "nobody reads the other end";
     ERANGE = 34, "out of range";

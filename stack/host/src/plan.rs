@@ -19,9 +19,11 @@ mod datalink;
 mod line;
 pub(crate) mod program;
 pub(crate) mod service;
+mod words;
 
 pub use program::Programs;
 pub use service::{Service, check as check_service};
+pub use words::BadWords;
 
 /// What a stack is made of. Interfaces are opened in the network namespace of the thread that
 /// calls [`Plan::build`], unless they were opened before.

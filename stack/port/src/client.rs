@@ -14,7 +14,7 @@ use crate::{Errno, Id};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,8 @@ pub struct Client {
     connection: OwnedFd,
     /// One call at a time.
     calls: Mutex<Placeholders>,
+    /// Its descriptors have numbers from here on.
+    least: i32,
     /// Who sends at a socket, by its slot: two that do so at once take turns.
     senders: Vec<Mutex<()>>,
 }
@@ -104,17 +106,24 @@ impl Client {
         }
         let senders = (0..SENDERS).map(|_| Mutex::new(())).collect();
         let calls = Mutex::default();
-        Ok(Self { memory: shared, layout, stack_bell, bell, connection, calls, senders })
+        let least = 0;
+        Ok(Self { memory: shared, layout, stack_bell, bell, connection, calls, least, senders })
     }
 
-    /// Descriptors that it needs: whoever closes all descriptors leaves these open, or puts them
-    /// where nobody closes them with [`Client::move_descriptors`].
-    pub fn descriptors(&self) -> [std::os::fd::RawFd; 3] {
-        use std::os::fd::AsRawFd;
-        [&self.stack_bell, &self.bell, &self.connection].map(AsRawFd::as_raw_fd)
+    /// Descriptors that it needs: whoever closes all descriptors leaves these open, and a child
+    /// closes them. Those of placeholders that were made ahead are among them, unless another
+    /// thread takes one at this moment.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let mut all: Vec<RawFd> =
+            [&self.stack_bell, &self.bell, &self.connection].map(AsRawFd::as_raw_fd).into();
+        if let Ok(placeholders) = self.calls.try_lock() {
+            all.extend(placeholders.descriptors());
+        }
+        all
     }
 
-    /// Moves its descriptors to numbers from `least` on, with close-on-exec set.
+    /// Moves its descriptors, and those that it gets, to numbers from `least` on, with
+    /// close-on-exec set.
     ///
     /// # Errors
     /// The kernel's; some may have moved.
@@ -122,6 +131,7 @@ impl Client {
         for fd in [&mut self.stack_bell, &mut self.bell, &mut self.connection] {
             *fd = rustix::io::fcntl_dupfd_cloexec(&*fd, least)?;
         }
+        self.least = least;
         Ok(())
     }
 

@@ -15,6 +15,7 @@ pub mod lane;
 pub mod layout;
 pub mod lend;
 mod memory;
+pub mod policy;
 mod ready;
 pub mod ring;
 pub mod slot;

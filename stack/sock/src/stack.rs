@@ -6,6 +6,7 @@ use millstream_host::plan::{self, Plan, PlanError, Programs};
 use millstream_host::port::{Listener, PortStat, Quota};
 use millstream_host::socket::Transports;
 use millstream_host::{End, Gone, Handle, Notice};
+use millstream_modules::tcp::Tcp;
 use millstream_msg::{Pool, PoolConfig};
 use std::io;
 use std::path::Path;
@@ -167,6 +168,20 @@ impl Stack {
     /// Its programs of RPC; `bindings` of them are what its `rpcbind` tells.
     pub fn programs(&self) -> &Programs {
         &self.programs
+    }
+
+    /// Is anything on its way to a peer that still answers? Who ends the stack may wait for that.
+    pub fn is_sending(&self) -> bool {
+        let asked = self.handle().call(|shard| {
+            let core = shard.core();
+            let now = core.now();
+            core.muxes().into_iter().filter_map(|mux| core.mux_as::<Tcp>(mux)).any(|tcp| {
+                tcp.sockets(now).any(|(socket, _)| {
+                    socket.flow.is_some() && !matches!(socket.state, "TIME-WAIT" | "CLOSE")
+                })
+            })
+        });
+        asked.unwrap_or(false)
     }
 
     /// Reaches the stack's thread.

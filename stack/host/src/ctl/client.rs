@@ -14,6 +14,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Client {
     name: String,
+    path: PathBuf,
     stream: UnixStream,
     lines: Lines<UnixStream>,
 }
@@ -68,14 +69,22 @@ impl Client {
             stream.set_write_timeout(Some(Request::ANSWER_TIME))?;
             stream.try_clone()
         };
-        let reader = prepare().map_err(|cause| CtlError::Io { what: "use", path, cause })?;
+        let reader = match prepare() {
+            Ok(reader) => reader,
+            Err(cause) => return Err(CtlError::Io { what: "use", path, cause }),
+        };
         let lines = Lines::new(reader, ANSWER_MAX);
-        Ok(Self { name: name.to_owned(), stream, lines })
+        Ok(Self { name: name.to_owned(), path, stream, lines })
     }
 
     /// Name of the stack.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The socket that programs of other processes come to, beside that of the control.
+    pub fn port(&self) -> PathBuf {
+        self.path.with_extension("port")
     }
 
     /// Asks, and reads the answer as it is.
@@ -127,7 +136,7 @@ impl Client {
         snaplen: usize,
     ) -> Result<(impl Read, UnixStream), CtlError> {
         self.ask(&Request::Capture { streams, snaplen })?;
-        let Self { name, stream, lines } = self;
+        let Self { name, stream, lines, .. } = self;
         let path = PathBuf::from(name);
         // Nothing may pass for a long time.
         stream.set_read_timeout(None).map_err(|cause| CtlError::Io {

@@ -4,11 +4,17 @@ use super::Client;
 use crate::hello::{FDS_MAX, receive};
 use crate::lane::{Request, op};
 use crate::{Cookie, Errno};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// Those that stand for nothing yet.
 #[derive(Debug, Default)]
 pub(super) struct Placeholders(Vec<(OwnedFd, Cookie)>);
+
+impl Placeholders {
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.0.iter().map(|(end, _)| end.as_raw_fd())
+    }
+}
 
 impl Client {
     /// One of those that were made ahead; a call of the stack makes several.
@@ -30,7 +36,16 @@ impl Client {
             // The program has no room for descriptors: those that came are closed.
             return Err(Errno(24));
         }
-        calls.0.extend(fds.into_iter().zip(cookies));
+        let fds = fds.into_iter().map(|fd| self.moved(fd));
+        calls.0.extend(fds.zip(cookies));
         calls.0.pop().ok_or(Errno::ENOBUFS)
+    }
+
+    /// Where descriptors of the client are kept; where there is no room it stays.
+    fn moved(&self, fd: OwnedFd) -> OwnedFd {
+        match self.least {
+            0 => fd,
+            least => rustix::io::fcntl_dupfd_cloexec(&fd, least).unwrap_or(fd),
+        }
     }
 }

@@ -5,7 +5,6 @@ use super::up::interfaces::{Interfaces, Wanted};
 use crate::render;
 use millstream::plan::{Plan, random_key};
 use millstream::{Stack, TcpListener, TcpStream, UdpSocket};
-use millstream_modules::tcp::Tcp;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -217,19 +216,7 @@ fn input() -> Input {
 /// What was sent last leaves before the stack goes.
 fn linger(stack: &Stack) {
     let end = Instant::now() + LINGER;
-    let busy = || {
-        let asked = stack.handle().call(|shard| {
-            let core = shard.core();
-            let now = core.now();
-            core.muxes().into_iter().filter_map(|mux| core.mux_as::<Tcp>(mux)).any(|tcp| {
-                tcp.sockets(now).any(|(socket, _)| {
-                    socket.flow.is_some() && !matches!(socket.state, "TIME-WAIT" | "CLOSE")
-                })
-            })
-        });
-        asked.unwrap_or(false)
-    };
-    while Instant::now() < end && busy() {
+    while Instant::now() < end && stack.is_sending() {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
