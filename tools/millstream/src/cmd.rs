@@ -28,6 +28,7 @@ mod replace;
 mod replay;
 mod rpc;
 mod rpcgen;
+mod run;
 mod set;
 mod ss;
 mod stat;
@@ -81,6 +82,7 @@ enum Command {
     Replace(replace::Replace),
     Replay(replay::Replay),
     Rpcgen(rpcgen::Rpcgen),
+    Run(run::Run),
     Set(set::Set),
     Link(link::Link),
     Unlink(unlink::Unlink),
@@ -119,6 +121,7 @@ impl Command {
             Self::Replace(command) => command.run(common),
             Self::Replay(command) => command.run(common),
             Self::Rpcgen(command) => command.run(),
+            Self::Run(command) => command.run(common),
             Self::Set(command) => command.run(common),
             Self::Link(command) => command.run(common),
             Self::Unlink(command) => command.run(common),

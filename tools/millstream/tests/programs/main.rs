@@ -1,0 +1,9 @@
+//! Unchanged programs of Debian on a stack, with the kernel at the other end.
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod clients;
+mod run;
+mod servers;
+mod stage;

@@ -1,0 +1,188 @@
+//! stage: a program on a stack in a fresh namespace, and the kernel's side of it.
+
+use crate::kit::{Lab, Up, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// The kernel's address, and the stack's.
+pub(crate) const KERNEL: &str = "10.9.0.1";
+pub(crate) const STACK: &str = "10.9.0.2";
+
+pub(crate) struct Stage {
+    /// Ends first, while its folder is there.
+    beside: Option<Up>,
+    lab: Lab,
+}
+
+/// Where the stack of a program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the program.
+    Inside,
+    /// In a process of its own.
+    Beside,
+}
+
+pub(crate) const PLACES: [Place; 2] = [Place::Inside, Place::Beside];
+
+const NAME: &str = "stage";
+const TAP: [&str; 6] = ["--tap", "mill0", "--host", "10.9.0.1/24", "--addr", "10.9.0.2/24"];
+
+/// A program that runs until this goes.
+pub(crate) struct Running(Child);
+
+impl Stage {
+    /// `None` where there is no namespace or a program is not to be had; then the test is skipped,
+    /// by name. Each program is named with its package.
+    pub(crate) fn new(test: &str, place: Place, programs: &[(&str, &str)]) -> Option<Self> {
+        let lab = Lab::new(&format!("{test}_{place:?}"))?;
+        let up = || Command::new("ip").args(["link", "set", "lo", "up"]).status();
+        let _without_loopback = lab.netns.run(up);
+        for (name, package) in programs {
+            if !is_there(name) && !install(package) {
+                eprintln!("skipped: {test}: {name} is not there, nor to be had: {package}");
+                return None;
+            }
+        }
+        let up = format!("up --name {NAME} {}", TAP.join(" "));
+        let beside = (place == Place::Beside).then(|| lab.up(&up));
+        Some(Self { beside, lab })
+    }
+
+    /// A folder of the test.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.lab.runtime
+    }
+
+    /// A program of the kernel's side.
+    pub(crate) fn kernel(&self, line: &str) -> Command {
+        let mut words = line.split_whitespace();
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).current_dir(self.folder());
+        command
+    }
+
+    /// A program on the stack.
+    pub(crate) fn stack(&self, line: &str) -> Command {
+        let mut command = self.lab.command("run --library");
+        command.arg(library());
+        match self.beside {
+            Some(_) => command.args(["--name", NAME]),
+            None => command.args(TAP),
+        };
+        command.arg("--").args(line.split_whitespace()).current_dir(self.folder());
+        command
+    }
+
+    /// Runs a program to its end.
+    pub(crate) fn output(&self, mut command: Command) -> Output {
+        command.stdin(Stdio::null()).env_remove("http_proxy");
+        self.inside(|| command.output()).unwrap()
+    }
+
+    /// Runs a program that works; its standard output.
+    pub(crate) fn ok(&self, command: Command) -> String {
+        let said = format!("{command:?}");
+        let output = self.output(command);
+        assert!(output.status.success(), "{said}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Starts a program; what it says goes into a file of the folder.
+    pub(crate) fn start(&self, mut command: Command) -> Running {
+        let said = File::create(self.folder().join("said")).unwrap();
+        command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
+        Running(self.inside(|| command.spawn()).unwrap())
+    }
+
+    /// Waits until somebody listens.
+    pub(crate) fn answers(&self, at: &str) {
+        wait_for(at, || self.inside(|| TcpStream::connect(at)).is_ok());
+    }
+
+    /// Does something on the kernel's side.
+    pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.lab.netns.run(work).unwrap()
+    }
+
+    /// A server of HTTP on the kernel's side, which says so many octets to everything.
+    pub(crate) fn http(&self, octets: usize) -> SocketAddr {
+        let listener = self.inside(|| TcpListener::bind("0.0.0.0:0")).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                std::thread::spawn(move || serve(socket, octets));
+            }
+        });
+        SocketAddr::new(KERNEL.parse().unwrap(), port)
+    }
+}
+
+impl Running {
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+}
+
+impl Drop for Running {
+    /// It has children that are to end with it.
+    fn drop(&mut self) {
+        self.signal(Signal::TERM);
+        let end = Instant::now() + PATIENCE;
+        while self.0.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        let _ended = self.0.kill();
+        let _waited = self.0.wait();
+    }
+}
+
+/// Octets that are not all the same.
+pub(crate) fn octets(len: usize) -> Vec<u8> {
+    (0..len).map(|n| (n % 251) as u8).collect()
+}
+
+fn serve(mut socket: TcpStream, octets: usize) {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {octets}\r\n\r\n");
+    let answer = [head.into_bytes(), self::octets(octets)].concat();
+    let mut requests = BufReader::new(socket.try_clone().unwrap());
+    let mut line = String::new();
+    while requests.read_line(&mut line).is_ok_and(|len| len > 0) {
+        if line == "\r\n" && socket.write_all(&answer).is_err() {
+            return;
+        }
+        line.clear();
+    }
+}
+
+/// Is a program of this name in the path, which for root has that of servers?
+fn is_there(name: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/bin";
+    path.split(':').any(|folder| Path::new(folder).join(name).is_file())
+}
+
+/// Installs a package of Debian, if this is root there.
+fn install(package: &str) -> bool {
+    // One at a time: the package manager has a lock.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(|broken| broken.into_inner());
+    let mut command = Command::new("apt-get");
+    command.args(["install", "-y", "--no-install-recommends", package]);
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    rustix::process::geteuid().is_root()
+        && command.output().is_ok_and(|output| output.status.success())
+}
+
+/// The library of this build, which lies beside this program.
+pub(crate) fn library() -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name("libmillstream_preload.so")
+}
+
+/// A program that was asked to end has so long.
+const PATIENCE: Duration = Duration::from_secs(5);
