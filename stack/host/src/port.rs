@@ -21,6 +21,7 @@ use client::Client;
 use millstream_core::{HeadEvent, NodeId, Perimeter, StreamId};
 use millstream_port::lend::Returned;
 use placeholder::Placeholders;
+use serde::{Deserialize, Serialize};
 use served::{Retired, Served};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -47,7 +48,7 @@ impl Default for Quota {
 }
 
 /// What is counted of the programs of a stack, for those who look.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortStat {
     /// Attached now.
     pub programs: Vec<ProgramStat>,
@@ -62,7 +63,7 @@ pub struct PortStat {
 }
 
 /// A program.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramStat {
     /// Its process.
     pub pid: u32,

@@ -1,5 +1,6 @@
 //! report: what a stack says of itself; nodes and counters become what JSON carries.
 
+use crate::port::PortStat;
 use crate::shard::Shard;
 use millstream_core::{Fields, NodeView, StreamId, Value};
 use millstream_msg::PoolStats;
@@ -76,6 +77,9 @@ pub struct Stat {
     pub stale: u64,
     /// Streams left out: an answer lists 1,024.
     pub omitted: usize,
+    /// Programs of other processes; none when none may come in.
+    #[serde(default)]
+    pub programs: Option<PortStat>,
 }
 
 /// Counters of a stream.
@@ -234,7 +238,8 @@ pub(super) fn stat(shard: &mut Shard, name: &str, uptime_ms: u64) -> Stat {
     let muxes = muxes.map(|view| node_stat(view, true)).collect();
     let stale = core.stale();
     let pool = pool_stat(core.pool().stats());
-    Stat { name: name.to_owned(), uptime_ms, streams, muxes, pool, stale, omitted }
+    let programs = shard.port_stat();
+    Stat { name: name.to_owned(), uptime_ms, streams, muxes, pool, stale, omitted, programs }
 }
 
 pub(super) fn find(shard: &mut Shard, module: &str, in_table: bool) -> Found {

@@ -1,5 +1,7 @@
 //! Why programs were sent away.
 
+use serde::{Deserialize, Serialize};
+
 /// What a program has written into its memory that no sound one does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -13,7 +15,7 @@ pub enum Fault {
 }
 
 /// Programs that were sent away, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Faults {
     /// [`Fault::Put`].
     pub put: u64,

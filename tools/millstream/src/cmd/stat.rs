@@ -4,6 +4,7 @@ use super::rates::per_second;
 use super::{Common, Failure};
 use crate::render::{self, Table};
 use millstream_host::ctl::{self, NodeStat, Request};
+use millstream_host::port::{Faults, PortStat, ProgramStat};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -85,8 +86,9 @@ fn text(stat: &ctl::Stat, unit: &str) -> String {
         n => format!("\n{n} more streams"),
     };
     let calls = calls(stat);
+    let programs = stat.programs.as_ref().map(programs).unwrap_or_default();
     format!(
-        "stack {}, up {}{unit}\n\n{}{more}\n{calls}\npool: {} of {} KiB; cells in use: {}; \
+        "stack {}, up {}{unit}\n\n{}{more}\n{calls}{programs}\npool: {} of {} KiB; cells in use: {}; \
          copied {} bytes, pulled up {}, refused {}",
         stat.name,
         render::time(stat.uptime_ms * 1_000_000),
@@ -98,6 +100,30 @@ fn text(stat: &ctl::Stat, unit: &str) -> String {
         render::count(pool.pulled_bytes),
         render::count(pool.refused),
     )
+}
+
+/// Programs of other processes, and what became of those that were sent away.
+fn programs(stat: &PortStat) -> String {
+    let mut text = String::new();
+    for ProgramStat { pid, uid, sockets, memory } in &stat.programs {
+        let kib = render::count(*memory as u64 / 1024);
+        text += &format!("\nprogram {pid} of user {uid}: sockets {sockets}, rings of {kib} KiB");
+    }
+    let Faults { put, taken, call, strangers, crowd } = stat.faults;
+    let faults = [
+        ("closing", stat.leaving as u64),
+        ("sent away: put too much", put),
+        ("took too much", taken),
+        ("called wrongly", call),
+        ("not let in: of another user", strangers),
+        ("too many", crowd),
+    ];
+    let some: Vec<_> = faults.iter().filter(|(_, count)| *count > 0).collect();
+    if !some.is_empty() {
+        let some: Vec<_> = some.iter().map(|(what, n)| format!("{what} {n}")).collect();
+        text += &format!("\nprograms: {}", some.join(", "));
+    }
+    text
 }
 
 /// What happened to the calls of RPC: what is not 0, then each procedure. The streams of a stack
@@ -137,5 +163,21 @@ fn rows(table: &mut Table, node: &NodeStat) {
             ns,
             drops,
         ]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_listed_and_those_sent_away_are_counted() {
+        let program = ProgramStat { pid: 7, uid: 1000, sockets: 3, memory: 65_536 };
+        let faults = Faults { put: 2, crowd: 1, ..Faults::default() };
+        let stat = PortStat { programs: vec![program], faults, ..PortStat::default() };
+        let text = programs(&stat);
+        assert!(text.contains("program 7 of user 1000: sockets 3, rings of 64 KiB"), "{text}");
+        assert!(text.ends_with("programs: sent away: put too much 2, too many 1"), "{text}");
+        assert_eq!(programs(&PortStat::default()), "");
     }
 }

@@ -170,6 +170,7 @@ pub(super) mod tests {
             pool: Default::default(),
             stale: 0,
             omitted: 0,
+            programs: None,
         }
     }
 
