@@ -36,7 +36,8 @@ use std::path::{Path, PathBuf};
 #[command(override_usage = "millstream up --name NAME --tap IF [--host ADDR/LEN] --addr ADDR/LEN \
     [--wrap NAME [KEY=VALUE ...]] [--raw IF [--mac MAC] --addr ADDR/LEN] [--loopback NAME --addr \
     ADDR/LEN] [--tap IF ...] [--gateway ADDR] [--forward] [--ecn] [--poll] [--plain] [--pcap \
-    FILE] [--seed N] [--programs N] [--program-memory MIB] --service LIST|none\n       millstream up --plan FILE [--name NAME] [--poll] \
+    FILE] [--seed N] [--programs N] [--program-memory MIB] --service LIST|none\n       \
+    millstream up --plan FILE [--name NAME] [--poll] \
     [--pcap FILE] [--seed N]")]
 pub(crate) struct Up {
     /// Read the description of the stack from a TOML file; see tools/millstream/examples
