@@ -12,8 +12,8 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// A block as an entry of the table of writev(2), also one that another process can write: its bytes
-/// are the kernel's to read, and nobody else's.
+/// A block as an entry of the table of writev(2), also one that another process can write: its
+/// bytes are the kernel's to read, and nobody else's.
 pub(crate) fn span(block: Block<'_>) -> IoSlice<'_> {
     let (iov_base, iov_len) = (block.as_ptr().cast_mut().cast(), block.len());
     // SAFETY: IoSlice has the layout of iovec (its documentation), and no more than a lifetime in

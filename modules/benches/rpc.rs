@@ -3,8 +3,8 @@
 //! One iteration is one message of `batch` calls: copied into a block, read by `rpc`, answered by
 //! the module above it, and their replies taken as one message. `rpc` has a module above it that
 //! answers batches in place, or each call (`rpc_one_by_one`); `programs` stands for the whole
-//! server. `once` is remembered in the cache. Two hops are in it, the device's side and the answering
-//! module too.
+//! server. `once` is remembered in the cache. Two hops are in it, the device's side and the
+//! answering module too.
 
 #[path = "rpc_kit/mod.rs"]
 mod rpc_kit;

@@ -19,9 +19,9 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-const ABOUT: &str = "a connection for one NULL call of RPC: opened, `rpc` pushed, connected, called \
-    and closed by a program of ours, to a server on the kernel's TCP; and the memory of connections \
-    that are idle";
+const ABOUT: &str = "a connection for one NULL call of RPC: opened, `rpc` pushed, connected, \
+    called and closed by a program of ours, to a server on the kernel's TCP; and the memory of \
+    connections that are idle";
 
 const FIGURES: &[(&str, &str)] = &[
     ("rate", "/s"),

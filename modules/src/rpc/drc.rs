@@ -173,9 +173,9 @@ impl Drc {
         })
     }
 
-    /// A call was answered with the first `len` octets of this. A reply longer than [`REPLY_MAX`] is not kept: procedures
-    /// that must not be repeated have short ones, and a second execution is what their callers
-    /// expect of the others.
+    /// A call was answered with the first `len` octets of this. A reply longer than [`REPLY_MAX`]
+    /// is not kept: procedures that must not be repeated have short ones, and a second execution is
+    /// what their callers expect of the others.
     pub fn answered<'a>(&mut self, id: EntryId, len: usize, reply: impl Iterator<Item = &'a [u8]>) {
         if !self.is_current(id) {
             return;
@@ -267,8 +267,8 @@ const NEVER: Entry = Entry {
 };
 const IN_PROGRESS: u32 = u32::MAX;
 
-/// Octets of arguments that are summed at most. A client that uses an xid twice for calls that differ
-/// behind so many (and not in their length) is not helped.
+/// Octets of arguments that are summed at most. A client that uses an xid twice for calls that
+/// differ behind so many (and not in their length) is not helped.
 pub const SUMMED_MAX: usize = 256;
 /// Longest reply that is kept. Octets.
 pub const REPLY_MAX: usize = 1024;

@@ -183,7 +183,7 @@ impl Plan {
         };
         let mut shard = Shard::new(config).map_err(|cause| io("make the stack", cause))?;
         let ip = shard.core().add_mux(Box::new(Ip::new(random_key())));
-        let (mut interfaces, mut devices) = (Vec::new(), devices(shard.core()));
+        let (mut interfaces, mut devices) = (Vec::new(), Vec::new());
         let mut own = Vec::new();
         for (index, interface) in self.interfaces.into_iter().enumerate() {
             let stream = line::open(interface.line, &mut shard, index)?;
@@ -218,6 +218,7 @@ impl Plan {
         if self.ecn {
             core.set_mux(tcp, "ecn", "on").map_err(|e| plumb("set ecn", e))?;
         }
+        devices.extend(without_line(core));
         let (mut services, programs) = (Vec::new(), Programs::new(&own, [udp, tcp]));
         for text in &self.services {
             let wanted = Wanted::parse(text)?;
@@ -234,7 +235,7 @@ impl Plan {
 }
 
 /// Devices without a line, for programs to be tried with.
-fn devices(core: &mut Perimeter) -> Vec<(String, NodeId)> {
+fn without_line(core: &mut Perimeter) -> Vec<(String, NodeId)> {
     let made = table::DEVICES.iter().filter_map(|&name| Some((name, table::mux(name).ok()?)));
     made.map(|(name, make)| (name.to_owned(), core.add_mux(make(0)))).collect()
 }

@@ -93,7 +93,7 @@ fn a_frame_that_is_too_long_comes_back_and_an_unknown_interface_is_named() {
     assert_eq!(dlpi::UderrorInd::new(&control).unwrap().dl_errno(), dlpi::DL_BADDATA);
     let error = stack.open("right").unwrap_err();
     assert!(matches!(error, OpenError::NoDevice { .. }));
-    assert_eq!(error.to_string(), "no device right: there are tcp, udp, ip, echo, loop, mux, left");
+    assert_eq!(error.to_string(), "no device right: there are tcp, udp, ip, left, echo, loop, mux");
 }
 
 #[test]

@@ -53,6 +53,11 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self, common: &Common) -> Result<(), Failure> {
+        let interfaces = self.interfaces.0;
+        if !interfaces.is_empty() && common.name.is_some() {
+            let text = "run has a stack of its own, with interfaces, or one with a name";
+            return Err(Failure::Usage(text.to_owned()));
+        }
         let library = library(self.library)?;
         let [name, arguments @ ..] = &self.program[..] else {
             return Err(Failure::Usage("run needs a program".to_owned()));
@@ -60,12 +65,8 @@ impl Run {
         let found = program::find(name).map_err(Failure::Failed)?;
         program::check(&found).map_err(Failure::Failed)?;
         let asked = self.policy.map(check_policy).transpose().map_err(Failure::Usage)?;
-        let interfaces = self.interfaces.0;
         let (variable, value, usual) = if interfaces.is_empty() {
             in_another_process(common)?
-        } else if common.name.is_some() {
-            let text = "run has a stack of its own, with interfaces, or one with a name";
-            return Err(Failure::Usage(text.to_owned()));
         } else {
             let interface = |wanted: Wanted| wanted.interface(false);
             let plan = Plan {

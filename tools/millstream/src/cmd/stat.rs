@@ -88,8 +88,8 @@ fn text(stat: &ctl::Stat, unit: &str) -> String {
     let calls = calls(stat);
     let programs = stat.programs.as_ref().map(programs).unwrap_or_default();
     format!(
-        "stack {}, up {}{unit}\n\n{}{more}\n{calls}{programs}\npool: {} of {} KiB; cells in use: {}; \
-         copied {} bytes, pulled up {}, refused {}",
+        "stack {}, up {}{unit}\n\n{}{more}\n{calls}{programs}\n\
+         pool: {} of {} KiB; cells in use: {}; copied {} bytes, pulled up {}, refused {}",
         stat.name,
         render::time(stat.uptime_ms * 1_000_000),
         table.text(),
