@@ -47,7 +47,7 @@ pub enum LoadError {
         cause: io::Error,
     },
     /// A connection failed while it was used.
-    #[error("{what}: {cause}")]
+    #[error("{what}: {cause}{}", reset_hint(cause))]
     Io {
         /// What was tried.
         what: &'static str,
@@ -86,8 +86,16 @@ fn hint(cause: &io::Error) -> &'static str {
     match cause.kind() {
         ErrorKind::ConnectionRefused => ": does a server listen there?",
         ErrorKind::TimedOut | ErrorKind::HostUnreachable => ": is the address right?",
-        ErrorKind::ConnectionReset => ": is it the right service?",
+        ErrorKind::ConnectionReset => reset_hint(cause),
         ErrorKind::NotFound => ": the kernel has no congestion control of that name",
+        _ => "",
+    }
+}
+
+/// A service that does not expect what it is sent may end the connection with a reset.
+fn reset_hint(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        ErrorKind::ConnectionReset => ": is it the right service?",
         _ => "",
     }
 }

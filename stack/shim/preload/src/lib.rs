@@ -3,7 +3,7 @@
 //! C library as before.
 //!
 //! A socket of the stack has a descriptor of the kernel, one end of a socket pair, so that numbers,
-//! close-on-exec, fork and `fstat(2)` are the kernel's. [`table`] says which descriptors are meant.
+//! close-on-exec, fork and `fstat(2)` are the kernel's. `table` says which descriptors are meant.
 //! Each family of calls has a file:
 //!
 //! | File | Calls |
