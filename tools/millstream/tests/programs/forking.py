@@ -1,6 +1,6 @@
 """Echoes on all addresses: children of one listener, which accept for themselves."""
 import os
-import socket
+import signal
 import socketserver
 
 
@@ -15,7 +15,20 @@ class Server(socketserver.ForkingTCPServer):
 
 
 listener = Server(("0.0.0.0", 7000), Echo)
+children = []
 for _ in range(2):
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
+        children = []
         break
+    children.append(child)
+
+
+def end(*_):
+    for child in children:
+        os.kill(child, signal.SIGTERM)
+    os._exit(0)
+
+
+signal.signal(signal.SIGTERM, end)
 listener.serve_forever()
