@@ -11,6 +11,7 @@ mod engine;
 mod layers;
 mod listeners;
 mod modules;
+mod port;
 mod process;
 mod program;
 mod serve;
@@ -24,6 +25,8 @@ pub use engine::{Engine, Give, Portion, SocketNo};
 pub use layers::{Ipc, Joint, Layer, LayerArgs, Packed, layer};
 pub use listeners::Listeners;
 pub use modules::Modules;
+pub use port::{PortArgs, over_port, port_program, with_port};
+pub(crate) use process::itself;
 pub use process::{
     Alone, Behind, DaemonArgs, ProgramArgs, alone, daemon, in_process, program, served,
 };

@@ -60,6 +60,7 @@ pub const EXPERIMENTS: &[(&str, Experiment)] = &[
     ("instructions", experiments::instructions::run),
     ("gather", experiments::gather::run),
     ("pressure", experiments::pressure::run),
+    ("shim", experiments::shim::run),
     ("tcp_bulk", experiments::tcp_bulk::run),
     ("tcp_pair", experiments::tcp_pair::run),
     ("tcp_rr", experiments::tcp_rr::run),

@@ -4,6 +4,7 @@
 mod bench;
 
 use clap::{Parser, Subcommand};
+use millstream_benches::experiments::shim;
 use millstream_benches::{Trouble, baseline, daemon, instructions, page, report, summary};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -54,6 +55,23 @@ enum Other {
     /// A program over the daemon
     #[command(hide = true)]
     Program(baseline::ProgramArgs),
+    /// A program over the stack's port
+    #[command(hide = true)]
+    OverPort(baseline::PortArgs),
+    /// An echo that knows of no stack
+    #[command(hide = true)]
+    UnchangedEcho {
+        /// Where it listens
+        #[arg(long)]
+        port: u16,
+    },
+    /// Calls that are nobody's but the kernel's
+    #[command(hide = true)]
+    UnchangedCalls {
+        /// Which
+        #[arg(long)]
+        what: shim::Calls,
+    },
     /// The application's process of `structure`
     #[command(hide = true)]
     Application {
@@ -77,6 +95,9 @@ fn main() -> ExitCode {
         Some(Other::Daemon(args)) => baseline::daemon(&args),
         Some(Other::Layer(args)) => baseline::layer(&args),
         Some(Other::Program(args)) => baseline::program(&args),
+        Some(Other::OverPort(args)) => baseline::port_program(&args),
+        Some(Other::UnchangedEcho { port }) => shim::echo(port),
+        Some(Other::UnchangedCalls { what }) => shim::calls(what),
         Some(Other::Application { socket, core }) => daemon::application(&socket, core),
     };
     match done {

@@ -37,6 +37,14 @@ impl Setting {
         Some(self.pinning.server())
     }
 
+    /// Core of a program beside what is measured: that one's, or while it polls the client's.
+    pub fn place(self) -> usize {
+        match self.mode {
+            Mode::Sleeping => self.pinning.server(),
+            Mode::Polling => self.pinning.client(),
+        }
+    }
+
     /// The client's behaviour.
     pub fn client(self, mode: Mode) -> Behaviour {
         Behaviour { cpu: Some(self.pinning.client()), polling: mode == Mode::Polling }

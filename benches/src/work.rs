@@ -2,7 +2,7 @@
 //! of it is. The client is the kernel's.
 
 use crate::Trouble;
-use crate::baseline::{Behind, Carrier, Does, in_process, served};
+use crate::baseline::{Behind, Carrier, Does, in_process, over_port, served};
 use crate::lab::{Lab, Mode};
 use crate::stream::{Does as App, Service as Module, application};
 use crate::tcp::{Sample, Serving, Setting, kernel, kernel_peer};
@@ -30,6 +30,8 @@ pub const ENTER: &str = "in process, enter";
 pub const THREAD: &str = "in process, one thread";
 /// The program and smoltcp on one thread.
 pub const SMOLTCP: &str = "in process, smoltcp";
+/// The program in a process of its own, with memory that it shares with the stack.
+pub const PORT: &str = "shared-memory port";
 /// The program over the daemon, our modules behind it.
 pub const DAEMON: &str = "daemon";
 /// The program over the daemon, smoltcp behind it.
@@ -62,6 +64,7 @@ pub const STRUCTURES: &[Structure] = &[
     }),
     (THREAD, |lab, at, does| in_process(lab, at, Behind::Modules, does)),
     (SMOLTCP, |lab, at, does| in_process(lab, at, Behind::Smoltcp, does)),
+    (PORT, over_port),
     (DAEMON, |lab, at, does| served(lab, at, Behind::Modules, Carrier::Stream, does)),
     ("daemon, packets", |lab, at, does| served(lab, at, Behind::Modules, Carrier::Packets, does)),
     ("daemon, pipes", |lab, at, does| served(lab, at, Behind::Modules, Carrier::Pipes, does)),

@@ -2,7 +2,7 @@
 
 use millstream_benches::Experiment;
 use millstream_benches::experiments::{
-    churn, cost, offloads, scale, structures, tcp_bulk, tcp_conn, tcp_pair, tcp_rr,
+    churn, cost, offloads, scale, shim, structures, tcp_bulk, tcp_conn, tcp_pair, tcp_rr,
 };
 use millstream_benches::lab::pin;
 use millstream_benches::report::Options;
@@ -39,9 +39,19 @@ fn tcp_bulk_measures_modules_as_services_both_ways() {
 #[test]
 fn structures_measures_every_work_in_every_structure() {
     // Where `perf` is not installed, system calls are not counted.
-    let counted = if Command::new("perf").arg("--version").output().is_ok() { 10 } else { 0 };
+    let counted = if Command::new("perf").arg("--version").output().is_ok() { 11 } else { 0 };
     // Layers do not poll.
-    works(structures::run, None, 10 * 6 - 1 + counted);
+    works(structures::run, None, 11 * 6 - 1 + counted);
+}
+
+#[test]
+fn shim_measures_an_unchanged_echo_at_the_kernel_at_the_port_and_in_process() {
+    works(shim::run, Some("one byte"), 8);
+}
+
+#[test]
+fn shim_measures_intercepted_calls_against_plain_ones() {
+    works(shim::run, Some("of a byte"), 2);
 }
 
 #[test]

@@ -145,11 +145,11 @@ const READY: &[u8] = b"ready\n";
 
 /// A process that serves, until it is dropped.
 #[derive(Debug)]
-struct Process(Child);
+pub(super) struct Process(Child);
 
 impl Process {
     /// Starts it and waits until it serves.
-    fn start(mut command: Command) -> Result<Self, Trouble> {
+    pub(super) fn start(mut command: Command) -> Result<Self, Trouble> {
         // Its input ends with this process.
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
@@ -238,14 +238,12 @@ pub fn served(
     let mut command = itself("program")?;
     command.arg("--socket").arg(daemon.path()).args(["--carrier", carrier.name()]);
     command.args(["--at", &at.to_string(), "--does", does.name()]);
-    let polling = setting.mode == Mode::Polling;
-    let place = if polling { setting.pinning.client() } else { setting.pinning.server() };
-    command.arg(on(place));
+    command.arg(on(setting.place()));
     let program = Process::start(command)?;
     Ok(Box::new((program, daemon)))
 }
 
-fn on(core: usize) -> String {
+pub(super) fn on(core: usize) -> String {
     format!("--core={core}")
 }
 
@@ -275,7 +273,7 @@ pub fn in_process(
 }
 
 /// This program again, for another part.
-fn itself(part: &str) -> Result<Command, Trouble> {
+pub(crate) fn itself(part: &str) -> Result<Command, Trouble> {
     let own = std::env::current_exe()?;
     let mut command = Command::new(find(&own).ok_or("millstream-benches is not built")?);
     command.arg(part);

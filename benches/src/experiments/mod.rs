@@ -15,6 +15,7 @@ pub mod pressure;
 pub mod rpc;
 pub mod rr;
 pub mod scale;
+pub mod shim;
 pub mod structure;
 pub mod structures;
 pub mod tcp_bulk;

@@ -3,12 +3,12 @@
 
 use crate::Trouble;
 use crate::baseline::Does;
-use crate::lab::{Lab, Mode};
+use crate::lab::{Lab, Mode, Pinning};
 use crate::report::{Options, Report, Side};
 use crate::tcp::{SETTINGS, Setting};
 use crate::usage::SystemCalls;
 use crate::work::{
-    DAEMON, DAEMON_SMOLTCP, ECHO, ENTER, INWARDS, KERNEL, LAYERS, OUTWARDS, RPC, SMOLTCP,
+    DAEMON, DAEMON_SMOLTCP, ECHO, ENTER, INWARDS, KERNEL, LAYERS, OUTWARDS, PORT, RPC, SMOLTCP,
     STRUCTURES, THREAD, Work,
 };
 
@@ -18,6 +18,15 @@ const ABOUT: &str = "one TCP program in each structure, the same client on the k
 
 /// What is asked of the in-process form, of the daemon with our modules.
 const OF_DAEMON: f64 = 1.5;
+
+/// What is asked of the port, of the same daemon: on one core, and polling.
+fn of_port(setting: Setting) -> Option<f64> {
+    match (setting.mode, setting.pinning) {
+        (Mode::Sleeping, Pinning::Same) => Some(1.2),
+        (Mode::Sleeping, Pinning::Two) => None,
+        (Mode::Polling, _) => Some(2.0),
+    }
+}
 
 const CALLS: &[(&str, &str)] = &[("system calls", "per request")];
 
@@ -35,10 +44,10 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
         compare(&mut report, options, SETTINGS[0], work);
     }
     count(&mut report, options);
-    report.note("the shared-memory port: not in this build");
     report.note(
-        "a daemon and its program are two processes, on the same core; where the daemon polls, \
-         its program sleeps, on the client's core; three layers that poll have no room on one core",
+        "a daemon and its program are two processes, on the same core, as are a stack and its \
+         program at the port; where daemon or stack polls, the program sleeps, on the client's \
+         core; three layers that poll have no room on one core",
     );
     report.note(
         "in process, enter: a program's thread with the stack's sockets, and the stack's thread; \
@@ -70,6 +79,8 @@ fn compare(report: &mut Report, options: &Options, setting: Setting, work: Work)
     };
     for (of, to, target) in [
         (ENTER, DAEMON, asked),
+        (PORT, DAEMON, of_port(setting).filter(|_| work.does == Does::Echo)),
+        (PORT, KERNEL, None),
         (THREAD, DAEMON, None),
         (SMOLTCP, DAEMON_SMOLTCP, None),
         (DAEMON, DAEMON_SMOLTCP, None),
