@@ -350,7 +350,7 @@ impl EndShared {
     }
 
     /// Something has happened at the head.
-    fn tell(&self) {
+    pub(crate) fn tell(&self) {
         if self.told.tell() {
             self.bell.ring();
         }

@@ -97,16 +97,17 @@ impl End {
 }
 
 impl Askers {
-    /// Something happened to an ioctl.
-    pub(crate) fn tell(&mut self, core: &mut Perimeter, stream: StreamId, id: IocId) {
-        let Some(asker) = self.0.get(&(stream, id)) else { return };
-        let Some(progress) = core.ioctl_progress(stream, id) else { return };
+    /// Something happened to an ioctl. False: none of these began it.
+    pub(crate) fn tell(&mut self, core: &mut Perimeter, stream: StreamId, id: IocId) -> bool {
+        let Some(asker) = self.0.get(&(stream, id)) else { return false };
+        let Some(progress) = core.ioctl_progress(stream, id) else { return true };
         let over = matches!(progress, Progress::Done(_));
         // Its thread waits for it.
         let _waits = asker.send(progress);
         if over {
             self.0.remove(&(stream, id));
         }
+        true
     }
 
     /// A stream was closed: whoever waits for an ioctl of it is told.

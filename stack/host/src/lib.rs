@@ -11,6 +11,7 @@
 mod accept;
 mod acceptor;
 mod bell;
+pub mod buffers;
 mod change;
 mod checksum;
 mod clock;

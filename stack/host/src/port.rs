@@ -1,7 +1,7 @@
 //! port: programs in other processes use the stack through memory that they share with it. Whoever
 //! runs the shard looks at what they ask for, in the same turn as at the devices.
 
-mod area;
+pub(crate) mod area;
 mod attach;
 mod calls;
 mod client;
@@ -9,6 +9,7 @@ mod end;
 mod fault;
 mod inward;
 mod outward;
+mod passing;
 mod placeholder;
 mod served;
 
@@ -20,6 +21,7 @@ use crate::socket::Transports;
 use client::Client;
 use millstream_core::{HeadEvent, NodeId, Perimeter, StreamId};
 use millstream_port::lend::Returned;
+use passing::Lost;
 use placeholder::Placeholders;
 use serde::{Deserialize, Serialize};
 use served::{Retired, Served};
@@ -88,6 +90,10 @@ pub(crate) struct Ports {
     by_stream: HashMap<StreamId, u32>,
     placeholders: Placeholders,
     returned: Arc<Returned>,
+    /// What was lost on its way through a pipe.
+    lost: Lost,
+    /// Under way through pipes.
+    passing: usize,
     /// Numbers of `served` that are free.
     free: Vec<u32>,
     /// Programs that were ever let in.
@@ -129,6 +135,8 @@ impl Ports {
             by_stream: HashMap::new(),
             placeholders: Placeholders::default(),
             returned: Arc::default(),
+            lost: Lost::default(),
+            passing: 0,
             free: Vec::new(),
             attached: 0,
             faulty: Vec::new(),
@@ -191,10 +199,13 @@ impl Ports {
         what: HeadEvent,
     ) -> bool {
         let Some(&key) = self.by_stream.get(&stream) else { return false };
-        if what == HeadEvent::Writable {
-            self.outward(core, key);
-        } else {
-            self.inward(core, key);
+        match what {
+            HeadEvent::Writable => {
+                self.outward(core, key);
+                self.tell_of_room(key);
+            }
+            HeadEvent::Ioctl(_) => self.tell_users(key),
+            _ => self.inward(core, key),
         }
         self.show(core, key, true);
         true
@@ -204,12 +215,14 @@ impl Ports {
     /// send because of it.
     pub(crate) fn settle(&mut self, core: &mut Perimeter, poller: &Poller) -> bool {
         let mut any = false;
+        self.count_lost(core);
         if !self.clients.is_empty() || !self.leaving.is_empty() {
             core.pool().run_deferred();
             let returned = self.returned.clone();
             returned.take(|key| {
                 any = true;
                 self.outward(core, key);
+                self.tell_of_room(key);
                 self.show(core, key, false);
             });
             any |= self.step_leaving(core);

@@ -530,8 +530,10 @@ impl Shard {
     }
 
     fn head_event(&mut self, stream: StreamId, what: HeadEvent) {
-        if let HeadEvent::Ioctl(id) = what {
-            return self.askers.tell(&mut self.core, stream, id);
+        if let HeadEvent::Ioctl(id) = what
+            && self.askers.tell(&mut self.core, stream, id)
+        {
+            return;
         }
         let Some(slot) = self.ends.get_mut(&stream) else {
             if !self.is_of_program(stream, what) {
@@ -542,6 +544,7 @@ impl Shard {
         match what {
             HeadEvent::Writable => slot.flush(&mut self.core),
             HeadEvent::Signal(signals) => slot.signal(signals),
+            HeadEvent::Ioctl(_) => slot.shared.tell(),
             _ => slot.deliver(&mut self.core),
         }
         if let Some(set) = slot.set {

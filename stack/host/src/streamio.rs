@@ -24,12 +24,37 @@ pub struct Call<'a> {
     pub cred: Cred,
 }
 
-/// Does what is asked for. The value of the call, and the bytes it gives.
+/// Does what is asked for. What it has come to, and the bytes that it gives.
 ///
 /// # Errors
-/// As streamio(7) says for the command; EINVAL for one that there is not; ETIME when modules do not
-/// answer at once.
-pub fn ioctl(core: &mut Perimeter, at: StreamId, call: &Call<'_>) -> Result<(i32, Vec<u8>), Errno> {
+/// As streamio(7) says for the command; EINVAL for one that there is not.
+pub fn ioctl(
+    core: &mut Perimeter,
+    at: StreamId,
+    call: &Call<'_>,
+) -> Result<(Asked, Vec<u8>), Errno> {
+    match call.cmd {
+        I_STR | I_LINK | I_PLINK | I_UNLINK | I_PUNLINK | TRANSPARENT => {
+            let id = begun(core, at, call)?;
+            progress(core, at, id)
+        }
+        LOOK => progress(core, at, request(call)),
+        COPIED => {
+            let failed = Errno((call.arg >> 32) as i32);
+            let outcome = if failed.0 == 0 { Ok(call.input) } else { Err(failed) };
+            core.ioctl_copied(at, request(call), outcome)?;
+            progress(core, at, request(call))
+        }
+        GIVE_UP => {
+            core.ioctl_cancel(at, request(call));
+            Ok((Asked::Done(0, 0), Vec::new()))
+        }
+        _ => at_once(core, at, call).map(|(value, bytes)| (Asked::Done(value, bytes.len()), bytes)),
+    }
+}
+
+/// Commands of the head. The value of the call, and the bytes it gives.
+fn at_once(core: &mut Perimeter, at: StreamId, call: &Call<'_>) -> Result<(i32, Vec<u8>), Errno> {
     let number = u32::try_from(call.arg).map_err(|_| Errno::EINVAL);
     match call.cmd {
         I_PUSH => push(core, at, name(call.input)?),
@@ -69,7 +94,6 @@ pub fn ioctl(core: &mut Perimeter, at: StreamId, call: &Call<'_>) -> Result<(i32
             Ok(nothing(core.at_mark(at, mark)?.into()))
         }
         I_PEEK => peek(core, at, call),
-        I_STR | I_LINK | I_PLINK | I_UNLINK | I_PUNLINK => below(core, at, call),
         I_FDINSERT => insert(core, at, call),
         _ => options(core, at, call.cmd, number),
     }
@@ -124,48 +148,53 @@ fn push(core: &mut Perimeter, at: StreamId, name: &str) -> Result<(i32, Vec<u8>)
     Ok(nothing(0))
 }
 
-/// Requests that what is below answers.
-fn below(core: &mut Perimeter, at: StreamId, call: &Call<'_>) -> Result<(i32, Vec<u8>), Errno> {
+/// Begins a request that what is below answers.
+fn begun(core: &mut Perimeter, at: StreamId, call: &Call<'_>) -> Result<IocId, Errno> {
     let other = call.other.ok_or(Errno::EINVAL);
     let muxid = i32::try_from(call.arg).map_err(|_| Errno::EINVAL);
     let command = match call.cmd {
-        I_LINK => Some(LinkCommand::Link(other?)),
-        I_PLINK => Some(LinkCommand::LinkPersistent(other?)),
-        I_UNLINK => Some(LinkCommand::Unlink(muxid?)),
-        I_PUNLINK => Some(LinkCommand::UnlinkPersistent(muxid?)),
-        _ => None,
-    };
-    let id = match command {
-        Some(command) => core.link_command(at, command, 0, call.cred)?,
-        None => {
-            let (cmd, timeout) = (call.arg as u32, (call.arg >> 32) as i32);
-            let arg = Arg::Data(call.input);
-            core.ioctl(at, Request { cmd, timeout, cred: call.cred, arg })?
+        I_LINK => LinkCommand::Link(other?),
+        I_PLINK => LinkCommand::LinkPersistent(other?),
+        I_UNLINK => LinkCommand::Unlink(muxid?),
+        I_PUNLINK => LinkCommand::UnlinkPersistent(muxid?),
+        _ => {
+            let (cmd, timeout, arg) = match call.cmd {
+                I_STR => (call.arg as u32, (call.arg >> 32) as i32, Arg::Data(call.input)),
+                _ => {
+                    let cmd = call.input.try_into().map_err(|_| Errno::EINVAL)?;
+                    (u32::from_ne_bytes(cmd), FOR_EVER, Arg::Transparent(call.arg as u64))
+                }
+            };
+            return core.ioctl(at, Request { cmd, timeout, cred: call.cred, arg });
         }
     };
-    let Reply { rval, data, .. } = answer(core, at, id)?;
-    Ok((rval, data))
+    core.link_command(at, command, 0, call.cred)
 }
 
-/// The answer to a request, which modules give at once.
-fn answer(core: &mut Perimeter, at: StreamId, id: IocId) -> Result<Reply, Errno> {
+/// The request that an argument names.
+fn request(call: &Call<'_>) -> IocId {
+    IocId(call.arg as u32)
+}
+
+/// What a request has come to, which modules mostly answer at once.
+fn progress(core: &mut Perimeter, at: StreamId, id: IocId) -> Result<(Asked, Vec<u8>), Errno> {
     let mut told = None;
     settle(core, |core| {
         told = core.ioctl_progress(at, id);
         told.is_some()
     });
-    match told {
-        Some(Progress::Done(result)) => result,
-        // Who sent data has no memory to copy from.
-        Some(_) => {
-            let _over = core.ioctl_copied(at, id, Err(Errno::EFAULT));
-            Err(Errno::EFAULT)
+    let number = id.0;
+    Ok(match told {
+        None => (Asked::Waits(number), Vec::new()),
+        Some(Progress::Done(result)) => {
+            let Reply { rval, data, .. } = result?;
+            (Asked::Done(rval, data.len()), data)
         }
-        None => {
-            core.ioctl_cancel(at, id);
-            Err(Errno::ETIME)
+        Some(Progress::CopyIn { addr, len }) => (Asked::CopyIn { number, addr, len }, Vec::new()),
+        Some(Progress::CopyOut { addr, bytes }) => {
+            (Asked::CopyOut { number, addr, len: bytes.len() }, bytes)
         }
-    }
+    })
 }
 
 /// I_PEEK.
@@ -236,6 +265,8 @@ fn buffer(len: usize) -> Vec<u8> {
 
 /// SNDZERO of I_SWROPT.
 const SNDZERO: u32 = 1;
+/// Seconds of a request.
+const FOR_EVER: i32 = -1;
 /// Bytes of a part that I_PEEK copies.
 const PEEK_MAX: usize = 1 << 16;
 /// A question and its answer are a handful of dispatches.

@@ -35,7 +35,7 @@ struct Home {
     told: AtomicBool,
 }
 
-/// Rings that have got something back.
+/// Names of what has got something back.
 #[derive(Debug, Default)]
 pub struct Returned {
     any: AtomicBool,
@@ -155,7 +155,7 @@ impl AsPool for millstream_core::Perimeter {
 }
 
 impl Returned {
-    /// Calls `look` with each ring that has got something back since the last call.
+    /// Calls `look` with each that has got something back since the last call.
     pub fn take(&self, look: impl FnMut(u32)) {
         if !self.any.swap(false, Ordering::AcqRel) {
             return;
@@ -164,7 +164,8 @@ impl Returned {
         keys.into_iter().for_each(look);
     }
 
-    fn tell(&self, key: u32) {
+    /// Something of this name has come back.
+    pub fn tell(&self, key: u32) {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
         self.any.store(true, Ordering::Release);
     }

@@ -14,6 +14,7 @@ pub mod hello;
 pub mod lane;
 pub mod layout;
 pub mod lend;
+pub mod loan;
 mod memory;
 pub mod policy;
 mod ready;

@@ -135,6 +135,17 @@ impl Memory {
         unsafe { copy(bytes.as_ptr(), to, bytes.len()) };
     }
 
+    /// The address of a byte, for a program that has what begins there on loan; `None` outside.
+    pub fn address(&self, at: usize) -> Option<NonNull<u8>> {
+        (at < self.len).then(|| self.base.map_addr(|base| base.saturating_add(at)))
+    }
+
+    /// Where an address is in the memory, if it is there.
+    pub fn offset(&self, address: NonNull<u8>) -> Option<usize> {
+        let at = address.addr().get().checked_sub(self.base.addr().get())?;
+        (at < self.len).then_some(at)
+    }
+
     /// The address of a span of bytes.
     pub(crate) fn span(&self, at: usize, len: usize) -> *mut u8 {
         assert!(at <= self.len && len <= self.len - at, "{len} bytes at {at}");
@@ -187,6 +198,15 @@ mod tests {
         assert_eq!(&seen, b"across");
         theirs.u32_at(8).store(7, std::sync::atomic::Ordering::Relaxed);
         assert_eq!(ours.u64_at(8).load(std::sync::atomic::Ordering::Relaxed), 7);
+    }
+
+    #[test]
+    fn an_address_leads_to_its_place_and_none_outside_does() {
+        let memory = Memory::make("test", PAGE).unwrap();
+        let last = memory.address(PAGE - 1).unwrap();
+        assert_eq!(memory.offset(last), Some(PAGE - 1));
+        assert_eq!(memory.address(PAGE), None);
+        assert_eq!(memory.offset(NonNull::from(&0_u8)), None);
     }
 
     #[test]

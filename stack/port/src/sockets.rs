@@ -1,10 +1,12 @@
 //! The calls of a program on its sockets and streams.
 
 use crate::Ready;
+use crate::streamio::{Asked, GIVE_UP};
 use millstream_core::{Errno, Partial, Priority, Want};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
 
 /// The number of a socket or stream: of this program, and not given to another one soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -250,13 +252,19 @@ pub trait Sockets: Send + Sync {
     /// EAGAIN, ERANGE, ENXIO, the recorded error.
     fn write(&self, id: Id, data: &[u8]) -> Result<usize, Errno>;
 
-    /// `ioctl(2)` of a stream: see [`crate::streamio`] for what each command takes and gives. The
-    /// value of the call, and the bytes that were written to `out`.
+    /// `ioctl(2)` of a stream: see [`crate::streamio`] for what each command takes and gives, and
+    /// how one goes on that is not over at once. Bytes that come are written to `out`.
     ///
     /// # Errors
-    /// As streamio(7) says for the command; EINVAL for one that there is not. EINPROGRESS: the
-    /// modules have not answered; asking again with the same command gives the answer when
-    /// [`Sockets::changes`] has moved.
+    /// As streamio(7) says for the command; EINVAL for one that there is not.
+    fn ask(&self, id: Id, cmd: u32, arg: i64, input: &[u8], out: &mut [u8])
+    -> Result<Asked, Errno>;
+
+    /// `ioctl(2)` of a stream that modules answer at once: its value, and the bytes that were
+    /// written to `out`.
+    ///
+    /// # Errors
+    /// As [`Sockets::ask`]; ETIME when they do not, EFAULT when they want memory copied.
     fn ioctl(
         &self,
         id: Id,
@@ -264,11 +272,47 @@ pub trait Sockets: Send + Sync {
         arg: i64,
         input: &[u8],
         out: &mut [u8],
-    ) -> Result<(i32, usize), Errno>;
+    ) -> Result<(i32, usize), Errno> {
+        let (number, why) = match self.ask(id, cmd, arg, input, out)? {
+            Asked::Done(value, len) => return Ok((value, len)),
+            Asked::Waits(number) => (number, Errno::ETIME),
+            Asked::CopyIn { number, .. } | Asked::CopyOut { number, .. } => (number, Errno::EFAULT),
+        };
+        self.ask(id, GIVE_UP, number.into(), &[], &mut [])?;
+        Err(why)
+    }
 
     /// `pipe(2)` of streams: what is sent at one end is received at the other.
     ///
     /// # Errors
     /// EMFILE, ENOBUFS.
     fn pipe(&self) -> Result<(Id, Id), Errno>;
+
+    /// Lends a buffer of at least `len` bytes, to be filled and sent from where it lies. It is the
+    /// caller's until it is sent or given back.
+    ///
+    /// # Errors
+    /// EINVAL for none or more than 65536; ENOBUFS when no more is left.
+    fn lend(&self, len: usize) -> Result<NonNull<u8>, Errno>;
+
+    /// Sends the first `len` octets of a buffer, which is the stack's from then on: a message of a
+    /// stream, octets of a connection, a datagram to the peer. It is free again when what it holds
+    /// is acknowledged, or read.
+    ///
+    /// # Errors
+    /// EINVAL for what is not on loan, or shorter; EAGAIN without room; ENOBUFS; as
+    /// [`Sockets::send`] and [`Sockets::putmsg`]. The buffer is on loan as before.
+    fn send_lent(&self, id: Id, at: NonNull<u8>, len: usize) -> Result<(), Errno>;
+
+    /// A buffer that was not sent is the stack's again.
+    ///
+    /// # Errors
+    /// EINVAL for what is not on loan.
+    fn take_back(&self, at: NonNull<u8>) -> Result<(), Errno>;
+
+    /// Buffers that were sent and are not free again.
+    ///
+    /// # Errors
+    /// ENETDOWN.
+    fn lent(&self) -> Result<usize, Errno>;
 }

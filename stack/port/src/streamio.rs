@@ -27,6 +27,78 @@
 //! of high priority, three i32, then the bytes of both. I_FDINSERT takes the length of the control
 //! part, i32, then the control part, then the data part, of which there is none without bytes.
 //! Numbers are in the order of bytes of the machine.
+//!
+//! What modules answer late is asked for again, and they may want the caller's memory copied:
+//! [`Asked`] says so, and these commands, which no program gives, go on.
+//!
+//! | Command | `arg` | `input` |
+//! |---|---|---|
+//! | [`TRANSPARENT`] | the third argument of `ioctl(2)` | the command, u32 |
+//! | [`LOOK`] | the request's number | |
+//! | [`COPIED`] | `errno << 32`, or-ed with the request's number | what was copied in |
+//! | [`GIVE_UP`] | the request's number | |
+
+/// What an ioctl has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It is over: the value of the call, and the bytes that were written.
+    Done(i32, usize),
+    /// Modules have not answered: to be asked again, with [`LOOK`] and this number, when the
+    /// stream has changed.
+    Waits(u32),
+    /// Bytes of the caller's memory are wanted, with [`COPIED`].
+    CopyIn {
+        /// The request.
+        number: u32,
+        /// Where, as a module says.
+        addr: u64,
+        /// How many.
+        len: usize,
+    },
+    /// The bytes that were written are to be stored in the caller's memory; then [`COPIED`].
+    CopyOut {
+        /// The request.
+        number: u32,
+        /// Where, as a module says.
+        addr: u64,
+        /// How many.
+        len: usize,
+    },
+}
+
+impl Asked {
+    /// As numbers of an answer.
+    pub fn to_values(self) -> [i64; 3] {
+        let (kind, number, addr, len) = match self {
+            Self::Done(value, _) => (0, value as u32, 0, 0),
+            Self::Waits(number) => (1, number, 0, 0),
+            Self::CopyIn { number, addr, len } => (2, number, addr, len),
+            Self::CopyOut { number, addr, .. } => (3, number, addr, 0),
+        };
+        [kind << 32 | i64::from(number), addr as i64, len as i64]
+    }
+
+    /// Of an answer with so many bytes; `None`: it is none.
+    pub fn of_values([first, addr, wanted]: [i64; 3], len: usize) -> Option<Self> {
+        let (number, addr) = (first as u32, addr as u64);
+        Some(match first >> 32 {
+            0 => Self::Done(number as i32, len),
+            1 => Self::Waits(number),
+            2 => Self::CopyIn { number, addr, len: usize::try_from(wanted).ok()? },
+            3 => Self::CopyOut { number, addr, len },
+            _ => return None,
+        })
+    }
+}
+
+/// A command of a module's own, with an argument that may be an address.
+pub const TRANSPARENT: u32 = 1;
+/// What has come of a request?
+pub const LOOK: u32 = 2;
+/// What a module wanted copied is copied, or cannot be.
+pub const COPIED: u32 = 3;
+/// Nobody waits for a request any more.
+pub const GIVE_UP: u32 = 4;
 
 const fn i(number: u32) -> u32 {
     ((b'S' as u32) << 8) | number
@@ -90,3 +162,23 @@ pub const I_SETCLTIME: u32 = i(32);
 pub const I_GETCLTIME: u32 = i(33);
 /// Would a message of this band be taken?
 pub const I_CANPUT: u32 = i(34);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_ioctl_has_come_to_goes_through_numbers_and_back() {
+        let (number, addr) = (u32::MAX, u64::MAX);
+        for asked in [
+            Asked::Done(-5, 9),
+            Asked::Waits(number),
+            Asked::CopyIn { number, addr, len: 65_536 },
+            Asked::CopyOut { number, addr, len: 9 },
+        ] {
+            assert_eq!(Asked::of_values(asked.to_values(), 9), Some(asked));
+        }
+        assert_eq!(Asked::of_values([4 << 32, 0, 0], 0), None);
+        assert_eq!(Asked::of_values([2 << 32, 0, -1], 0), None);
+    }
+}

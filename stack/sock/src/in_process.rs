@@ -4,9 +4,10 @@ mod calls;
 
 use crate::stack::{OpenError, Opener, Stack};
 use millstream_core::{Errno, Perimeter, StreamId};
+use millstream_host::buffers::Buffers;
 use millstream_host::socket::{Socket, Transports};
 use millstream_host::{End, EndError, Handle, Watch};
-use millstream_port::{Cookie, Id};
+use millstream_port::{Cookie, Id, Memory};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::collections::HashMap;
 use std::io;
@@ -22,6 +23,8 @@ pub struct InProcess {
     transports: Transports,
     watch: Arc<Watch>,
     table: Mutex<Table>,
+    /// Made with the first that is lent.
+    buffers: Mutex<Option<(Buffers, Arc<Memory>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +51,8 @@ impl InProcess {
         let opener = stack.opener();
         let mux = |name| opener.device(name).map_err(io::Error::other);
         let transports = Transports { tcp: mux("tcp")?, udp: mux("udp")? };
-        Ok(Self { transports, opener, watch: Watch::new()?, table: Mutex::default() })
+        let (table, buffers) = (Mutex::default(), Mutex::default());
+        Ok(Self { transports, opener, watch: Watch::new()?, table, buffers })
     }
 
     fn handle(&self) -> &Handle {
@@ -100,10 +104,29 @@ impl InProcess {
         self.enter(|core| work(core, entry.end.stream()))
     }
 
+    /// Does something with the buffers inside the stack.
+    fn with_buffers<T>(
+        &self,
+        work: impl FnOnce(&mut Buffers, &Memory, &mut Perimeter) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        // Inside first, as with sockets.
+        self.enter(|core| {
+            let mut place = lock(&self.buffers);
+            if place.is_none() {
+                *place = Some(Buffers::make(LENT_MAX).map_err(|_| Errno::ENOBUFS)?);
+            }
+            let (buffers, memory) = place.as_mut().ok_or(Errno::ENOBUFS)?;
+            work(buffers, memory, core)
+        })
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         lock(&self.table)
     }
 }
+
+/// Bytes of all buffers on loan: as many as a program has by a port.
+const LENT_MAX: usize = 8 << 20;
 
 /// A socket pair: the program's end, its cookie, and ours.
 fn pair() -> Result<(OwnedFd, Cookie, OwnedFd), Errno> {

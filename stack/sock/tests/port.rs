@@ -1,6 +1,7 @@
 //! Programs of other processes on a stack: those that die, those that lie, those that share.
 
 use millstream::plan::{Interface, Line, Plan};
+use millstream::port::streamio::I_SENDFD;
 use millstream::port::{Client, Cookie, Errno, Id, Ready, Sockets};
 use millstream::{PortStat, Quota, Stack};
 use millstream_drivers::netns::Netns;
@@ -116,7 +117,12 @@ fn busy(client: &Client, to: SocketAddr) {
         let _udp = client.socket(2, 2, 0).map(|udp| client.send(udp, b"x", 0, Some(to)));
         let listener = client.socket(2, 1, 0).unwrap();
         let _free = client.listen(listener, 5);
-        let _pipe = client.pipe();
+        if let Ok((one, _)) = client.pipe() {
+            let _sent = client.ioctl(one, I_SENDFD, socket.0.into(), b"", &mut []);
+            let _sent = client.ioctl(one, I_SENDFD, one.0.into(), b"", &mut []);
+        }
+        let _kept = client.lend(3000);
+        let _sent = client.lend(9000).map(|at| client.send_lent(socket, at, 9000));
         let _none = client.recv(socket, &mut [0; 4096], 0);
         if round % 3 == 0 {
             let _gone = client.close(socket);

@@ -1,9 +1,12 @@
 //! Development commands: `cargo xtask NAME`. A new one is a file and a line in [`COMMANDS`].
 
 mod ci;
+mod headers;
+mod install;
 mod nightly;
 mod step;
 mod tidy;
+mod tree;
 
 use std::process::ExitCode;
 
@@ -12,6 +15,8 @@ type Command = (&'static str, &'static str, fn(&[String]) -> Result<(), String>)
 
 const COMMANDS: &[Command] = &[
     ("ci", "what a change has to pass: format, lints, documentation, tests, tidy", ci::run),
+    ("headers", "makes millstream.h from the source of the library", headers::run),
+    ("install", "the library of STREAMS for programs in C, below --prefix DIR", install::run),
     ("nightly", "sanitizers, loom, fuzzing; results in results/nightly.md", nightly::run),
     ("tidy", "lengths of files and lines, leftovers, tests of modules", tidy::run),
 ];

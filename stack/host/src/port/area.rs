@@ -1,12 +1,12 @@
-//! The bytes of a port's memory that rings are made of: spans of powers of two, halved when they
-//! are taken and joined when they are back.
+//! The bytes of a port's memory that rings and buffers are made of: spans of powers of two, halved
+//! when they are taken and joined when they are back.
 
 use millstream_port::ring::Ring;
 use std::collections::BTreeSet;
 
 /// Spans that are free, by size.
 #[derive(Debug)]
-pub(super) struct Area {
+pub(crate) struct Area {
     at: usize,
     /// Offsets in the area, of spans of `SMALLEST << order` bytes.
     free: Vec<BTreeSet<usize>>,
@@ -14,13 +14,13 @@ pub(super) struct Area {
 }
 
 /// The smallest ring. Bytes.
-pub(super) const SMALLEST: usize = 4096;
+pub(crate) const SMALLEST: usize = 4096;
 /// The largest ring: as much as a connection on a fast line has under way. Bytes.
 const LARGEST: usize = 256 * 1024;
 
 impl Area {
     /// Of `len` bytes, a power of two, at an offset.
-    pub(super) fn new(at: usize, len: usize) -> Self {
+    pub(crate) fn new(at: usize, len: usize) -> Self {
         let orders = (len / SMALLEST).ilog2() as usize + 1;
         let mut free = vec![BTreeSet::new(); orders];
         free[orders - 1].insert(0);
@@ -28,7 +28,7 @@ impl Area {
     }
 
     /// Bytes that are taken.
-    pub(super) fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.taken
     }
 
@@ -39,7 +39,7 @@ impl Area {
 
     /// A ring for one direction of one more connection: the more is left the larger, so that the
     /// first are fast and many find room.
-    pub(super) fn take_fair(&mut self) -> Option<Ring> {
+    pub(crate) fn take_fair(&mut self) -> Option<Ring> {
         let share = (self.left() / SHARE).clamp(SMALLEST, LARGEST);
         let mut order = (share / SMALLEST).ilog2() as usize;
         loop {
@@ -48,6 +48,11 @@ impl Area {
                 taken => return taken,
             }
         }
+    }
+
+    /// A span of at least so many bytes.
+    pub(crate) fn take_whole(&mut self, len: usize) -> Option<Ring> {
+        self.take(len.div_ceil(SMALLEST).next_power_of_two().ilog2() as usize)
     }
 
     fn take(&mut self, order: usize) -> Option<Ring> {
@@ -62,7 +67,7 @@ impl Area {
     }
 
     /// It is not used any more.
-    pub(super) fn give_back(&mut self, ring: Ring) {
+    pub(crate) fn give_back(&mut self, ring: Ring) {
         let (mut span, mut order) = (ring.at - self.at, (ring.size as usize / SMALLEST).ilog2());
         self.taken -= ring.size as usize;
         while order as usize + 1 < self.free.len() {

@@ -4,6 +4,7 @@ mod streams;
 
 use super::Ports;
 use super::served::{Served, What};
+use crate::buffers::{Buffers, To};
 use crate::socket::{Kind, Socket};
 use millstream_core::{Errno, Perimeter};
 use millstream_port::address;
@@ -54,6 +55,10 @@ impl Ports {
             }
             op::ADOPT => self.adopt(core, at, args[0] as u64).map(id),
             op::OPEN | op::PIPE => self.open(core, call),
+            op::LEND | op::TAKE_BACK | op::LENT => {
+                let client = self.clients[at].as_mut().ok_or(Errno::EBADF)?;
+                lend(core, &mut client.buffers, op, args[0])
+            }
             _ => {
                 let client = self.client(at).ok_or(Errno::EBADF)?;
                 let (_, key) = client.named(call.request.id).ok_or(Errno::EBADF)?;
@@ -72,6 +77,7 @@ impl Ports {
             op::ACCEPT => self.accept(core, key, call.at),
             op::BIND | op::CONNECT | op::LISTEN => self.place(core, key, call),
             op::SHUTDOWN => self.shutdown(core, key, args[0]),
+            op::SEND_LENT => self.send_lent(core, key, call),
             op::PUTMSG | op::GETMSG | op::READ | op::WRITE | op::IOCTL => {
                 self.stream_call(core, key, call)
             }
@@ -180,6 +186,28 @@ impl Ports {
         done.map(|()| nothing())
     }
 
+    /// Sends a buffer that the program has on loan.
+    fn send_lent(&mut self, core: &mut Perimeter, key: u32, call: &Call<'_>) -> Answer {
+        // In its turn: first what is in the ring.
+        self.outward(core, key);
+        let [at, len] = [call.request.args[0], call.request.args[1]].map(usize::try_from);
+        let (at, len) = (at.map_err(|_| Errno::EINVAL)?, len.map_err(|_| Errno::EINVAL)?);
+        let client = self.clients[call.at].as_mut().ok_or(Errno::EBADF)?;
+        let served = self.served.get_mut(key as usize).and_then(Option::as_mut);
+        let served = served.ok_or(Errno::EBADF)?;
+        let sent = if served.blocks_sending() {
+            Err(Errno::EAGAIN)
+        } else {
+            let to = match &mut served.what {
+                What::Stream(stream) => To::Stream(*stream),
+                What::Socket(socket) => To::Socket(socket),
+            };
+            client.buffers.send(core, to, at, len)
+        };
+        served.awaits_room |= sent == Err(Errno::EAGAIN);
+        sent.map(|()| nothing())
+    }
+
     fn shutdown(&mut self, core: &mut Perimeter, key: u32, how: i64) -> Answer {
         self.outward(core, key);
         let served = self.get_mut(key).ok_or(Errno::EBADF)?;
@@ -210,7 +238,7 @@ fn send(core: &mut Perimeter, served: &mut Served, call: &Call<'_>) -> Answer {
         }
     };
     let urgent = flags & OOB != 0;
-    let waits = served.shut || !served.unsent.is_empty() || served.has_unsubmitted();
+    let waits = served.blocks_sending();
     let socket = served.socket().ok_or(Errno::EOPNOTSUPP)?;
     let sent = match socket.kind() {
         Kind::Datagram if urgent => return Err(Errno::EOPNOTSUPP),
@@ -278,6 +306,17 @@ fn plain(core: &mut Perimeter, served: &mut Served, call: &Call<'_>) -> Answer {
         op::READABLE => Ok(([(waiting + socket.readable(core)) as i64, 0, 0], Vec::new())),
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// Calls about buffers.
+fn lend(core: &mut Perimeter, buffers: &mut Buffers, op: u32, arg: i64) -> Answer {
+    let arg = usize::try_from(arg).map_err(|_| Errno::EINVAL)?;
+    let value = match op {
+        op::LEND => buffers.lend(core, arg)?.at,
+        op::TAKE_BACK => buffers.take_back(arg).map(|()| 0)?,
+        _ => buffers.sent(core),
+    };
+    Ok(([value as i64, 0, 0], Vec::new()))
 }
 
 fn id(id: u32) -> ([i64; 3], Vec<u8>) {

@@ -1,7 +1,7 @@
 //! One program: its memory, its slots, its bells.
 
-use super::area::Area;
 use super::{ProgramStat, Quota};
+use crate::buffers::Buffers;
 use crate::poller::MemberId;
 use millstream_port::bits::{Bits, fall_asleep};
 use millstream_port::lane::Lane;
@@ -18,7 +18,7 @@ use std::sync::atomic::{Ordering, fence};
 pub(super) struct Client {
     pub(super) memory: Arc<Memory>,
     pub(super) layout: Layout,
-    pub(super) area: Area,
+    pub(super) buffers: Buffers,
     /// By slot: which generation it is, and what it stands for.
     slots: Vec<(u16, Option<u32>)>,
     free: Vec<usize>,
@@ -66,7 +66,7 @@ impl Client {
     pub(super) fn new(memory: Arc<Memory>, layout: Layout, attached: Attached) -> Self {
         let Attached { connection, member, bell, pid, uid, gid, number } = attached;
         Self {
-            area: Area::new(layout.pool_at(), layout.pool),
+            buffers: Buffers::of(memory.clone(), layout.pool_at(), layout.pool),
             slots: vec![(0, None); layout.slots],
             free: (0..layout.slots).rev().collect(),
             memory,
@@ -94,6 +94,11 @@ impl Client {
     /// The place of its calls.
     pub(super) fn lane(&self) -> Lane<'_> {
         Lane::new(&self.memory, self.layout)
+    }
+
+    /// It may have one more.
+    pub(super) fn has_room(&self) -> bool {
+        !self.free.is_empty()
     }
 
     /// Gives a slot to a socket; its number for the program.
@@ -189,7 +194,7 @@ impl Client {
 
     pub(super) fn stat(&self) -> ProgramStat {
         let sockets = self.layout.slots - self.free.len();
-        ProgramStat { pid: self.pid, uid: self.uid, sockets, memory: self.area.taken() }
+        ProgramStat { pid: self.pid, uid: self.uid, sockets, memory: self.buffers.area.taken() }
     }
 
     fn bits(&self, at: usize) -> Bits<'_> {

@@ -2,7 +2,7 @@
 //! all that it held is back.
 
 use super::client::Client;
-use super::served::{Retired, Served, What};
+use super::served::{Retired, What};
 use super::{Fault, Ports};
 use crate::plan::service::request;
 use crate::poller::Poller;
@@ -25,10 +25,10 @@ impl Ports {
         self.drop_slot(at, slot, key);
         let Some(served) = self.get_mut(key) else { return };
         served.users.retain(|user| *user != (at, slot));
-        if served.users.is_empty() && served.cookie.is_none() {
-            self.finish(core, key);
-        } else {
+        if served.is_had() {
             self.show(core, key, false);
+        } else {
+            self.finish(core, key);
         }
     }
 
@@ -70,7 +70,7 @@ impl Ports {
         let mut bytes = vec![0; unsent as usize];
         send.read(&client.memory, line.submitted, &mut bytes);
         served.unsent.extend(bytes);
-        client.area.give_back(line.receive);
+        client.buffers.area.give_back(line.receive);
         served.retired.push((line.client, client.number, line.lender));
         self.collect(key);
     }
@@ -95,6 +95,11 @@ impl Ports {
         self.retire(core, key);
         let now = core.now();
         let Some(served) = self.get_mut(key) else { return };
+        if served.passed > 0 {
+            // Whoever it is sent to has it next.
+            served.deadline = Some(now + LEAVING_MAX_NS);
+            return self.leaving.push(key);
+        }
         let connected = match &mut served.what {
             What::Socket(socket) => socket.outlook(core),
             What::Stream(_) => None,
@@ -123,7 +128,8 @@ impl Ports {
         for key in std::mem::take(&mut self.leaving) {
             self.collect(key);
             let Some(served) = self.get(key) else { continue };
-            let done = served.unsent.is_empty() && served.retired.is_empty();
+            let sent = served.unsent.is_empty() && served.retired.is_empty();
+            let done = sent && served.passed == 0;
             match served.deadline {
                 // Somebody has it again.
                 None => {}
@@ -137,8 +143,11 @@ impl Ports {
 
     /// Resets a connection.
     fn abort(&mut self, core: &mut Perimeter, key: u32) {
-        let Some(stream) = self.get(key).map(Served::stream) else { return };
-        if let Ok(ack) = request(core, stream, &Primitive::discon_req(-1)) {
+        let Some(served) = self.get(key) else { return };
+        let stream = served.stream();
+        if let What::Socket(_) = served.what
+            && let Ok(ack) = request(core, stream, &Primitive::discon_req(-1))
+        {
             core.pool().free(ack);
         }
         self.close(core, key);
@@ -195,7 +204,7 @@ fn is_back(clients: &mut [Option<Client>], (at, number, lender): &mut Retired) -
     }
     let client = clients.get_mut(*at).and_then(Option::as_mut);
     if let Some(client) = client.filter(|client| client.number == *number) {
-        client.area.give_back(lender.ring());
+        client.buffers.area.give_back(lender.ring());
     }
     true
 }

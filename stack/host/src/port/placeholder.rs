@@ -51,12 +51,14 @@ impl Ports {
     pub(super) fn tie(&mut self, at: usize, key: u32, cookie: u64) -> Result<(), Errno> {
         let client = self.clients[at].as_mut().ok_or(Errno::EBADF)?;
         let served = self.served.get_mut(key as usize).and_then(Option::as_mut);
-        let served = served.filter(|served| served.cookie.is_none()).ok_or(Errno::EINVAL)?;
+        // One for each program that has it, at most.
+        let served = served.filter(|served| served.cookies.len() < served.users.len());
+        let served = served.ok_or(Errno::EINVAL)?;
         let ours = client.placeholders.remove(&cookie).ok_or(Errno::EINVAL)?;
         // Nothing is waited for but the end, which is always told.
         let data = EventData::new_u64(PLACEHOLDER | cookie);
         epoll::add(&self.rare, &ours, data, EventFlags::empty()).map_err(|_| Errno::ENOBUFS)?;
-        served.cookie = Some(cookie);
+        served.cookies.push(cookie);
         self.placeholders.0.insert(cookie, (ours, key));
         Ok(())
     }
@@ -66,12 +68,17 @@ impl Ports {
         self.placeholders.0.get(&cookie).map(|(_, key)| *key)
     }
 
-    /// Nobody has a placeholder any more: programs that have the socket have it no longer.
+    /// Nobody has a placeholder any more: with the last one programs that have the socket have it
+    /// no longer.
     pub(super) fn last_copy_closed(&mut self, core: &mut Perimeter, cookie: u64) {
         let Some(key) = self.forget_placeholder(cookie) else { return };
+        let Some(served) = self.get_mut(key) else { return };
+        served.cookies.retain(|other| *other != cookie);
+        if !served.cookies.is_empty() {
+            return;
+        }
         self.retire(core, key);
         let Some(served) = self.get_mut(key) else { return };
-        served.cookie = None;
         for (client, slot) in std::mem::take(&mut served.users) {
             self.drop_slot(client, slot, key);
         }

@@ -27,10 +27,14 @@ pub(super) struct Served {
     pub(super) unsent: VecDeque<u8>,
     /// SHUT_WR, when all before has been sent.
     pub(super) shut: bool,
+    /// A buffer was refused that may be sent when there is room.
+    pub(super) awaits_room: bool,
     /// A close is a reset (SO_LINGER of 0).
     pub(super) abrupt: bool,
-    /// The placeholder that stands for it.
-    pub(super) cookie: Option<u64>,
+    /// Placeholders that stand for it.
+    pub(super) cookies: Vec<u64>,
+    /// How often it is under way through a pipe.
+    pub(super) passed: usize,
     /// Whose share the port is that it is bound to.
     pub(super) port_of: Option<usize>,
     /// What was shown last.
@@ -74,8 +78,10 @@ impl Served {
             unread: VecDeque::new(),
             unsent: VecDeque::new(),
             shut: false,
+            awaits_room: false,
             abrupt: false,
-            cookie: None,
+            cookies: Vec::new(),
+            passed: 0,
             port_of: None,
             shown: 0,
             deadline: None,
@@ -96,6 +102,11 @@ impl Served {
         }
     }
 
+    /// A program has it, or a placeholder stands for it.
+    pub(super) fn is_had(&self) -> bool {
+        !self.users.is_empty() || !self.cookies.is_empty()
+    }
+
     /// Octets received that are in no ring.
     pub(super) fn waiting(&self) -> usize {
         self.unread.len() + self.held.as_ref().map_or(0, Msg::len)
@@ -104,6 +115,11 @@ impl Served {
     /// Octets are in the ring for sending that are no messages yet.
     pub(super) fn has_unsubmitted(&self) -> bool {
         self.line.as_ref().is_some_and(|line| line.submitted != line.put)
+    }
+
+    /// What comes now has to wait for what was there before.
+    pub(super) fn blocks_sending(&self) -> bool {
+        self.shut || !self.unsent.is_empty() || self.has_unsubmitted()
     }
 
     /// Copies octets that are in no ring out; how many. They stay if `keep`.
@@ -190,6 +206,26 @@ impl Ports {
         }
     }
 
+    /// Something has happened that is not in what is possible: all who have it look.
+    pub(super) fn tell_users(&mut self, key: u32) {
+        let Some(served) = self.served.get(key as usize).and_then(Option::as_ref) else { return };
+        for &(client, slot) in &served.users {
+            if let Some(client) = self.clients.get_mut(client).and_then(Option::as_mut) {
+                // This is told to whoever is told of anything.
+                client.tell(slot, Ready::ERR);
+            }
+        }
+    }
+
+    /// Who was refused with a buffer may send it now.
+    pub(super) fn tell_of_room(&mut self, key: u32) {
+        let Some(served) = self.get_mut(key) else { return };
+        if served.awaits_room && !served.blocks_sending() {
+            served.awaits_room = false;
+            self.tell_users(key);
+        }
+    }
+
     /// As [`Ports::show`], to who has it newly.
     pub(super) fn show_anew(&mut self, core: &mut Perimeter, key: u32) {
         if let Some(served) = self.get_mut(key) {
@@ -215,8 +251,10 @@ impl Ports {
         if place.put().load(Ordering::Acquire) != 0 || place.taken().load(Ordering::Acquire) != 0 {
             return;
         }
-        let Some(receive) = client.area.take_fair() else { return };
-        let Some(send) = client.area.take_fair() else { return client.area.give_back(receive) };
+        let Some(receive) = client.buffers.area.take_fair() else { return };
+        let Some(send) = client.buffers.area.take_fair() else {
+            return client.buffers.area.give_back(receive);
+        };
         client.slot(slot).set_rings(receive, send);
         let lender = Lender::new(client.memory.clone(), send, key, self.returned.clone());
         let (received, submitted, released, put) = (0, 0, 0, 0);

@@ -4,10 +4,12 @@ use super::Client;
 use super::data::Tried;
 use crate::address;
 use crate::lane::{Request, op};
+use crate::streamio::Asked;
 use crate::{Cookie, Errno, Id, Partial, Priority, Ready, Received, Sockets, Want};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, fence};
 
 /// MSG_OOB.
@@ -23,7 +25,7 @@ const DATA_MAX: usize = 1 << 16;
 const NO_SOCKET: Ready = Ready(0x20);
 
 impl Client {
-    fn ask(&self, op: u32, id: Id, args: [i64; 4], pieces: &[&[u8]]) -> Result<[i64; 3], Errno> {
+    fn tell(&self, op: u32, id: Id, args: [i64; 4], pieces: &[&[u8]]) -> Result<[i64; 3], Errno> {
         let request = Request { op, id: id.0, args };
         Ok(self.call(request, pieces, &mut [])?.values)
     }
@@ -54,7 +56,7 @@ impl Client {
             return Err(Errno::EMSGSIZE);
         }
         let args = [flags.into(), to.is_some().into(), 0, 0];
-        Ok(self.ask(op::SEND, id, args, &all)?[0] as usize)
+        Ok(self.tell(op::SEND, id, args, &all)?[0] as usize)
     }
 
     fn ask_recv(&self, id: Id, out: &mut [u8], flags: i32) -> Result<Received, Errno> {
@@ -74,19 +76,19 @@ impl Client {
 impl Sockets for Client {
     fn socket(&self, domain: i32, kind: i32, protocol: i32) -> Result<Id, Errno> {
         let args = [domain.into(), kind.into(), protocol.into(), 0];
-        Ok(Id(self.ask(op::SOCKET, Id(0), args, &[])?[0] as u32))
+        Ok(Id(self.tell(op::SOCKET, Id(0), args, &[])?[0] as u32))
     }
 
     fn bind(&self, id: Id, local: SocketAddr) -> Result<(), Errno> {
-        self.ask(op::BIND, id, [0; 4], &[&address::to_bytes(local)]).map(drop)
+        self.tell(op::BIND, id, [0; 4], &[&address::to_bytes(local)]).map(drop)
     }
 
     fn listen(&self, id: Id, backlog: i32) -> Result<(), Errno> {
-        self.ask(op::LISTEN, id, [backlog.into(), 0, 0, 0], &[]).map(drop)
+        self.tell(op::LISTEN, id, [backlog.into(), 0, 0, 0], &[]).map(drop)
     }
 
     fn connect(&self, id: Id, peer: SocketAddr) -> Result<(), Errno> {
-        self.ask(op::CONNECT, id, [0; 4], &[&address::to_bytes(peer)]).map(drop)
+        self.tell(op::CONNECT, id, [0; 4], &[&address::to_bytes(peer)]).map(drop)
     }
 
     fn accept(&self, id: Id) -> Result<(Id, SocketAddr), Errno> {
@@ -127,7 +129,7 @@ impl Sockets for Client {
     }
 
     fn shutdown(&self, id: Id, how: i32) -> Result<(), Errno> {
-        self.ask(op::SHUTDOWN, id, [how.into(), 0, 0, 0], &[]).map(drop)
+        self.tell(op::SHUTDOWN, id, [how.into(), 0, 0, 0], &[]).map(drop)
     }
 
     fn close(&self, id: Id) -> Result<(), Errno> {
@@ -150,7 +152,7 @@ impl Sockets for Client {
     }
 
     fn set_option(&self, id: Id, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
-        self.ask(op::SET_OPTION, id, [level.into(), name.into(), 0, 0], &[value]).map(drop)
+        self.tell(op::SET_OPTION, id, [level.into(), name.into(), 0, 0], &[value]).map(drop)
     }
 
     fn option(&self, id: Id, level: i32, name: i32, value: &mut [u8]) -> Result<usize, Errno> {
@@ -161,7 +163,7 @@ impl Sockets for Client {
     fn readable(&self, id: Id) -> Result<usize, Errno> {
         match self.filled(id) {
             Some(filled) => Ok(filled),
-            None => Ok(self.ask(op::READABLE, id, [0; 4], &[])?[0] as usize),
+            None => Ok(self.tell(op::READABLE, id, [0; 4], &[])?[0] as usize),
         }
     }
 
@@ -216,16 +218,16 @@ impl Sockets for Client {
     }
 
     fn tie(&self, id: Id, cookie: Cookie) -> Result<(), Errno> {
-        self.ask(op::TIE, id, [cookie.0 as i64, 0, 0, 0], &[]).map(drop)
+        self.tell(op::TIE, id, [cookie.0 as i64, 0, 0, 0], &[]).map(drop)
     }
 
     fn adopt(&self, cookie: Cookie) -> Result<Id, Errno> {
         let args = [cookie.0 as i64, 0, 0, 0];
-        Ok(Id(self.ask(op::ADOPT, Id(0), args, &[])?[0] as u32))
+        Ok(Id(self.tell(op::ADOPT, Id(0), args, &[])?[0] as u32))
     }
 
     fn open(&self, device: &str) -> Result<Id, Errno> {
-        Ok(Id(self.ask(op::OPEN, Id(0), [0; 4], &[device.as_bytes()])?[0] as u32))
+        Ok(Id(self.tell(op::OPEN, Id(0), [0; 4], &[device.as_bytes()])?[0] as u32))
     }
 
     fn putmsg(
@@ -241,7 +243,7 @@ impl Sockets for Client {
             Priority::Band(band) => band.into(),
         };
         let parts = [control.unwrap_or_default(), data.unwrap_or_default()];
-        let sent = self.ask(op::PUTMSG, id, [len(control), len(data), band, 0], &parts);
+        let sent = self.tell(op::PUTMSG, id, [len(control), len(data), band, 0], &parts);
         sent.map(drop).map_err(|errno| if errno == Errno::EMSGSIZE { Errno::ERANGE } else { errno })
     }
 
@@ -290,24 +292,46 @@ impl Sockets for Client {
 
     fn write(&self, id: Id, data: &[u8]) -> Result<usize, Errno> {
         let data = &data[..data.len().min(DATA_MAX)];
-        Ok(self.ask(op::WRITE, id, [0; 4], &[data])?[0] as usize)
+        Ok(self.tell(op::WRITE, id, [0; 4], &[data])?[0] as usize)
     }
 
-    fn ioctl(
+    fn ask(
         &self,
         id: Id,
         cmd: u32,
         arg: i64,
         input: &[u8],
         out: &mut [u8],
-    ) -> Result<(i32, usize), Errno> {
+    ) -> Result<Asked, Errno> {
         let request = Request { op: op::IOCTL, id: id.0, args: [cmd.into(), arg, 0, 0] };
         let reply = self.call(request, &[input], out)?;
-        Ok((reply.values[0] as i32, reply.len))
+        Asked::of_values(reply.values, reply.len).ok_or(Errno::EPROTO)
     }
 
     fn pipe(&self) -> Result<(Id, Id), Errno> {
-        let [one, other, _] = self.ask(op::PIPE, Id(0), [0; 4], &[])?;
+        let [one, other, _] = self.tell(op::PIPE, Id(0), [0; 4], &[])?;
         Ok((Id(one as u32), Id(other as u32)))
+    }
+
+    fn lend(&self, len: usize) -> Result<NonNull<u8>, Errno> {
+        let len = i64::try_from(len).map_err(|_| Errno::EINVAL)?;
+        let [at, ..] = self.tell(op::LEND, Id(0), [len, 0, 0, 0], &[])?;
+        let at = usize::try_from(at).ok().and_then(|at| self.memory.address(at));
+        at.ok_or(Errno::EPROTO)
+    }
+
+    fn send_lent(&self, id: Id, at: NonNull<u8>, len: usize) -> Result<(), Errno> {
+        let at = self.memory.offset(at).ok_or(Errno::EINVAL)?;
+        let len = i64::try_from(len).map_err(|_| Errno::EINVAL)?;
+        self.tell(op::SEND_LENT, id, [at as i64, len, 0, 0], &[]).map(drop)
+    }
+
+    fn take_back(&self, at: NonNull<u8>) -> Result<(), Errno> {
+        let at = self.memory.offset(at).ok_or(Errno::EINVAL)?;
+        self.tell(op::TAKE_BACK, Id(0), [at as i64, 0, 0, 0], &[]).map(drop)
+    }
+
+    fn lent(&self) -> Result<usize, Errno> {
+        Ok(self.tell(op::LENT, Id(0), [0; 4], &[])?[0] as usize)
     }
 }

@@ -44,8 +44,11 @@ typedef unsigned int t_uscalar_t;
 #define I_GETCLTIME (STR | 33)
 #define I_CANPUT (STR | 34)
 
-/* Names of modules. */
-#define FMNAMESZ 8
+/*
+ * Names of modules, without their zero. System V has 8; names of the stack's modules are longer,
+ * and a program that is compiled with this header has room for them.
+ */
+#define FMNAMESZ 31
 
 /* I_FLUSH. */
 #define FLUSHR 0x01

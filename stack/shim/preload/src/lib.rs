@@ -29,6 +29,7 @@ mod copies;
 mod epoll;
 mod errno;
 mod files;
+pub mod loan;
 mod names;
 mod options;
 mod policy;
@@ -43,3 +44,4 @@ mod transfer;
 mod wait;
 
 pub use backend::choose;
+pub use streams::pipe;

@@ -4,6 +4,7 @@ use crate::socket::{STREAM, Socket, Way};
 use crate::{backend, copies, errno, real, streams, table};
 use libc::{c_int, c_ulong, c_void, socklen_t, timeval};
 use millstream_port::Errno;
+use millstream_port::streamio::I_NREAD;
 use std::sync::atomic::Ordering;
 
 /// `setsockopt(2)`.
@@ -210,13 +211,13 @@ pub unsafe extern "C" fn fcntl64(fd: c_int, cmd: c_int, arg: usize) -> c_int {
 pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, arg: usize) -> c_int {
     if let Some(socket) = table::socket(fd) {
         match request {
-            _ if socket.kind() == STREAM && request >> 8 == STR => {
-                // SAFETY: as the caller promises.
-                return errno::number(unsafe { streams::ioctl(socket, fd, request as u32, arg) });
-            }
             libc::FIONBIO if arg != 0 => {
                 // SAFETY: as the caller promises.
                 socket.set_nonblocking(unsafe { (arg as *const c_int).read_unaligned() } != 0);
+            }
+            libc::FIONREAD if socket.kind() == STREAM => {
+                let waits = streams::ioctl(socket, fd, I_NREAD, arg);
+                return errno::done(waits.map(drop));
             }
             libc::FIONREAD if socket.is_on_stack() => {
                 let waits = backend::with(socket, fd, |stack, id| stack.readable(id));
@@ -226,6 +227,11 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, arg: usize) -> c_int
                     unsafe { (arg as *mut c_int).write_unaligned(waits) };
                 }));
             }
+            // What is about the descriptor is the kernel's.
+            libc::FIOCLEX | libc::FIONCLEX | libc::FIOASYNC => {}
+            _ if socket.kind() == STREAM => {
+                return errno::number(streams::ioctl(socket, fd, request as u32, arg));
+            }
             _ => {}
         }
     }
@@ -233,7 +239,5 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, arg: usize) -> c_int
     unsafe { real::ioctl(fd, request, arg) }
 }
 
-/// What commands of streams begin with.
-const STR: c_ulong = b'S' as c_ulong;
 /// Bytes of a value that are looked at.
 const VALUE_MAX: usize = 1024;

@@ -94,11 +94,16 @@ pub(crate) fn on_stack(
     Err(Errno::EMFILE)
 }
 
-/// A socket of the program that was before exec, that a descriptor stands for.
+/// A socket or stream of the program that was before exec, that a descriptor stands for.
 pub(crate) fn adopt(stack: &dyn Sockets, fd: c_int, id: Id) {
     let mut kind = [0; size_of::<c_int>()];
     let told = stack.option(id, libc::SOL_SOCKET, libc::SO_TYPE, &mut kind);
-    let kind = told.map_or(libc::SOCK_STREAM, |_| c_int::from_ne_bytes(kind));
+    let kind = match told {
+        Ok(_) => c_int::from_ne_bytes(kind),
+        // Streams have no options.
+        Err(Errno::EOPNOTSUPP) => STREAM,
+        Err(_) => libc::SOCK_STREAM,
+    };
     let file = fresh(libc::AF_INET, kind);
     if let File::Socket(socket) = file {
         socket.become_stacks(id);

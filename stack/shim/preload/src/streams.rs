@@ -2,6 +2,7 @@
 //! of a device that the kernel does not have gives one.
 
 mod ioctl;
+mod memory;
 mod messages;
 
 pub(crate) use ioctl::ioctl;
@@ -88,18 +89,28 @@ pub unsafe extern "C" fn isastream(fd: c_int) -> c_int {
     errno::number(errno::of_kernel(unsafe { real::fcntl(fd, libc::F_GETFD, 0) }).map(|_| 0))
 }
 
-/// A pipe of two streams. `pipe(2)` stays the kernel's.
+/// `pipe(2)` of streams, for programs that are linked with the library of STREAMS.
 ///
 /// # Safety
-/// There is room for two numbers.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ms_pipe(ends: *mut c_int) -> c_int {
+/// It is null, or there is room for two numbers.
+pub unsafe fn pipe(ends: *mut c_int) -> c_int {
+    if ends.is_null() {
+        return errno::done(Err(Errno::EFAULT));
+    }
     let made = backend::stack().and_then(|stack| {
         let _inside = backend::enter()?;
         let (one, other) = stack.pipe()?;
-        let first = described(stack, one, 0);
+        let first = described(stack, one, 0).inspect_err(|_| {
+            let _closed = stack.close(other);
+        })?;
         let second = described(stack, other, 0);
-        Ok([first?, second?])
+        Ok([
+            first,
+            second.inspect_err(|_| {
+                // SAFETY: nobody knows of it yet.
+                unsafe { crate::copies::close(first) };
+            })?,
+        ])
     });
     errno::done(made.map(|made| {
         // SAFETY: as the caller promises.

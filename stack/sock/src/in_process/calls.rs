@@ -3,13 +3,15 @@
 use super::{Entry, InProcess, lock, number, pair, refused};
 use millstream_core::ioctl::Cred;
 use millstream_core::{Errno, Partial, PollEvents, Priority, Want};
+use millstream_host::buffers::To;
 use millstream_host::socket::{Kind, Socket};
 use millstream_host::streamio::{self, Call};
-use millstream_port::streamio::{I_FDINSERT, I_LINK, I_PLINK, I_RECVFD, I_SENDFD};
+use millstream_port::streamio::{Asked, I_FDINSERT, I_LINK, I_PLINK, I_RECVFD, I_SENDFD};
 use millstream_port::{Cookie, Id, Ready, Received, Sockets};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
 
 /// MSG_OOB.
 const OOB: i32 = 1;
@@ -236,34 +238,67 @@ impl Sockets for InProcess {
         self.with_stream(id, |core, at| core.write(at, data))
     }
 
-    fn ioctl(
+    fn ask(
         &self,
         id: Id,
         cmd: u32,
         arg: i64,
         input: &[u8],
         out: &mut [u8],
-    ) -> Result<(i32, usize), Errno> {
+    ) -> Result<Asked, Errno> {
         let other = match cmd {
             I_LINK | I_PLINK | I_FDINSERT | I_SENDFD => Some(self.get(Id(arg as u32))?),
             _ => None,
         };
         match (cmd, &other) {
-            (I_SENDFD, Some(other)) => return self.hand_over(id, other).map(|()| (0, 0)),
+            (I_SENDFD, Some(other)) => {
+                return self.hand_over(id, other).map(|()| Asked::Done(0, 0));
+            }
             (I_RECVFD, _) => return self.take_over(id, out),
             _ => {}
         }
         let other = other.map(|entry| entry.end.stream());
         let call = Call { cmd, arg, input, other, cred: own_cred() };
-        let (value, told) = self.with_stream(id, |core, at| streamio::ioctl(core, at, &call))?;
+        let (asked, told) = self.with_stream(id, |core, at| streamio::ioctl(core, at, &call))?;
         let len = told.len().min(out.len());
         out[..len].copy_from_slice(&told[..len]);
-        Ok((value, len))
+        Ok(match asked {
+            Asked::Done(value, _) => Asked::Done(value, len),
+            asked => asked,
+        })
     }
 
     fn pipe(&self) -> Result<(Id, Id), Errno> {
         let [one, other] = self.enter(|core| Ok(core.pipe(["pipe", "pipe"])))?;
         Ok((self.add(one, None)?, self.add(other, None)?))
+    }
+
+    fn lend(&self, len: usize) -> Result<NonNull<u8>, Errno> {
+        self.with_buffers(|buffers, memory, core| {
+            let at = buffers.lend(core, len)?.at;
+            memory.address(at).ok_or(Errno::ENOBUFS)
+        })
+    }
+
+    fn send_lent(&self, id: Id, at: NonNull<u8>, len: usize) -> Result<(), Errno> {
+        let entry = self.get(id)?;
+        self.with_buffers(|buffers, memory, core| {
+            let at = memory.offset(at).ok_or(Errno::EINVAL)?;
+            match &entry.socket {
+                Some(socket) => buffers.send(core, To::Socket(&mut lock(socket)), at, len),
+                None => buffers.send(core, To::Stream(entry.end.stream()), at, len),
+            }
+        })
+    }
+
+    fn take_back(&self, at: NonNull<u8>) -> Result<(), Errno> {
+        self.with_buffers(|buffers, memory, _| {
+            buffers.take_back(memory.offset(at).ok_or(Errno::EINVAL)?)
+        })
+    }
+
+    fn lent(&self) -> Result<usize, Errno> {
+        self.with_buffers(|buffers, _, core| Ok(buffers.sent(core)))
     }
 }
 
@@ -275,7 +310,7 @@ impl InProcess {
     }
 
     /// I_RECVFD.
-    fn take_over(&self, id: Id, out: &mut [u8]) -> Result<(i32, usize), Errno> {
+    fn take_over(&self, id: Id, out: &mut [u8]) -> Result<Asked, Errno> {
         let passed = self.get(id)?.end.recv_fd(Some(std::time::Instant::now())).map_err(number)?;
         let entry = passed.handle.downcast::<std::sync::Arc<Entry>>();
         let entry = *entry.map_err(|_| Errno::EPROTO)?;
@@ -286,7 +321,7 @@ impl InProcess {
         let who = [passed.cred.uid.to_ne_bytes(), passed.cred.gid.to_ne_bytes()].concat();
         let len = who.len().min(out.len());
         out[..len].copy_from_slice(&who[..len]);
-        Ok((taken.0 as i32, len))
+        Ok(Asked::Done(taken.0 as i32, len))
     }
 }
 

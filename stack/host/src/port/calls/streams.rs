@@ -8,7 +8,7 @@ use millstream_core::ioctl::Cred;
 use millstream_core::{Errno, Perimeter, Priority, Want};
 use millstream_msg::Band;
 use millstream_port::lane::{Request, op};
-use millstream_port::streamio::{I_FDINSERT, I_LINK, I_PLINK};
+use millstream_port::streamio::{Asked, I_FDINSERT, I_LINK, I_PLINK, I_RECVFD, I_SENDFD};
 
 /// Bytes of a data part, or of what is read.
 const DATA_MAX: usize = 1 << 16;
@@ -101,6 +101,14 @@ impl Ports {
     ) -> Answer {
         let [cmd, arg, ..] = call.request.args;
         let cmd = u32::try_from(cmd).map_err(|_| Errno::EINVAL)?;
+        match cmd {
+            I_SENDFD => {
+                self.hand_over(core, call.at, stream, arg as u32)?;
+                return Ok((Asked::Done(0, 0).to_values(), Vec::new()));
+            }
+            I_RECVFD => return self.take_over(core, call.at, stream),
+            _ => {}
+        }
         let client = self.client(call.at).ok_or(Errno::EBADF)?;
         let other = match cmd {
             I_LINK | I_PLINK | I_FDINSERT => {
@@ -111,8 +119,8 @@ impl Ports {
         };
         let cred = Cred { uid: client.uid, gid: client.gid };
         let call = streamio::Call { cmd, arg, input: call.input, other, cred };
-        let (value, bytes) = streamio::ioctl(core, stream, &call)?;
-        Ok(([value.into(), 0, 0], bytes))
+        let (asked, bytes) = streamio::ioctl(core, stream, &call)?;
+        Ok((asked.to_values(), bytes))
     }
 }
 

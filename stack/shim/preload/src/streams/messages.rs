@@ -154,7 +154,7 @@ unsafe fn get(
     let (control, data) = unsafe { (control.as_mut(), data.as_mut()) };
     let taken = wait::until(socket, fd, deadline, |stack, id| {
         // SAFETY: as the caller promises.
-        let (control, data) = unsafe { (room(control.as_deref()), room(data.as_deref())) };
+        let (control, data) = unsafe { (room(control.as_deref())?, room(data.as_deref())?) };
         stack.getmsg(id, want, control, data)
     })?;
     let told = |part: Option<&mut StrBuf>, len: Option<usize>| {
@@ -184,7 +184,7 @@ fn stream(fd: c_int) -> Result<&'static Socket, Errno> {
 ///
 /// # Safety
 /// It is null or describes memory of the caller's.
-pub(super) unsafe fn sent<'a>(part: *const StrBuf) -> Result<Option<&'a [u8]>, Errno> {
+unsafe fn sent<'a>(part: *const StrBuf) -> Result<Option<&'a [u8]>, Errno> {
     // SAFETY: as the caller promises.
     let Some(part) = (unsafe { part.as_ref() }) else { return Ok(None) };
     match usize::try_from(part.len) {
@@ -200,14 +200,14 @@ pub(super) unsafe fn sent<'a>(part: *const StrBuf) -> Result<Option<&'a [u8]>, E
 ///
 /// # Safety
 /// It describes memory of the caller's.
-pub(super) unsafe fn room<'a>(part: Option<&StrBuf>) -> Option<&'a mut [u8]> {
-    let part = part?;
+unsafe fn room<'a>(part: Option<&StrBuf>) -> Result<Option<&'a mut [u8]>, Errno> {
+    let Some(part) = part else { return Ok(None) };
     match usize::try_from(part.maxlen) {
-        Err(_) => None,
-        Ok(0) => Some(&mut []),
-        Ok(_) if part.buf.is_null() => None,
+        Err(_) => Ok(None),
+        Ok(0) => Ok(Some(&mut [])),
+        Ok(_) if part.buf.is_null() => Err(Errno::EFAULT),
         // SAFETY: as the caller promises.
-        Ok(len) => Some(unsafe { std::slice::from_raw_parts_mut(part.buf.cast(), len) }),
+        Ok(len) => Ok(Some(unsafe { std::slice::from_raw_parts_mut(part.buf.cast(), len) })),
     }
 }
 
