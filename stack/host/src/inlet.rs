@@ -25,6 +25,8 @@ pub(crate) struct Inlet {
     /// Messages and resumptions of ends.
     pub(crate) ring: ArrayQueue<Post>,
     pub(crate) stop: AtomicBool,
+    /// There are notices for the shard's thread.
+    pub(crate) notices: AtomicBool,
     /// The leader asks the devices again and again instead of sleeping.
     pub(crate) polling: bool,
 }
@@ -88,6 +90,7 @@ impl Inlet {
             poller: Poller::new()?,
             ring: ArrayQueue::new(RING),
             stop: AtomicBool::new(false),
+            notices: AtomicBool::new(false),
             polling,
         };
         Ok(Arc::new(inlet))

@@ -44,10 +44,26 @@ enum Tried<T> {
     Done {
         done: Result<T, Errno>,
         left: Settled,
+        /// It is a guest that had better lead.
+        leads: bool,
     },
     Waits {
         /// A round would do nothing.
         rests: bool,
+    },
+}
+
+/// How a leader ends.
+enum Led<T> {
+    Done {
+        done: T,
+        /// Something was put off until the stack rests.
+        owed: bool,
+    },
+    /// It still waits, and others had better lead.
+    ForOthers {
+        /// What it had been told when it tried last.
+        last: u32,
     },
 }
 
@@ -59,8 +75,11 @@ impl<W: Waits, F> Wait<'_, W, F> {
     {
         let tried = match (self.attempt)(shard) {
             Err(Errno::EAGAIN) => Tried::Waits { rests: shard.rests() },
-            done if leads => Tried::Done { done, left: shard.settle(true) },
-            done => Tried::Done { done, left: shard.settle_guest() },
+            done if leads => Tried::Done { done, left: shard.settle(true), leads: false },
+            done => {
+                let left = shard.settle_guest();
+                Tried::Done { done, left, leads: shard.guest_goes() }
+            }
         };
         self.on.tried(shard.core());
         tried
@@ -92,7 +111,7 @@ impl Inlet {
         let told = on.told();
         loop {
             // Read before it is tried: what comes in between ends the wait at once.
-            let seen = told.seen();
+            let mut seen = told.seen();
             let tried = self.seat.with(&inside, |shard| {
                 if self.token.is_away() && shard.look() {
                     self.token.visit();
@@ -100,8 +119,11 @@ impl Inlet {
                 wait.attempt(shard, false)
             })?;
             let rests = match tried {
-                Tried::Done { done, left } => {
+                Tried::Done { done, left, leads } => {
                     self.tell_left(left);
+                    if leads {
+                        self.lead_from_now(&inside);
+                    }
                     return done.map_err(EndError::Failed);
                 }
                 Tried::Waits { rests } => rests,
@@ -110,16 +132,24 @@ impl Inlet {
                 return Err(error);
             }
             let left = wait.left()?;
-            if let Some(taken) = self.token.take(|| self.poller.detach()) {
+            // Somebody for whom it left the lead comes back soon, or the alarm rings.
+            let waits_behind = told.has_left() && self.token.is_away();
+            if !waits_behind && let Some(taken) = self.token.take(|| self.poller.detach()) {
                 // It has just been tried, and nobody has left anything since: it sleeps at once.
                 let ready = if rests && taken == Taken::Quiet && self.ring.is_empty() {
                     self.sleep_as_leader(&wait, seen, left)
                 } else {
                     Ok(Ready::nothing())
                 };
-                let done = ready.and_then(|ready| self.lead(&mut wait, ready));
-                self.leave(&inside, done.as_ref().is_ok_and(|(_, owed)| *owed));
-                return done.map(|(done, _)| done);
+                let led = ready.and_then(|ready| self.lead(&mut wait, ready));
+                self.leave(&inside, matches!(led, Ok(Led::Done { owed: true, .. })));
+                match led? {
+                    Led::Done { done, .. } => return Ok(done),
+                    Led::ForOthers { last } => {
+                        told.leave_lead(last);
+                        seen = last;
+                    }
+                }
             }
             if !told.park(deadline, || told.seen() != seen) {
                 return Err(EndError::WouldBlock);
@@ -127,37 +157,48 @@ impl Inlet {
         }
     }
 
-    /// Runs the shard until the attempt is done, as the one leader. True when something was put off
-    /// until the stack rests.
+    /// Runs the shard as the one leader, until the attempt is done or others had better lead.
     fn lead<T, F>(
         &self,
         wait: &mut Wait<'_, impl Waits, F>,
         mut ready: Ready,
-    ) -> Result<(T, bool), EndError>
+    ) -> Result<Led<T>, EndError>
     where
         F: FnMut(&mut Shard) -> Result<T, Errno>,
     {
+        let told = wait.on.told();
+        let (mut last, mut first) = (told.seen(), true);
         loop {
             self.token.arrive();
-            let (seen, rest, tried) = self.seat.with(wait.inside, |shard| {
+            let (seen, rest, tried, for_others) = self.seat.with(wait.inside, |shard| {
+                if std::mem::take(&mut first) {
+                    shard.crowd().leader_comes();
+                }
                 shard.rest();
                 shard.take_ready(&ready);
                 let rest = shard.round();
-                let seen = wait.on.told().seen();
+                let seen = told.seen();
                 let tried = wait.attempt(shard, true);
                 let sleeps = matches!((&tried, rest), (Tried::Waits { .. }, Rest::Sleep));
-                (seen, if sleeps { shard.rest_to_sleep() } else { rest }, tried)
+                let rest = if sleeps { shard.rest_to_sleep() } else { rest };
+                let for_others = shard.crowd().round_ends(seen != last);
+                (seen, rest, tried, for_others && rest == Rest::Sleep)
             })?;
-            if let Tried::Done { done, left } = tried {
+            if let Tried::Done { done, left, .. } = tried {
                 if left.more {
                     self.post();
                 }
-                return done.map(|done| (done, left.owed)).map_err(EndError::Failed);
+                let owed = left.owed;
+                return done.map(|done| Led::Done { done, owed }).map_err(EndError::Failed);
             }
+            last = seen;
             if let Some(error) = wait.on.failure() {
                 return Err(error);
             }
             let left = wait.left()?;
+            if for_others {
+                return Ok(Led::ForOthers { last });
+            }
             ready = match rest {
                 Rest::Again => Ready::nothing(),
                 Rest::Look => self.poller.wait(Some(Duration::ZERO)).map_err(failed)?,
@@ -184,6 +225,17 @@ impl Inlet {
             told.leader_wakes();
         }
         ready.map_err(failed)
+    }
+
+    /// A guest that comes often, and has nothing to wait for, takes the lead if the shard's thread
+    /// has it: it looks at the devices when it comes again.
+    fn lead_from_now(&self, inside: &Inside) {
+        let Some(taken) = self.token.take(|| self.poller.detach()) else { return };
+        if taken == Taken::Busy {
+            // A shard that is gone has nothing to be done.
+            let _gone = self.seat.with(inside, |shard| shard.round());
+        }
+        self.leave(inside, false);
     }
 
     /// Returns to the program. The shard's thread takes the lead when it does not come back.
@@ -221,6 +273,7 @@ impl Inlet {
                 } else {
                     Rest::Sleep
                 };
+                self.notices.store(false, Ordering::Relaxed);
                 (rest, shard.take_notices())
             })?;
             notices.into_iter().for_each(&mut notify);
@@ -243,11 +296,17 @@ impl Inlet {
         if leads && !self.token.shard_sleeps() {
             return Ok(Ready::nothing());
         }
-        let ready = self.poller.wait_own()?;
-        if ready.alarm && self.token.rung(|| self.poller.attach()) == Rung::SetAgain {
-            self.poller.set_alarm(GRACE);
+        loop {
+            let ready = self.poller.wait_own()?;
+            if ready.alarm && self.token.rung(|| self.poller.attach()) == Rung::SetAgain {
+                self.poller.set_alarm(GRACE);
+                // It would only be in the way of those who come in.
+                if !self.stop.load(Ordering::Relaxed) && !self.notices.load(Ordering::Acquire) {
+                    continue;
+                }
+            }
+            return Ok(ready);
         }
-        Ok(ready)
     }
 
     fn run_shard<T>(&self, work: impl FnOnce(&mut Shard) -> T) -> io::Result<T> {

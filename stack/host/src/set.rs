@@ -162,16 +162,16 @@ impl Sets {
         }
     }
 
-    /// Something has happened at the head of a member.
-    pub(crate) fn tell(&mut self, id: SetId, stream: StreamId) {
-        let Some(slot) = self.sets.get_mut(&id) else { return };
-        let Some(member) = slot.members.get_mut(&stream) else { return };
+    /// Something has happened at the head of a member. True when a thread parks that waits for it.
+    pub(crate) fn tell(&mut self, id: SetId, stream: StreamId) -> bool {
+        let Some(slot) = self.sets.get_mut(&id) else { return false };
+        let Some(member) = slot.members.get_mut(&stream) else { return false };
         if !std::mem::replace(&mut member.is_listed, true) {
             slot.listed.push_back(stream);
         }
-        if let Some(shared) = slot.shared.upgrade() {
-            shared.tell();
-        }
+        let Some(shared) = slot.shared.upgrade() else { return false };
+        shared.tell();
+        shared.told.is_parked()
     }
 
     /// Looks at those that are listed; those that are not ready leave the list.

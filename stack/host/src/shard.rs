@@ -1,9 +1,12 @@
 //! shard: a perimeter with a thread's event loop.
 
+mod crowd;
+mod devices;
 mod programs;
 mod rest;
 mod time;
 
+pub(crate) use crowd::Crowd;
 pub(crate) use rest::{Rest, Settled};
 
 use crate::acceptor::{Acceptors, MakeModules};
@@ -11,7 +14,7 @@ use crate::bell::Earliest;
 use crate::change::Waiters;
 use crate::checksum;
 use crate::clock::{Clock, GivenClock, clock_ns};
-use crate::device::{DeviceFd, DeviceSlot};
+use crate::device::DeviceSlot;
 use crate::end::{EndShared, EndSlot};
 use crate::inlet::{Handle, Inlet, Post};
 use crate::ioctl::Askers;
@@ -20,8 +23,8 @@ use crate::poller::{BELL, Ready, TIMER};
 use crate::port::{Ports, TOKENS};
 use crate::set::{SetId, Sets};
 use millstream_core::{
-    Config, Device, Errno, Event, HeadEvent, NodeId, Passed, Perimeter, PlumbError, PollEvents,
-    StreamId, Turn,
+    Config, Errno, Event, HeadEvent, NodeId, Passed, Perimeter, PlumbError, PollEvents, StreamId,
+    Turn,
 };
 use millstream_msg::{Pool, PoolConfig};
 use std::collections::HashMap;
@@ -50,6 +53,7 @@ pub struct Shard {
     unasked: u32,
     /// Guests since a device was read.
     unlooked: u32,
+    crowd: Crowd,
     /// What the timer in the wait set is set to, in nanoseconds of this shard.
     alarm_at: Earliest,
     /// The last turn left something to do, or the timer unset.
@@ -94,10 +98,6 @@ const HOT_TURNS: u32 = 8;
 /// looked at, a bell or room for writing.
 const POLLED_TURNS: u32 = 32;
 
-/// Guests in a row after which one looks at the devices. Who asks and waits for an answer has
-/// looked before.
-const GUESTS: u32 = 4;
-
 /// Turns until what heads have told of is settled; what then remains is done by the leader.
 const SETTLING_TURNS: usize = 8;
 
@@ -130,6 +130,7 @@ impl Shard {
             notices: Vec::new(),
             unasked: 0,
             unlooked: 0,
+            crowd: Crowd::default(),
             alarm_at: Earliest::default(),
             unsettled: false,
         })
@@ -149,32 +150,6 @@ impl Shard {
         &mut self.waiters
     }
 
-    /// Opens a stream on a device.
-    ///
-    /// # Errors
-    /// The kernel's, when the descriptor cannot be waited for.
-    pub fn open_device(
-        &mut self,
-        name: &str,
-        device: Box<dyn Device>,
-        fd: DeviceFd,
-    ) -> io::Result<StreamId> {
-        let token = self.devices.len() as u64;
-        let (stream, driver) = self.core.open_device(name, device);
-        let known = (name.to_owned(), driver);
-        match DeviceSlot::new(&self.inlet.poller, token, known, fd) {
-            Ok(slot) => {
-                self.devices.push(slot);
-                Ok(stream)
-            }
-            Err(error) => {
-                // Nothing has come to it yet: it closes at once.
-                let _closed = self.core.close(stream);
-                Err(error)
-            }
-        }
-    }
-
     /// Takes the connections of a listening stream of `tcp`: each gets a stream with modules in
     /// it, which is closed when the connection ends.
     pub(crate) fn accept_at(
@@ -190,11 +165,6 @@ impl Shard {
     /// Takes its connections no more.
     pub(crate) fn accept_no_more(&mut self, listener: StreamId) {
         self.acceptors.remove(listener);
-    }
-
-    /// Names of the devices that are in order.
-    pub fn live_devices(&self) -> impl Iterator<Item = &str> {
-        self.devices.iter().filter(|slot| !slot.gone).map(|slot| slot.name.as_str())
     }
 
     /// What happened since the last call.
@@ -295,6 +265,11 @@ impl Shard {
         self.settle(away)
     }
 
+    /// A guest goes that had no need to wait; true when it had better lead.
+    pub(crate) fn guest_goes(&mut self) -> bool {
+        !self.inlet.token.is_away() && self.crowd.guest_goes(self.core.now())
+    }
+
     /// Does the wait set tell of all that is to be done, so that a round would do nothing? Posts
     /// are left aside.
     pub(crate) fn rests(&self) -> bool {
@@ -360,6 +335,11 @@ impl Shard {
         (&mut self.sets, &mut self.core)
     }
 
+    /// Who comes beside the leader.
+    pub(crate) fn crowd(&mut self) -> &mut Crowd {
+        &mut self.crowd
+    }
+
     /// Who waits in this set waits for the head of a stream, too.
     pub(crate) fn join_set(&mut self, set: SetId, stream: StreamId, name: u64, asked: PollEvents) {
         let Some(slot) = self.ends.get_mut(&stream) else { return };
@@ -409,10 +389,6 @@ impl Shard {
         }
     }
 
-    fn core_has_work(&self) -> bool {
-        self.devices.iter().any(|slot| slot.hot && slot.is_open())
-    }
-
     /// Reads from what is ready.
     pub(crate) fn take_ready(&mut self, ready: &Ready) {
         for ready in ready.iter() {
@@ -426,63 +402,6 @@ impl Shard {
                 at => self.device_ready(at as usize, ready.readable, ready.writable),
             }
         }
-    }
-
-    fn device_ready(&mut self, at: usize, readable: bool, writable: bool) {
-        if writable && self.devices[at].write {
-            self.devices[at].write = false;
-            self.update_interest(at);
-            self.core.writable(self.devices[at].driver);
-        }
-        if readable {
-            self.poll_device(at);
-        }
-    }
-
-    /// For a guest while nobody leads: looks at the devices now and then, so that one that has no
-    /// need to wait, because it only sends, does without the shard's thread. True when it has.
-    pub(crate) fn look(&mut self) -> bool {
-        self.unlooked += 1;
-        if self.unlooked < GUESTS {
-            return false;
-        }
-        for at in 0..self.devices.len() {
-            self.poll_device(at);
-        }
-        (self.unlooked, self.unsettled) = (0, true);
-        true
-    }
-
-    /// Reads from a device; how many frames.
-    fn poll_device(&mut self, at: usize) -> usize {
-        self.unlooked = 0;
-        let slot = &mut self.devices[at];
-        if !slot.is_open() {
-            return 0;
-        }
-        let asked = slot.portion();
-        let count = self.core.poll(slot.driver, asked);
-        slot.took(count, asked);
-        count
-    }
-
-    /// Reads again from devices that had more than was taken, and from those that no descriptor
-    /// tells of, or nobody waits for.
-    fn poll_hot(&mut self) -> bool {
-        let mut any = false;
-        for at in 0..self.devices.len() {
-            let slot = &mut self.devices[at];
-            let asked = slot.is_asked();
-            if asked && slot.write && !slot.gone {
-                slot.write = false;
-                let driver = slot.driver;
-                self.core.writable(driver);
-            }
-            if asked || self.inlet.polling || self.devices[at].hot {
-                any |= self.poll_device(at) > 0;
-            }
-        }
-        any
     }
 
     fn take_posts(&mut self) -> bool {
@@ -547,35 +466,13 @@ impl Shard {
             HeadEvent::Ioctl(_) => slot.shared.tell(),
             _ => slot.deliver(&mut self.core),
         }
+        let mut parks = slot.shared.told.is_parked();
         if let Some(set) = slot.set {
-            self.sets.tell(set, stream);
+            parks |= self.sets.tell(set, stream);
         }
-    }
-
-    fn set_interest(&mut self, driver: NodeId, change: impl FnOnce(&mut DeviceSlot)) {
-        if let Some(at) = self.devices.iter().position(|slot| slot.driver == driver) {
-            change(&mut self.devices[at]);
-            self.update_interest(at);
+        if parks {
+            self.crowd.has_woken();
         }
-    }
-
-    fn update_interest(&mut self, at: usize) {
-        let slot = &self.devices[at];
-        if slot.gone {
-            return;
-        }
-        if let Err(e) = slot.update_interest(&self.inlet.poller) {
-            let errno = Errno(e.raw_os_error().unwrap_or(Errno::EIO.0));
-            self.device_gone(self.devices[at].driver, errno);
-        }
-    }
-
-    fn device_gone(&mut self, driver: NodeId, errno: Errno) {
-        let Some(slot) = self.devices.iter_mut().find(|slot| slot.driver == driver) else { return };
-        slot.close(&self.inlet.poller);
-        self.notices.push(Notice::DeviceGone { name: slot.name.clone(), errno });
-        // Its thread passes the notice on, and may be asleep while another one leads.
-        self.inlet.poller.ring_alarm();
     }
 
     /// Tells ends and callers that nothing will come any more, and why.

@@ -14,6 +14,10 @@ pub(crate) struct Told {
     parked: AtomicU32,
     /// The leader waits for this head and sleeps, or is about to.
     leader_sleeps: AtomicBool,
+    /// A leader that waited here left the lead to others after as many events.
+    left_at: AtomicU32,
+    /// It has.
+    left: AtomicBool,
     lock: Mutex<()>,
     changed: Condvar,
 }
@@ -24,6 +28,8 @@ impl Told {
             events: AtomicU32::new(0),
             parked: AtomicU32::new(0),
             leader_sleeps: AtomicBool::new(false),
+            left_at: AtomicU32::new(0),
+            left: AtomicBool::new(false),
             lock: Mutex::new(()),
             changed: Condvar::new(),
         }
@@ -51,6 +57,22 @@ impl Told {
             drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
             self.changed.notify_all();
         }
+    }
+
+    /// Who waits here leaves the lead to others, until something happens here.
+    pub(crate) fn leave_lead(&self, seen: u32) {
+        self.left_at.store(seen, Ordering::Relaxed);
+        self.left.store(true, Ordering::Relaxed);
+    }
+
+    /// Who waits here left the lead to others, and nothing has happened here since.
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed) && self.left_at.load(Ordering::Relaxed) == self.seen()
+    }
+
+    /// A thread parks, or is about to.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked.load(Ordering::Relaxed) > 0
     }
 
     /// Parks until `ready` or the deadline; false at the deadline.

@@ -227,6 +227,52 @@ fn answers_come_in_time_whoever_leads() {
 }
 
 #[test]
+fn a_leader_that_frames_never_come_for_leaves_the_lead_to_one_that_they_come_for() {
+    let running = Running::new();
+    let (end, frames, told) = running.device();
+    let [idle, _other] = running.pipe();
+    let waiting = named("application", move || receive(&idle, soon()));
+    while !is_led(&running) {}
+    let busy = named("busy", move || while receive(&end, soon()).is_ok_and(|got| got != b"end") {});
+    let deadline = Instant::now() + LONG;
+    loop {
+        assert!(Instant::now() < deadline, "the one that waits in vain reads all");
+        frames.send(b"frame").unwrap();
+        if told.recv_timeout(LONG).unwrap() == "busy" {
+            break;
+        }
+    }
+    frames.send(b"end").unwrap();
+    busy.join().unwrap();
+    drop(running);
+    assert_eq!(waiting.join().unwrap(), Err(EndError::Gone(Gone::Stopped)));
+}
+
+#[test]
+fn a_thread_that_only_sends_takes_the_lead_from_the_shards_thread() {
+    let running = Running::new();
+    let (end, frames, told) = running.device();
+    let over = std::sync::Arc::new(AtomicU32::new(0));
+    let seen = over.clone();
+    let application = named("application", move || {
+        while seen.load(Ordering::Relaxed) == 0 {
+            send(&end, b"out");
+        }
+        end
+    });
+    let deadline = Instant::now() + LONG;
+    loop {
+        assert!(Instant::now() < deadline, "the shard's thread reads all");
+        frames.send(b"in").unwrap();
+        if told.recv_timeout(LONG).unwrap() == "application" {
+            break;
+        }
+    }
+    over.store(1, Ordering::Relaxed);
+    drop(application.join().unwrap());
+}
+
+#[test]
 fn a_deadline_is_kept_by_the_leader_and_by_who_parks() {
     let running = Running::new();
     let [one, other] = running.pipe();
