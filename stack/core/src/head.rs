@@ -43,6 +43,8 @@ pub(crate) struct Head {
     pub(crate) error_options: ErrorOptions,
     /// A write of nothing sends an empty message (SNDZERO).
     pub(crate) sends_empty: bool,
+    /// Each message that arrives is told of, not only the first.
+    pub(crate) tells_each: bool,
     /// A high-priority message waits: later ones are dropped.
     high_waits: bool,
     hangup: bool,
@@ -76,6 +78,7 @@ impl Head {
             read_options: ReadOptions::default(),
             error_options: ErrorOptions::default(),
             sends_empty: true,
+            tells_each: false,
             high_waits: false,
             hangup: false,
             read_error: None,

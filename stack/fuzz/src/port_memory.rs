@@ -141,7 +141,7 @@ fn stack() -> (Shard, PathBuf) {
     let number = LAST.fetch_add(1, Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("ms-fuzz-{}-{number}", std::process::id()));
     let listener = Listener::bind(&path).unwrap();
-    let quota = Quota { memory: 1 << 16, sockets: 4, ports: 4, programs: 4 };
+    let quota = Quota { memory: 1 << 16, sockets: 4, ports: 4, programs: 4, ..Quota::default() };
     let transports = Transports { tcp: stack.tcp, udp: stack.udp };
     let devices = vec![("tcp".to_owned(), stack.tcp), ("ip".to_owned(), stack.ip)];
     let mut shard = stack.shard;

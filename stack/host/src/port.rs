@@ -6,6 +6,7 @@ mod attach;
 mod calls;
 mod client;
 mod end;
+mod export;
 mod fault;
 mod inward;
 mod outward;
@@ -20,12 +21,13 @@ use crate::poller::Poller;
 use crate::socket::Transports;
 use client::Client;
 use millstream_core::{HeadEvent, NodeId, Perimeter, StreamId};
+use millstream_port::Ready;
 use millstream_port::lend::Returned;
 use passing::Lost;
 use placeholder::Placeholders;
 use serde::{Deserialize, Serialize};
 use served::{Retired, Served};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,11 +43,14 @@ pub struct Quota {
     pub ports: usize,
     /// Programs at once.
     pub programs: usize,
+    /// What a program that is gone has left to be sent has so long; then its connection is reset.
+    /// Milliseconds.
+    pub leaving_ms: u64,
 }
 
 impl Default for Quota {
     fn default() -> Self {
-        Self { memory: 8 << 20, sockets: 1024, ports: 1024, programs: 64 }
+        Self { memory: 8 << 20, sockets: 1024, ports: 1024, programs: 64, leaving_ms: 60_000 }
     }
 }
 
@@ -104,6 +109,8 @@ pub(crate) struct Ports {
     orphans: Vec<Retired>,
     /// Sockets without a program that are not closed yet.
     leaving: Vec<u32>,
+    /// Sockets that only placeholders stand for, and when they are exported. Nanoseconds.
+    unattended: VecDeque<(u64, u32)>,
     /// Set with the descriptors that seldom tell of something: the listener, connections of
     /// programs, placeholders.
     rare: OwnedFd,
@@ -113,6 +120,9 @@ pub(crate) struct Ports {
 /// Marks of what is in the wait sets: the set of what is rare, and bells.
 pub(crate) const TOKENS: u64 = 1 << 40;
 const BELLS: u64 = TOKENS + 1;
+
+/// Events of writing.
+const ROOM: Ready = Ready(Ready::OUT.0 | Ready::WRNORM.0 | Ready::WRBAND.0);
 
 impl Ports {
     /// Of a listener, in the wait sets of the shard.
@@ -142,6 +152,7 @@ impl Ports {
             faulty: Vec::new(),
             orphans: Vec::new(),
             leaving: Vec::new(),
+            unattended: VecDeque::new(),
             rare,
             faults: Faults::default(),
         })
@@ -188,7 +199,16 @@ impl Ports {
         if stalled {
             self.inward(core, key);
         }
-        self.show(core, key, false);
+        self.heed_arming(core, at, slot, key);
+        self.show(core, key, Ready::empty());
+    }
+
+    /// The program wants to hear of each arrival at a socket, not only of the first.
+    fn heed_arming(&self, core: &mut Perimeter, at: usize, slot: usize, key: u32) {
+        let Some((client, served)) = self.client(at).zip(self.get(key)) else { return };
+        if Ready(client.slot(slot).armed().load(Ordering::SeqCst)).contains(Ready::EDGES) {
+            core.tell_of_each(served.stream());
+        }
     }
 
     /// Something has happened at a head; false: it is none of a program's.
@@ -199,15 +219,23 @@ impl Ports {
         what: HeadEvent,
     ) -> bool {
         let Some(&key) = self.by_stream.get(&stream) else { return false };
-        match what {
+        let edge = match what {
             HeadEvent::Writable => {
                 self.outward(core, key);
                 self.tell_of_room(key);
+                self.pull_again(core, key);
+                ROOM
             }
-            HeadEvent::Ioctl(_) => self.tell_users(key),
-            _ => self.inward(core, key),
-        }
-        self.show(core, key, true);
+            HeadEvent::Ioctl(_) => {
+                self.tell_users(key);
+                Ready(!ROOM.0)
+            }
+            _ => {
+                self.inward(core, key);
+                Ready(!ROOM.0)
+            }
+        };
+        self.show(core, key, edge);
         true
     }
 
@@ -223,9 +251,10 @@ impl Ports {
                 any = true;
                 self.outward(core, key);
                 self.tell_of_room(key);
-                self.show(core, key, false);
+                self.show(core, key, Ready::empty());
             });
             any |= self.step_leaving(core);
+            self.step_unattended(core);
             self.collect_orphans();
             self.judge(core, poller);
         }
@@ -242,7 +271,8 @@ impl Ports {
 
     /// When something is to be done that no descriptor tells of.
     pub(crate) fn next(&self) -> Option<u64> {
-        self.leaving.iter().filter_map(|&key| self.get(key)?.deadline).min()
+        let leaving = self.leaving.iter().filter_map(|&key| self.get(key)?.deadline);
+        leaving.chain(self.unattended.front().map(|(at, _)| *at)).min()
     }
 
     /// What is counted.

@@ -160,6 +160,21 @@ impl Socket {
         Ok(())
     }
 
+    /// Nobody is heard any more; it keeps its address, and may listen again.
+    fn stop_listening(&mut self, core: &mut Perimeter, here: SocketAddr) -> Result<(), Errno> {
+        while let Ok(Some(got)) = core.getmsg(self.stream) {
+            let called = caller(&got);
+            free(core, got);
+            if let Some((sequence, _)) = called {
+                refuse(core, self.stream, sequence);
+            }
+        }
+        ask(core, self.stream, &Primitive::unbind_req())?;
+        self.state = State::Open(None);
+        self.state = State::Open(Some(bind(core, self.stream, &Primitive::bind_req(here))?));
+        Ok(())
+    }
+
     /// `accept(2)`: the connection that waits longest, and its peer. Those that were over before
     /// are passed over.
     ///
@@ -277,6 +292,8 @@ impl Socket {
                 self.ends.written |= how != 0;
                 return Ok(());
             }
+            State::Listening(_) if how == 1 => return Ok(()),
+            State::Listening(here) => return self.stop_listening(core, here),
             _ => return Err(Errno::ENOTCONN),
         }
         if self.ends.over {

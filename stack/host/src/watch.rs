@@ -110,6 +110,13 @@ impl End {
         }
     }
 
+    /// A call of the program has changed what is possible: its other threads are told.
+    pub fn touch(&self) {
+        if let Some(watched) = self.shared().watched.get() {
+            watched.tell();
+        }
+    }
+
     /// What has happened at the head since it is watched, counted.
     pub fn changes(&self) -> u32 {
         self.shared().watched.get().map_or(0, |watched| watched.changes.load(Ordering::SeqCst))

@@ -16,7 +16,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use table::Placeholders;
@@ -41,6 +41,12 @@ pub struct Client {
     least: i32,
     /// Who sends at a socket, by its slot: two that do so at once take turns.
     senders: Vec<Mutex<()>>,
+    /// The stack was found to be gone.
+    gone: AtomicBool,
+    /// All sockets were told of as changed since.
+    mourned: AtomicBool,
+    /// Attempts at rings that came to nothing.
+    fruitless: AtomicU32,
 }
 
 /// Why a program is not on a stack.
@@ -80,6 +86,10 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Looks at the answer before a thread sleeps for it: about as long as a call of the kernel.
 const SPINS: u32 = 100;
 
+/// After so many attempts at rings that came to nothing it is looked whether the stack is there: a
+/// program that never waits notices, too. A power of two.
+const LOOK_EVERY: u32 = 64;
+
 impl Client {
     /// Attaches to the stack whose port is at a path: `NAME.port`, beside its control socket.
     ///
@@ -106,8 +116,19 @@ impl Client {
         }
         let senders = (0..SENDERS).map(|_| Mutex::new(())).collect();
         let calls = Mutex::default();
-        let least = 0;
-        Ok(Self { memory: shared, layout, stack_bell, bell, connection, calls, least, senders })
+        Ok(Self {
+            memory: shared,
+            layout,
+            stack_bell,
+            bell,
+            connection,
+            calls,
+            least: 0,
+            senders,
+            gone: AtomicBool::new(false),
+            mourned: AtomicBool::new(false),
+            fruitless: AtomicU32::new(0),
+        })
     }
 
     /// Descriptors that it needs: whoever closes all descriptors leaves these open, and a child
@@ -147,6 +168,9 @@ impl Client {
         pieces: &[&[u8]],
         out: &mut [u8],
     ) -> Result<Reply, Errno> {
+        if self.is_known_gone() {
+            return Err(Errno::ENETDOWN);
+        }
         let lane = Lane::new(&self.memory, self.layout);
         let number = lane.put(request, pieces).ok_or(Errno::EMSGSIZE)?;
         let slept = self.ring_stack();
@@ -182,11 +206,37 @@ impl Client {
         must
     }
 
-    /// The stack has ended, or sent this program away.
+    /// The stack has ended, or sent this program away. Asks the kernel, until it is so.
     pub fn is_gone(&self) -> bool {
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let mut connection = [PollFd::new(&self.connection, PollFlags::empty())];
-        poll(&mut connection, Some(&now)).is_ok_and(|ready| ready > 0)
+        if !self.is_known_gone() {
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let mut connection = [PollFd::new(&self.connection, PollFlags::empty())];
+            let hung_up = poll(&mut connection, Some(&now)).is_ok_and(|ready| ready > 0);
+            self.gone.store(hung_up, Ordering::Release);
+        }
+        self.is_known_gone()
+    }
+
+    /// Somebody has found that the stack is gone.
+    fn is_known_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// What an attempt at a ring fails with that came to nothing.
+    fn nothing_came(&self) -> Errno {
+        // Lost counts do no harm.
+        let before = self.fruitless.load(Ordering::Relaxed);
+        self.fruitless.store(before.wrapping_add(1), Ordering::Relaxed);
+        if before.is_multiple_of(LOOK_EVERY) && self.is_gone() {
+            return Errno::ENETDOWN;
+        }
+        Errno::EAGAIN
+    }
+
+    /// While the guard lives no other thread is in a call: a process that forks meanwhile leaves
+    /// its child nothing that is half done.
+    pub fn hold(&self) -> impl Drop + '_ {
+        self.placeholders()
     }
 
     /// The stack is to look at a socket.
@@ -221,11 +271,17 @@ impl Client {
 
     /// Sockets at which something has changed since the last call.
     fn take_changed(&self, out: &mut Vec<Id>) {
+        let mut push = |slot| {
+            let place = Slot::new(&self.memory, self.layout.slot(slot));
+            let generation = place.generation().load(Ordering::Acquire);
+            out.push(Id(generation << 16 | slot as u32));
+        };
+        if self.is_known_gone() && !self.mourned.swap(true, Ordering::AcqRel) {
+            return (0..self.layout.slots).for_each(push);
+        }
         self.bits(CHANGED).take(|slot| {
             if slot < self.layout.slots {
-                let place = Slot::new(&self.memory, self.layout.slot(slot));
-                let generation = place.generation().load(Ordering::Acquire);
-                out.push(Id(generation << 16 | slot as u32));
+                push(slot);
             }
         });
         fence(Ordering::SeqCst);

@@ -29,6 +29,9 @@ impl Ready {
     /// POLLRDHUP: the peer has ended its direction.
     pub const RDHUP: Self = Self(0x2000);
 
+    /// EPOLLET, asked for when arming: each arrival counts as a change, not only the first.
+    pub const EDGES: Self = Self(1 << 31);
+
     /// No event.
     pub const fn empty() -> Self {
         Self(0)

@@ -18,6 +18,9 @@ pub struct Slot<'a> {
 /// what is in it.
 pub const DIRECT: u32 = 1 << 31;
 
+/// Of [`Slot::state`]: octets go through the placeholder. See [`crate::Sockets::export`].
+pub const EXPORTED: u32 = 1 << 30;
+
 /// Of both counts of the program: the stack has taken the ring back.
 pub const REVOKED: u64 = 1 << 63;
 
@@ -45,9 +48,14 @@ impl<'a> Slot<'a> {
         self.u32(4)
     }
 
-    /// Changes towards something being possible, counted. By the stack.
-    pub fn changes(self) -> &'a AtomicU32 {
+    /// Changes towards something to be read, an end or an error, counted. By the stack.
+    pub fn inward(self) -> &'a AtomicU32 {
         self.u32(8)
+    }
+
+    /// Changes towards room to write, an end or an error, counted. By the stack.
+    pub fn outward(self) -> &'a AtomicU32 {
+        self.u32(40)
     }
 
     /// Octets received, counted. By the stack.
@@ -116,7 +124,7 @@ impl<'a> Slot<'a> {
     /// Begins anew, for another socket. By the stack.
     pub fn reset(self, generation: u32) {
         self.state().store(0, Ordering::Relaxed);
-        for at in [8, 12, 16, 20, 24, 28, 32, 36, 80, 84, 88] {
+        for at in [8, 12, 16, 20, 24, 28, 32, 36, 40, 80, 84, 88] {
             self.u32(at).store(0, Ordering::Relaxed);
         }
         self.taken().store(0, Ordering::Relaxed);

@@ -17,6 +17,9 @@ pub struct Id(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cookie(pub u64);
 
+/// What a call on octets of a socket fails with that was exported: they are at its placeholder.
+pub const MOVED: Errno = Errno(i32::MAX);
+
 /// What was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
@@ -26,6 +29,15 @@ pub struct Received {
     pub whole: usize,
     /// Of a datagram, who sent it.
     pub from: Option<SocketAddr>,
+}
+
+/// Counts, wrapping, of changes towards something being possible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Towards something to be read, an end or an error.
+    pub inward: u32,
+    /// Towards room to write, an end or an error.
+    pub outward: u32,
 }
 
 /// Sockets and streams by number. Names, arguments and error numbers are those of the manual pages,
@@ -153,9 +165,8 @@ pub trait Sockets: Send + Sync {
     /// What is possible now. Cheap: asks nobody. A number that is no socket: POLLNVAL (0x20).
     fn ready(&self, id: Id) -> Ready;
 
-    /// Counts, wrapping, every change towards something being possible: each one is an edge for
-    /// EPOLLET.
-    fn changes(&self, id: Id) -> u32;
+    /// Counts every change towards something being possible: each one is an edge for EPOLLET.
+    fn changes(&self, id: Id) -> Changes;
 
     /// Becomes readable when something that was asked for has changed at a socket that is armed.
     /// Always the same descriptor. It may become readable too early. It is an eventfd that is
@@ -186,6 +197,34 @@ pub trait Sockets: Send + Sync {
 
     /// The bell is not readable any more, until something changes.
     fn silence(&self);
+
+    /// Becomes readable when the stack is gone, and stays so. `None`: it is in this process.
+    fn lifeline(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Is the stack gone? It is looked at now; once it is so, every call fails with ENETDOWN, every
+    /// socket has changed and is ready with ERR and HUP. Octets that were received can be read
+    /// before.
+    fn is_gone(&self) -> bool {
+        false
+    }
+
+    /// From now on octets of a connection go through its placeholder: what is written there is
+    /// sent, what is received can be read there, by whoever has it and knows of nothing else. So it
+    /// stays.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP for what is no connection, or has no placeholder, and where the stack is in this
+    /// process.
+    fn export(&self, _id: Id) -> Result<(), Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// Does a socket's data go through its placeholder? See [`Sockets::export`].
+    fn is_exported(&self, _id: Id) -> bool {
+        false
+    }
 
     /// A descriptor that stands for a socket in the program's table: one end of a socket pair of
     /// the kernel, with close-on-exec set. Made ahead: mostly costs no call of the kernel.

@@ -2,12 +2,15 @@
 
 use millstream::plan::{Interface, Line, Plan};
 use millstream::port::streamio::I_SENDFD;
-use millstream::port::{Client, Cookie, Errno, Id, Ready, Sockets};
+use millstream::port::{AttachError, Client, Cookie, Errno, Id, Ready, Sockets};
 use millstream::{PortStat, Quota, Stack};
 use millstream_drivers::netns::Netns;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Uid;
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -238,6 +241,93 @@ fn what_was_accepted_from_a_program_that_died_still_arrives() {
 }
 
 #[test]
+fn what_a_dead_program_has_left_is_reset_when_its_time_is_over() {
+    let quota = Quota { leaving_ms: 200, ..Quota::default() };
+    with_lab("leaving", quota, |lab| {
+        let (listener, here) = kernel();
+        let client = lab.client();
+        let socket = connect(&client, here);
+        let (mut theirs, _) = listener.accept().unwrap();
+        // More than both sides hold: what is in the ring cannot go.
+        let end = Instant::now() + LONG;
+        while lab.stat().programs[0].memory == 0 {
+            assert!(Instant::now() < end);
+        }
+        let mut sent = 0;
+        let mut full = None;
+        while full.is_none_or(|at: Instant| at.elapsed() < Duration::from_secs(1)) {
+            match client.send(socket, &[5; 65_536], 0, None) {
+                Ok(some) => (sent, full) = (sent + some, None),
+                Err(errno) => {
+                    assert_eq!(errno, Errno::EAGAIN);
+                    full.get_or_insert_with(Instant::now);
+                }
+            }
+        }
+        drop(client);
+        lab.at_rest();
+        let mut all = Vec::new();
+        let error = theirs.read_to_end(&mut all).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        assert!(all.len() < sent, "{} of {sent} octets", all.len());
+    });
+}
+
+#[test]
+fn another_user_is_not_let_in() {
+    with_lab("stranger", Quota::default(), |lab| {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("skipped: stranger: not root");
+        }
+        // The file itself lets nobody else come so far.
+        let mode = std::fs::metadata(&lab.path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::set_permissions(&lab.path, Permissions::from_mode(0o666)).unwrap();
+        let refused = std::thread::scope(|scope| {
+            let attach = || {
+                // Of this thread alone.
+                rustix::thread::set_thread_uid(Uid::from_raw(65_534)).unwrap();
+                Client::attach(&lab.path).err()
+            };
+            scope.spawn(attach).join().unwrap()
+        });
+        assert!(matches!(refused, Some(AttachError::Refused { .. })), "{refused:?}");
+        assert_eq!(lab.stat().faults.strangers, 1);
+        assert!(lab.stat().programs.is_empty());
+    });
+}
+
+#[test]
+fn a_client_whose_stack_has_ended_says_so_everywhere() {
+    with_lab("gone", Quota::default(), |lab| {
+        let (listener, here) = kernel();
+        let client = lab.client();
+        let socket = connect(&client, here);
+        let (mut theirs, _) = listener.accept().unwrap();
+        theirs.write_all(b"last").unwrap();
+        wait(&client, socket, Ready::IN);
+        let (waiting, before) = (client.socket(2, 1, 0).unwrap(), client.changes(socket));
+        assert!(!client.is_gone());
+        lab.stack.handle().stop();
+        let end = Instant::now() + LONG;
+        while !client.is_gone() {
+            assert!(Instant::now() < end);
+        }
+        assert_ne!(client.changes(socket), before);
+        assert!(client.ready(socket).contains(Ready::ERR | Ready::HUP | Ready::IN));
+        assert_eq!(receive(&client, socket, 4), b"last");
+        let nothing = client.recv(socket, &mut [0; 4], 0).map(|got| got.len);
+        assert_eq!(nothing, Err(Errno::ENETDOWN));
+        assert_eq!(client.send(socket, b"x", 0, None), Err(Errno::ENETDOWN));
+        assert_eq!(client.listen(waiting, 1), Err(Errno::ENETDOWN));
+        assert_eq!(client.socket(2, 1, 0), Err(Errno::ENETDOWN));
+        let mut changed = Vec::new();
+        client.changed(&mut changed);
+        assert!(changed.contains(&socket) && changed.contains(&waiting));
+    });
+}
+
+#[test]
 fn a_program_that_writes_nonsense_is_sent_away_and_harms_nobody() {
     use millstream::port::{Memory, hello, layout};
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
@@ -372,7 +462,7 @@ fn a_listener_of_two_programs_gives_each_connection_to_one() {
 
 #[test]
 fn a_program_has_its_share_and_no_more() {
-    let quota = Quota { memory: 1 << 16, sockets: 3, ports: 2, programs: 2 };
+    let quota = Quota { memory: 1 << 16, sockets: 3, ports: 2, programs: 2, ..Quota::default() };
     with_lab("quota", quota, |lab| {
         let (_one, client) = (lab.client(), lab.client());
         assert!(Client::attach(&lab.path).is_err(), "a third program");
@@ -396,7 +486,7 @@ fn a_program_has_its_share_and_no_more() {
 
 #[test]
 fn more_connections_than_rings_find_room_are_served_without() {
-    let quota = Quota { memory: 1 << 16, sockets: 64, ports: 64, programs: 1 };
+    let quota = Quota { memory: 1 << 16, sockets: 64, ports: 64, programs: 1, ..Quota::default() };
     with_lab("crowded", quota, |lab| {
         let (listener, here) = kernel();
         let client = lab.client();

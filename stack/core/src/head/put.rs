@@ -14,7 +14,7 @@ impl Head {
         let Some(q) = net.queue_mut(queue) else { return net.lose(msg) };
         let first = q.held.is_empty();
         q.held.push(msg);
-        if first {
+        if first || self.tells_each {
             self.tell(net, HeadEvent::Readable, Signals::INPUT.with(Signals::RDNORM));
         }
     }
@@ -23,9 +23,13 @@ impl Head {
     pub(crate) fn put(&mut self, net: &mut Net, node: u32, pair: u32, batch: MsgList) {
         let queue = queue_no(pair, Side::Read);
         let mut first = first_rank(net, queue);
+        let mut more = false;
         for mut msg in batch {
             match msg.kind() {
-                Kind::Data | Kind::Proto | Kind::PassFp | Kind::Sig => net.putq(queue, msg),
+                Kind::Data | Kind::Proto | Kind::PassFp | Kind::Sig => {
+                    more = self.tells_each;
+                    net.putq(queue, msg);
+                }
                 Kind::PcProto if self.high_waits => net.discard(node, msg, Drop::RECEIVER_FULL),
                 Kind::PcProto => {
                     self.high_waits = true;
@@ -55,7 +59,7 @@ impl Head {
                 _ => net.discard(node, msg, Drop::UNEXPECTED_TYPE),
             }
         }
-        self.announce(net, queue, first);
+        self.announce(net, queue, if more { None } else { first });
     }
 
     /// Tells of the first message unless one of its class was first before: it has come, or what

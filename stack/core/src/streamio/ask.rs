@@ -9,6 +9,15 @@ use crate::queue::Side;
 use millstream_msg::{Band, Msg};
 
 impl Perimeter {
+    /// From now on [`HeadEvent::Readable`](crate::HeadEvent::Readable) tells of each message that
+    /// arrives at a head, not only of the first, as edges of `epoll(7)` need it. What is no stream
+    /// any more tells of nothing.
+    pub fn tell_of_each(&mut self, stream: StreamId) {
+        if let Ok((head, ..)) = self.head(stream) {
+            head.tells_each = true;
+        }
+    }
+
     /// What of `asked` a program could do now (`poll(2)`); HUP, and ERR of the side asked about,
     /// besides. NVAL when the stream is linked. Not writable registers for a `Writable` event.
     ///

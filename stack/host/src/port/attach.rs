@@ -93,7 +93,7 @@ impl Ports {
             match data.u64() {
                 LISTENER => self.let_in(poller),
                 mark if mark & PLACEHOLDER != 0 => {
-                    self.last_copy_closed(core, mark & !PLACEHOLDER);
+                    self.at_placeholder(core, mark & !PLACEHOLDER, event.flags);
                 }
                 mark => self.send_away(core, poller, (mark - CONNECTIONS) as usize),
             }

@@ -7,8 +7,8 @@ use super::served::{Served, What};
 use crate::buffers::{Buffers, To};
 use crate::socket::{Kind, Socket};
 use millstream_core::{Errno, Perimeter};
-use millstream_port::address;
 use millstream_port::lane::{Request, op};
+use millstream_port::{MOVED, Ready, address};
 use std::net::SocketAddr;
 
 /// Numbers and bytes of an answer.
@@ -31,6 +31,9 @@ impl Ports {
         let Some((request, input)) = call else {
             return self.faulty.push((at, super::Fault::Call));
         };
+        if matches!(request.op, op::BIND | op::LISTEN) {
+            self.bury(core);
+        }
         let answer = self.call(core, &Call { at, request, input: &input });
         let Some(client) = &self.clients[at] else { return };
         let answer = answer.as_ref().map(|(values, bytes)| (*values, &bytes[..]));
@@ -63,7 +66,7 @@ impl Ports {
                 let client = self.client(at).ok_or(Errno::EBADF)?;
                 let (_, key) = client.named(call.request.id).ok_or(Errno::EBADF)?;
                 let answer = self.call_of(core, key, call);
-                self.show(core, key, false);
+                self.show(core, key, Ready::empty());
                 answer
             }
         }
@@ -76,6 +79,8 @@ impl Ports {
             op::TIE => self.tie(call.at, key, args[0] as u64).map(|()| nothing()),
             op::ACCEPT => self.accept(core, key, call.at),
             op::BIND | op::CONNECT | op::LISTEN => self.place(core, key, call),
+            op::EXPORT => self.export(core, key).map(|()| nothing()),
+            op::SEND | op::RECV | op::SHUTDOWN | op::READABLE if self.has_moved(key) => Err(MOVED),
             op::SHUTDOWN => self.shutdown(core, key, args[0]),
             op::SEND_LENT => self.send_lent(core, key, call),
             op::PUTMSG | op::GETMSG | op::READ | op::WRITE | op::IOCTL => {
@@ -116,7 +121,7 @@ impl Ports {
                 served.users.push((at, slot));
                 self.by_stream.insert(served.stream(), key);
                 self.served[key as usize] = Some(served);
-                self.show(core, key, false);
+                self.show(core, key, Ready::empty());
                 Ok(id)
             }
             Err(errno) => {
@@ -140,6 +145,7 @@ impl Ports {
         let id = client.id(slot);
         served.users.push((at, slot));
         // Two that have it ask for each octet.
+        self.no_longer_unattended(key);
         self.retire(core, key);
         self.show_anew(core, key);
         Ok(id)
@@ -206,6 +212,11 @@ impl Ports {
         };
         served.awaits_room |= sent == Err(Errno::EAGAIN);
         sent.map(|()| nothing())
+    }
+
+    /// Its octets go through the placeholder.
+    fn has_moved(&self, key: u32) -> bool {
+        self.get(key).is_some_and(|served| served.exported)
     }
 
     fn shutdown(&mut self, core: &mut Perimeter, key: u32, how: i64) -> Answer {

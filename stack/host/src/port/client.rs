@@ -172,7 +172,13 @@ impl Client {
     /// Something has changed towards these events at a slot.
     pub(super) fn tell(&mut self, slot: usize, events: Ready) {
         let place = self.slot(slot);
-        place.changes().fetch_add(1, Ordering::SeqCst);
+        let ends = Ready::ERR | Ready::HUP;
+        if events.intersects(ends | Ready::IN | Ready::PRI | Ready::RDHUP | Ready::RDBAND) {
+            place.inward().fetch_add(1, Ordering::SeqCst);
+        }
+        if events.intersects(ends | Ready::OUT | Ready::WRBAND) {
+            place.outward().fetch_add(1, Ordering::SeqCst);
+        }
         // Pairs with arming: it is seen here, or who arms sees what has changed.
         fence(Ordering::SeqCst);
         let armed = Ready(place.armed().load(Ordering::SeqCst));

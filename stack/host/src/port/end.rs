@@ -12,9 +12,6 @@ use millstream_port::Ready;
 use millstream_port::slot::REVOKED;
 use std::sync::atomic::Ordering;
 
-/// What a program that is gone has left to be sent has so long; then its connection is reset.
-const LEAVING_MAX_NS: u64 = 60_000_000_000;
-
 impl Ports {
     /// A program has a socket no longer.
     pub(super) fn leave(&mut self, core: &mut Perimeter, at: usize, slot: usize, key: u32) {
@@ -26,7 +23,10 @@ impl Ports {
         let Some(served) = self.get_mut(key) else { return };
         served.users.retain(|user| *user != (at, slot));
         if served.is_had() {
-            self.show(core, key, false);
+            if served.users.is_empty() {
+                self.attend(core, key);
+            }
+            self.show(core, key, Ready::empty());
         } else {
             self.finish(core, key);
         }
@@ -93,11 +93,11 @@ impl Ports {
     /// Nobody has the socket any more.
     pub(super) fn finish(&mut self, core: &mut Perimeter, key: u32) {
         self.retire(core, key);
-        let now = core.now();
+        let until = core.now() + self.quota.leaving_ms * 1_000_000;
         let Some(served) = self.get_mut(key) else { return };
         if served.passed > 0 {
             // Whoever it is sent to has it next.
-            served.deadline = Some(now + LEAVING_MAX_NS);
+            served.deadline = Some(until);
             return self.leaving.push(key);
         }
         let connected = match &mut served.what {
@@ -114,7 +114,7 @@ impl Ports {
             return self.close(core, key);
         }
         served.shut = may_send;
-        served.deadline = Some(now + LEAVING_MAX_NS);
+        served.deadline = Some(until);
         self.leaving.push(key);
         self.outward(core, key);
     }

@@ -12,6 +12,9 @@ impl Ports {
     /// Moves octets from the head into the ring, as far as there is room. Those that find none wait
     /// at the head, where they hold the peer back.
     pub(super) fn inward(&mut self, core: &mut Perimeter, key: u32) {
+        if self.get(key).is_some_and(|served| served.exported) {
+            return self.push(core, key);
+        }
         if let Err(fault) = self.fill_ring(core, key) {
             self.accuse_owner(key, fault);
         }

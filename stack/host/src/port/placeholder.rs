@@ -25,6 +25,20 @@ fn pair() -> rustix::io::Result<(OwnedFd, u64, OwnedFd)> {
     Ok((theirs, cookie, ours))
 }
 
+impl Placeholders {
+    /// Our end of one that stands for something.
+    pub(super) fn ours(&self, cookie: u64) -> Option<&OwnedFd> {
+        self.0.get(&cookie).map(|(ours, _)| ours)
+    }
+
+    /// What is waited for at our end.
+    pub(super) fn watch(&self, rare: &OwnedFd, cookie: u64, flags: EventFlags) {
+        let data = EventData::new_u64(PLACEHOLDER | cookie);
+        // It is in the set for as long as it stands for something.
+        let _not_there = self.ours(cookie).map(|ours| epoll::modify(rare, ours, data, flags));
+    }
+}
+
 impl Ports {
     /// Makes some and sends them; their cookies.
     pub(super) fn make_placeholders(&mut self, at: usize, count: i64) -> Result<Vec<u64>, Errno> {
@@ -55,9 +69,9 @@ impl Ports {
         let served = served.filter(|served| served.cookies.len() < served.users.len());
         let served = served.ok_or(Errno::EINVAL)?;
         let ours = client.placeholders.remove(&cookie).ok_or(Errno::EINVAL)?;
-        // Nothing is waited for but the end, which is always told.
+        // The end is always told; octets are written there by who does not know what it is.
         let data = EventData::new_u64(PLACEHOLDER | cookie);
-        epoll::add(&self.rare, &ours, data, EventFlags::empty()).map_err(|_| Errno::ENOBUFS)?;
+        epoll::add(&self.rare, &ours, data, EventFlags::IN).map_err(|_| Errno::ENOBUFS)?;
         served.cookies.push(cookie);
         self.placeholders.0.insert(cookie, (ours, key));
         Ok(())
@@ -77,6 +91,7 @@ impl Ports {
         if !served.cookies.is_empty() {
             return;
         }
+        self.no_longer_unattended(key);
         self.retire(core, key);
         let Some(served) = self.get_mut(key) else { return };
         for (client, slot) in std::mem::take(&mut served.users) {

@@ -7,7 +7,7 @@ use millstream_msg::Msg;
 use millstream_port::Ready;
 use millstream_port::lend::Lender;
 use millstream_port::ring::Ring;
-use millstream_port::slot::DIRECT;
+use millstream_port::slot::{DIRECT, EXPORTED};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
@@ -29,6 +29,10 @@ pub(super) struct Served {
     pub(super) shut: bool,
     /// A buffer was refused that may be sent when there is room.
     pub(super) awaits_room: bool,
+    /// Octets go through the placeholder; all that is written there, or read, has.
+    pub(super) exported: bool,
+    pub(super) pulled_all: bool,
+    pub(super) pushed_all: bool,
     /// A close is a reset (SO_LINGER of 0).
     pub(super) abrupt: bool,
     /// Placeholders that stand for it.
@@ -79,6 +83,9 @@ impl Served {
             unsent: VecDeque::new(),
             shut: false,
             awaits_room: false,
+            exported: false,
+            pulled_all: false,
+            pushed_all: false,
             abrupt: false,
             cookies: Vec::new(),
             passed: 0,
@@ -150,6 +157,7 @@ impl Served {
         let waits = self.waiting() > 0;
         let blocked = !self.unsent.is_empty() || self.shut;
         let direct = self.line.is_some();
+        let exported = if self.exported { EXPORTED } else { 0 };
         match &mut self.what {
             What::Stream(stream) => {
                 let asked = PollEvents::READ.with(PollEvents::WRITE);
@@ -174,23 +182,25 @@ impl Served {
                 if blocked {
                     seen = Ready(seen.0 & !(Ready::OUT | Ready::WRNORM).0);
                 }
-                seen.0
+                seen.0 | exported
             }
         }
     }
 }
 
 impl Ports {
-    /// Shows what is possible to all who have it. An `edge` is told of even if it was possible
-    /// before.
-    pub(super) fn show(&mut self, core: &mut Perimeter, key: u32, edge: bool) {
+    /// Shows what is possible to all who have it. What is of `edge` is told of even if it was
+    /// possible before.
+    pub(super) fn show(&mut self, core: &mut Perimeter, key: u32, edge: Ready) {
         self.give_rings(core, key);
         let Some(served) = self.served.get_mut(key as usize).and_then(Option::as_mut) else {
             return;
         };
         let state = served.state(core);
-        let risen = Ready(state & !served.shown & !DIRECT);
-        let told = if edge && served.line.is_none() { Ready(state) } else { risen };
+        let bits = DIRECT | EXPORTED;
+        let risen = Ready(state & !served.shown & !bits);
+        let again = if served.line.is_none() { edge } else { Ready::empty() };
+        let told = risen | again.only(Ready(state & !bits));
         if state == served.shown && told.is_empty() {
             return;
         }
@@ -231,7 +241,7 @@ impl Ports {
         if let Some(served) = self.get_mut(key) {
             served.shown = 0;
         }
-        self.show(core, key, false);
+        self.show(core, key, Ready::empty());
     }
 
     /// A connection that one program has gets rings in its memory.
@@ -240,7 +250,8 @@ impl Ports {
             return;
         };
         let &[(at, slot)] = &served.users[..] else { return };
-        let blocked = served.line.is_some() || served.shut || !served.unsent.is_empty();
+        let blocked =
+            served.line.is_some() || served.exported || served.shut || !served.unsent.is_empty();
         let What::Socket(socket) = &mut served.what else { return };
         if blocked || !socket.outlook(core).is_some_and(|seen| seen.contains(Ready::OUT)) {
             return;

@@ -4,8 +4,9 @@ use super::Client;
 use super::data::Tried;
 use crate::address;
 use crate::lane::{Request, op};
+use crate::slot::EXPORTED;
 use crate::streamio::Asked;
-use crate::{Cookie, Errno, Id, Partial, Priority, Ready, Received, Sockets, Want};
+use crate::{Changes, Cookie, Errno, Id, Partial, Priority, Ready, Received, Sockets, Want};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -171,8 +172,13 @@ impl Sockets for Client {
         self.seen(id)
     }
 
-    fn changes(&self, id: Id) -> u32 {
-        self.slot(id).map_or(0, |(_, slot)| slot.changes().load(Ordering::SeqCst))
+    fn changes(&self, id: Id) -> Changes {
+        // That the stack is gone is a change, too.
+        let gone = u32::from(self.is_known_gone()) << 31;
+        self.slot(id).map_or(Changes::default(), |(_, slot)| Changes {
+            inward: slot.inward().load(Ordering::SeqCst) ^ gone,
+            outward: slot.outward().load(Ordering::SeqCst) ^ gone,
+        })
     }
 
     fn bell(&self) -> BorrowedFd<'_> {
@@ -194,10 +200,13 @@ impl Sockets for Client {
     }
 
     fn arm(&self, id: Id, events: Ready) -> Ready {
-        if let Some((_, slot)) = self.slot(id) {
+        if let Some((at, slot)) = self.slot(id) {
             let always = Ready::ERR | Ready::HUP;
-            slot.armed().store((events | always).0, Ordering::SeqCst);
+            let before = slot.armed().swap((events | always).0, Ordering::SeqCst);
             fence(Ordering::SeqCst);
+            if events.contains(Ready::EDGES) && !Ready(before).contains(Ready::EDGES) {
+                self.kick(at);
+            }
         }
         self.seen(id).only(events | Ready::ERR | Ready::HUP | NO_SOCKET)
     }
@@ -211,6 +220,22 @@ impl Sockets for Client {
     fn silence(&self) {
         // Empty means that nobody rang.
         let _not_rung = rustix::io::read(&self.bell, &mut [0; 8]);
+    }
+
+    fn lifeline(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.connection.as_fd())
+    }
+
+    fn is_gone(&self) -> bool {
+        Self::is_gone(self)
+    }
+
+    fn export(&self, id: Id) -> Result<(), Errno> {
+        self.tell(op::EXPORT, id, [0; 4], &[]).map(drop)
+    }
+
+    fn is_exported(&self, id: Id) -> bool {
+        self.slot(id).is_some_and(|(_, slot)| slot.state().load(Ordering::Acquire) & EXPORTED != 0)
     }
 
     fn placeholder(&self) -> Result<(OwnedFd, Cookie), Errno> {

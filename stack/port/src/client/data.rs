@@ -2,7 +2,7 @@
 
 use super::Client;
 use crate::ring::Ring;
-use crate::slot::{DIRECT, REVOKED, Slot};
+use crate::slot::{DIRECT, EXPORTED, REVOKED, Slot};
 use crate::{Errno, Id, Ready};
 use std::io::IoSlice;
 use std::sync::PoisonError;
@@ -19,6 +19,9 @@ impl Client {
     /// Puts octets into the ring for sending.
     pub(super) fn put(&self, id: Id, pieces: &[IoSlice<'_>]) -> Tried<usize> {
         let Some((at, slot)) = self.slot(id) else { return Tried::Done(Err(Errno::EBADF)) };
+        if self.is_known_gone() {
+            return Tried::Done(Err(Errno::ENETDOWN));
+        }
         let alone = &self.senders[at % self.senders.len()];
         let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
         let state = slot.state().load(Ordering::Acquire);
@@ -30,7 +33,7 @@ impl Client {
         let put = slot.put().load(Ordering::Relaxed);
         let Some(ring) = ring.filter(|_| put & REVOKED == 0) else { return Tried::Ask };
         let Some(room) = room(slot, ring, put as u32) else {
-            return Tried::Done(Err(Errno::EAGAIN));
+            return Tried::Done(Err(self.nothing_came()));
         };
         let (mut count, mut left) = (put as u32, room);
         for piece in pieces {
@@ -68,8 +71,11 @@ impl Client {
                     Tried::Ask
                 } else if state & Ready::IN.0 != 0 {
                     Tried::Done(Ok(0))
+                } else if self.is_known_gone() {
+                    // What came before that was read.
+                    Tried::Done(Err(Errno::ENETDOWN))
                 } else {
-                    Tried::Done(Err(Errno::EAGAIN))
+                    Tried::Done(Err(self.nothing_came()))
                 };
             }
             let some = out.len().min(filled as usize);
@@ -94,9 +100,12 @@ impl Client {
     /// What is possible at a socket.
     pub(super) fn seen(&self, id: Id) -> Ready {
         let Some((_, slot)) = self.slot(id) else { return Ready(0x20) };
+        if self.is_known_gone() {
+            return OVER;
+        }
         let state = slot.state().load(Ordering::SeqCst);
         if state & DIRECT == 0 {
-            return Ready(state);
+            return Ready(state & !EXPORTED);
         }
         let mut seen = Ready(state & !DIRECT & !Ready::OUT.0);
         let taken = slot.taken().load(Ordering::Acquire) as u32;
@@ -139,6 +148,17 @@ impl Client {
             .then_some(ring)
     }
 }
+
+/// What is possible when the stack is gone: whoever waits for anything is told.
+const OVER: Ready = Ready(
+    Ready::IN.0
+        | Ready::RDNORM.0
+        | Ready::OUT.0
+        | Ready::WRNORM.0
+        | Ready::RDHUP.0
+        | Ready::ERR.0
+        | Ready::HUP.0,
+);
 
 /// Octets that there is room for; none: the stack tells of room.
 fn room(slot: Slot<'_>, ring: Ring, put: u32) -> Option<u32> {

@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What is done in the program's stack.
 type Backend = &'static dyn Sockets;
@@ -24,8 +24,10 @@ static CLIENT: AtomicPtr<Client> = AtomicPtr::new(std::ptr::null_mut());
 static STARTING: Mutex<()> = Mutex::new(());
 /// The stack in this process, until the program ends.
 static INSIDE: Mutex<Option<Stack>> = Mutex::new(None);
-/// This is a child of the process that the stack is in.
+/// This is a child of the process that the stack is in, or of one whose stack is gone.
 static ORPHAN: AtomicBool = AtomicBool::new(false);
+/// This is a child of a process that has had a stack.
+static FORKED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// This thread is inside the stack: a handler of a signal that interrupts it must stay out.
@@ -35,7 +37,7 @@ thread_local! {
 /// The stack.
 ///
 /// # Errors
-/// ENETDOWN in a child of a process that the stack is in.
+/// ENETDOWN in a child of a process that the stack is in, or whose stack is gone.
 pub(crate) fn stack() -> Result<&'static dyn Sockets, Errno> {
     let at = BACKEND.load(Ordering::Acquire);
     // SAFETY: what is put in is never freed.
@@ -75,17 +77,10 @@ impl Drop for Inside {
     }
 }
 
-/// Handlers of signals may use the stack while this runs.
-pub(crate) fn outside<T>(work: impl FnOnce() -> T) -> T {
-    let was = BUSY.replace(false);
-    let done = work();
-    BUSY.set(was);
-    done
-}
-
 /// Is there a stack for this program at all?
 pub(crate) fn is_wanted() -> bool {
-    !ORPHAN.load(Ordering::Relaxed) && choice().is_some()
+    let has_none = ORPHAN.load(Ordering::Relaxed);
+    choice().is_some_and(|choice| choice.port || !has_none)
 }
 
 /// Says which stack the program has, instead of its environment: words of a plan, or with `port`
@@ -138,6 +133,10 @@ fn start() -> Result<&'static dyn Sockets, Errno> {
         });
         let backend = match backend {
             Ok(backend) => Box::leak(Box::new(backend)),
+            Err(_) if FORKED.load(Ordering::Relaxed) => {
+                ORPHAN.store(true, Ordering::Relaxed);
+                return Err(Errno::ENETDOWN);
+            }
             Err(why) => give_up(&why),
         };
         for fd in descriptors().into_iter().filter(|fd| !before.contains(fd)) {
@@ -167,6 +166,17 @@ fn attach(path: &Path) -> Result<Backend, String> {
     let client = Box::leak(Box::new(client));
     CLIENT.store(client, Ordering::Release);
     Ok(client)
+}
+
+/// Nobody starts it while the guard lives, nor is in a call of one in another process.
+pub(crate) fn hold() -> (MutexGuard<'static, ()>, Option<impl Drop>) {
+    let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    (starting, client().map(Client::hold))
+}
+
+/// This thread is inside: it was interrupted there by a signal.
+pub(crate) fn is_inside() -> bool {
+    BUSY.get()
 }
 
 /// Is this a descriptor that the stack in another process is reached with?
@@ -205,8 +215,10 @@ pub(crate) fn forked() {
     if BACKEND.swap(std::ptr::null_mut(), Ordering::AcqRel).is_null() {
         return;
     }
+    FORKED.store(true, Ordering::Relaxed);
     let was_inside = CHOICE.get().is_some_and(|choice| !choice.port);
-    ORPHAN.store(was_inside, Ordering::Relaxed);
+    let is_gone = client().is_some_and(Client::is_gone);
+    ORPHAN.store(was_inside || is_gone, Ordering::Relaxed);
     BUSY.set(false);
     // With them the parent would seem to live as long as this process, and its sockets, too.
     for fd in client().into_iter().flat_map(Client::descriptors) {
@@ -215,7 +227,7 @@ pub(crate) fn forked() {
         unsafe { real::close(fd) };
     }
     CLIENT.store(std::ptr::null_mut(), Ordering::Release);
-    wait::forget_all();
+    wait::forked();
     epoll::forked();
     for (_, file) in table::ours(0, u32::MAX) {
         if let table::File::Socket(socket) = file {

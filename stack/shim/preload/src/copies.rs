@@ -10,7 +10,7 @@ use table::File;
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dup(fd: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn dup(fd: c_int) -> c_int {
     // SAFETY: no memory is named.
     let copy = unsafe { real::dup(fd) };
     copied(fd, copy);
@@ -22,15 +22,15 @@ pub unsafe extern "C" fn dup(fd: c_int) -> c_int {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dup2(fd: c_int, to: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn dup2(fd: c_int, to: c_int) -> c_int {
     if fd == to || !is_free_for(to) {
         // SAFETY: no memory is named.
         return if fd == to { unsafe { real::dup2(fd, to) } } else { refused() };
     }
-    let before = table::take(to);
+    let before = Before::take(to);
     // SAFETY: no memory is named.
     let copy = unsafe { real::dup2(fd, to) };
-    replaced(fd, to, copy, before)
+    before.replaced(fd, copy)
 }
 
 /// `dup3(2)`.
@@ -38,15 +38,15 @@ pub unsafe extern "C" fn dup2(fd: c_int, to: c_int) -> c_int {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
     if fd == to || !is_free_for(to) {
         // SAFETY: no memory is named.
         return if fd == to { unsafe { real::dup3(fd, to, flags) } } else { refused() };
     }
-    let before = table::take(to);
+    let before = Before::take(to);
     // SAFETY: no memory is named.
     let copy = unsafe { real::dup3(fd, to, flags) };
-    replaced(fd, to, copy, before)
+    before.replaced(fd, copy)
 }
 
 /// A program may put a descriptor anywhere but where one of this library is.
@@ -58,17 +58,37 @@ fn refused() -> c_int {
     errno::number(Err(Errno::EBUSY))
 }
 
-/// What a number stood for is gone if something was put there.
-fn replaced(fd: c_int, to: c_int, copy: c_int, before: Option<&'static File>) -> c_int {
-    match before {
-        Some(file) if copy < 0 => {
-            table::put(to, file);
+/// What a number stood for, to which something is copied.
+struct Before {
+    to: c_int,
+    file: Option<&'static File>,
+}
+
+impl Before {
+    fn take(to: c_int) -> Self {
+        let file = table::take(to);
+        if let Some(File::Socket(socket)) = file {
+            socket.hold_for_waits(to);
         }
-        Some(file) => forget(file),
-        None => {}
+        Self { to, file }
     }
-    copied(fd, copy);
-    copy
+
+    /// It is gone if something was put there.
+    fn replaced(self, fd: c_int, copy: c_int) -> c_int {
+        match self.file {
+            Some(file) if copy < 0 => {
+                table::put(self.to, file);
+            }
+            Some(file) => forget(file, -1),
+            None => {}
+        }
+        copied(fd, copy);
+        if let Some(socket) = table::served(copy).filter(|_| copy == libc::STDIN_FILENO) {
+            // Who reads there are functions inside the C library.
+            socket.export(copy);
+        }
+        copy
+    }
 }
 
 /// `copy` stands for what `fd` stands for.
@@ -89,9 +109,9 @@ pub(crate) fn copied(fd: c_int, copy: c_int) {
     }
 }
 
-fn forget(file: &'static File) {
+fn forget(file: &'static File, fd: c_int) {
     match file {
-        File::Socket(_) => socket::forget(file),
+        File::Socket(_) => socket::forget(file, fd),
         File::Set(_) => epoll::forget(file),
         File::Internal => {}
     }
@@ -102,7 +122,7 @@ fn forget(file: &'static File) {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn close(fd: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn close(fd: c_int) -> c_int {
     match table::file(fd) {
         None if !backend::needs(fd) => {}
         // The program does not know of it: one that closes all numbers means its own.
@@ -110,7 +130,7 @@ pub unsafe extern "C" fn close(fd: c_int) -> c_int {
         Some(File::Internal) => return errno::done(Err(Errno::EBADF)),
         Some(_) => {
             if let Some(file) = table::take(fd) {
-                forget(file);
+                forget(file, fd);
             }
         }
     }
@@ -123,7 +143,7 @@ pub unsafe extern "C" fn close(fd: c_int) -> c_int {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     backend::mark_descriptors();
     let done = close_around(first, last, flags);
     backend::unmark_descriptors();
@@ -140,7 +160,7 @@ fn close_around(first: c_uint, last: c_uint, flags: c_int) -> c_int {
             _ if only_marks => continue,
             _ => {
                 if let Some(file) = table::take(fd) {
-                    forget(file);
+                    forget(file, fd);
                 }
                 continue;
             }
@@ -167,7 +187,7 @@ fn close_around(first: c_uint, last: c_uint, flags: c_int) -> c_int {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn closefrom(first: c_int) {
+pub unsafe extern "C-unwind" fn closefrom(first: c_int) {
     // SAFETY: no memory is named.
     unsafe { close_range(first.max(0) as c_uint, c_uint::MAX, 0) };
 }

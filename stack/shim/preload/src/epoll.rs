@@ -4,21 +4,52 @@
 mod members;
 mod set;
 
-pub(crate) use members::{closed, forked, tell};
+pub(crate) use members::{closed, exported, forked, tell};
 pub(crate) use set::{Set, forget};
 
 use crate::socket::Socket;
-use crate::{backend, errno, real, table, wait};
+use crate::wait::{self, Sleep};
+use crate::{backend, errno, real, table};
 use libc::{c_int, epoll_event, sigset_t, timespec};
 use millstream_port::{Errno, Sockets};
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
+
+/// `epoll_create(2)`.
+///
+/// # Safety
+/// None is needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn epoll_create(size: c_int) -> c_int {
+    // SAFETY: no memory is named.
+    created(unsafe { real::epoll_create(size) })
+}
+
+/// `epoll_create1(2)`.
+///
+/// # Safety
+/// None is needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn epoll_create1(flags: c_int) -> c_int {
+    // SAFETY: no memory is named.
+    created(unsafe { real::epoll_create1(flags) })
+}
+
+/// A new set, in which there may be sockets of the stack later.
+fn created(set: c_int) -> c_int {
+    if set >= 0 && backend::is_wanted() {
+        // One of so high a number is the kernel's alone.
+        let _high = set::open(set);
+    }
+    set
+}
 
 /// `epoll_ctl(2)`.
 ///
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_ctl(
+pub unsafe extern "C-unwind" fn epoll_ctl(
     set: c_int,
     op: c_int,
     fd: c_int,
@@ -26,19 +57,25 @@ pub unsafe extern "C" fn epoll_ctl(
 ) -> c_int {
     // SAFETY: as the caller promises, here and below.
     let kernel = || unsafe { real::epoll_ctl(set, op, fd, event) };
-    let Some(socket) = table::socket(fd) else { return kernel() };
     // SAFETY: as the caller promises.
     let wanted = unsafe { event.as_ref() }.copied();
-    if !socket.is_on_stack() {
+    let socket = match table::file(fd) {
+        Some(table::File::Socket(socket)) => socket,
+        Some(table::File::Set(member)) => {
+            return errno::done(control_set(set, op, (fd, member), wanted));
+        }
+        Some(table::File::Internal) | None => return kernel(),
+    };
+    if !socket.is_on_stack() || socket.is_exported() {
         let done = kernel();
-        if done == 0 {
+        if done == 0 && !socket.is_on_stack() {
             socket.note_watch(set, fd, wanted.filter(|_| op != libc::EPOLL_CTL_DEL));
         }
         return done;
     }
     errno::done(match (op, wanted) {
         (libc::EPOLL_CTL_ADD, Some(mut event)) => add(set, fd, socket, &mut event),
-        (libc::EPOLL_CTL_MOD, Some(event)) => known(set).and_then(|set| set.change(fd, event)),
+        (libc::EPOLL_CTL_MOD, Some(event)) => change(set, fd, socket, event),
         (libc::EPOLL_CTL_DEL, _) => known(set).and_then(|set| set.remove(fd)),
         (libc::EPOLL_CTL_ADD | libc::EPOLL_CTL_MOD, None) => Err(Errno::EFAULT),
         _ => Err(Errno::EINVAL),
@@ -54,17 +91,71 @@ pub(crate) fn add(
 ) -> Result<(), Errno> {
     let stack = backend::stack()?;
     let id = socket.id(stack, fd)?;
+    if event.events & EXCLUSIVE != 0 && event.events & !WITH_EXCLUSIVE != 0 {
+        return Err(Errno::EINVAL);
+    }
+    used(set)?.add(stack, fd, id, *event)?;
+    arm(socket, stack, event.events);
+    Ok(())
+}
+
+fn change(set: c_int, fd: c_int, socket: &Socket, event: epoll_event) -> Result<(), Errno> {
+    known(set)?.change(fd, event)?;
+    let stack = backend::stack()?;
+    socket.id(stack, fd)?;
+    arm(socket, stack, event.events);
+    Ok(())
+}
+
+fn arm(socket: &Socket, stack: &dyn Sockets, events: u32) {
+    if events & EDGE != 0 {
+        socket.arm_edges(stack);
+    } else {
+        socket.arm(stack);
+    }
+}
+
+/// A set in a set: the kernel's has it, with a mark of ours, and says whether that may be.
+fn control_set(
+    set: c_int,
+    op: c_int,
+    (fd, member): (c_int, &'static Set),
+    wanted: Option<epoll_event>,
+) -> Result<(), Errno> {
+    let mut marked = wanted.map(|event| epoll_event { u64: mark(member), ..event });
+    let event = marked.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    // SAFETY: the event lives as long.
+    errno::of_kernel(unsafe { real::epoll_ctl(set, op, fd, event) })?;
+    match (op, wanted) {
+        (libc::EPOLL_CTL_ADD, Some(event)) => {
+            member.begin_use(fd)?;
+            used(set)?.add_set(fd, member, event)
+        }
+        (libc::EPOLL_CTL_MOD, Some(event)) => known(set)?.change(fd, event),
+        _ => known(set)?.remove(fd),
+    }
+}
+
+/// What names a set among the kernel's events of another: an address that no program has anything
+/// at.
+fn mark(set: &Set) -> u64 {
+    std::ptr::from_ref(set) as u64
+}
+
+/// The stack's side of a set, which is needed from now on.
+fn used(set: c_int) -> Result<&'static Set, Errno> {
     let beside = match table::set(set) {
         Some(beside) => beside,
         None => {
-            // The kernel says whether it is a set at all.
-            wait::ring_in(stack, set)?;
-            set::open(set).ok_or(Errno::EBADF)?
+            // One that was made by another program, or is none at all.
+            let what = std::fs::read_link(format!("/proc/self/fd/{set}"));
+            let what = what.map_err(|_| Errno::EBADF)?;
+            let is_set = what.to_string_lossy().contains("eventpoll");
+            is_set.then(|| set::open(set)).flatten().ok_or(Errno::EINVAL)?
         }
     };
-    beside.add(stack, fd, id, *event)?;
-    socket.arm(stack);
-    Ok(())
+    beside.begin_use(set)?;
+    Ok(beside)
 }
 
 /// A set that has had a socket of the stack: without one there is nothing to change.
@@ -77,7 +168,7 @@ fn known(set: c_int) -> Result<&'static Set, Errno> {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_wait(
+pub unsafe extern "C-unwind" fn epoll_wait(
     set: c_int,
     events: *mut epoll_event,
     room: c_int,
@@ -92,14 +183,14 @@ pub unsafe extern "C" fn epoll_wait(
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_pwait(
+pub unsafe extern "C-unwind" fn epoll_pwait(
     set: c_int,
     events: *mut epoll_event,
     room: c_int,
     wait_ms: c_int,
     mask: *const sigset_t,
 ) -> c_int {
-    let Some(beside) = table::set(set) else {
+    let Some(beside) = table::set(set).filter(|beside| beside.is_used()) else {
         // SAFETY: as the caller promises.
         return unsafe { real::epoll_pwait(set, events, room, wait_ms, mask) };
     };
@@ -117,7 +208,7 @@ pub unsafe extern "C" fn epoll_pwait(
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_pwait2(
+pub unsafe extern "C-unwind" fn epoll_pwait2(
     set: c_int,
     events: *mut epoll_event,
     room: c_int,
@@ -142,36 +233,46 @@ fn wait_for(
     mask: *const sigset_t,
 ) -> Result<c_int, Errno> {
     let stack = backend::stack()?;
-    set.ring_in(stack, fd)?;
+    set.adopt(stack);
     let own = collect(stack, set, out)?;
     if own > 0 {
         // Those of the kernel have their turn, too.
         let others = if set.is_kernels_turn() {
-            ask_kernel(fd, &mut out[own..], 0, mask).unwrap_or(0)
+            stack.is_gone();
+            ask_kernel(fd, set, &mut out[own..], mask).unwrap_or(0)
         } else {
             0
         };
+        set.pass_on(stack);
         return Ok((own + others) as c_int);
     }
+    if wait::left_ms(end) == 0 {
+        let others = ask_kernel(fd, set, out, mask)?;
+        // A program that never waits notices here.
+        let gone = others == 0 && stack.is_gone();
+        let ready = if gone { collect(stack, set, out)? } else { others };
+        return Ok(ready as c_int);
+    }
+    let (waiter, _sleeper) = set.waiter(stack)?;
     loop {
-        let wait_ms = wait::left_ms(end);
-        if wait_ms == 0 {
-            return ask_kernel(fd, out, 0, mask).map(|others| others as c_int);
-        }
-        stack.sleeps();
+        let sleep = Sleep::begin(stack);
         // What has changed before nobody tells of.
-        let own = collect(stack, set, out);
-        let woken = match own {
-            Ok(0) => ask_kernel(fd, out, wait_ms, mask),
-            ready => ready,
-        };
-        stack.wakes();
-        let mut ready = woken?;
-        if !matches!(own, Ok(1..)) && ready < out.len() {
-            ready += collect(stack, set, &mut out[ready..])?;
+        let own = collect(stack, set, out)?;
+        if own > 0 {
+            set.pass_on(stack);
+            return Ok(own as c_int);
         }
+        let wait_ms = wait::left_ms(end);
+        let woken = waiter.wait(stack, wait_ms, mask)?;
+        drop(sleep);
+        let others = if woken.kernel { ask_kernel(fd, set, out, std::ptr::null())? } else { 0 };
+        let ready = others + collect(stack, set, &mut out[others..])?;
         if ready > 0 {
+            set.pass_on(stack);
             return Ok(ready as c_int);
+        }
+        if wait_ms == 0 {
+            return Ok(0);
         }
     }
 }
@@ -186,15 +287,15 @@ fn collect(
         return Ok(0);
     }
     let _inside = backend::enter()?;
-    set.hear(stack);
+    tell(stack);
     Ok(set.ready(stack, out))
 }
 
-/// What is ready at the kernel; the bell is none of the program's events.
+/// What is ready at the kernel; what it says of sets in the set is for us.
 fn ask_kernel(
-    set: c_int,
+    fd: c_int,
+    set: &Set,
     out: &mut [epoll_event],
-    wait_ms: c_int,
     mask: *const sigset_t,
 ) -> Result<usize, Errno> {
     if out.is_empty() {
@@ -202,14 +303,36 @@ fn ask_kernel(
     }
     let room = c_int::try_from(out.len()).unwrap_or(c_int::MAX);
     // SAFETY: there is room for as many.
-    let came = unsafe { real::epoll_pwait(set, out.as_mut_ptr(), room, wait_ms, mask) };
+    let came = unsafe { real::epoll_pwait(fd, out.as_mut_ptr(), room, 0, mask) };
     let came = errno::of_kernel(came)? as usize;
-    let mut kept = 0;
-    for at in 0..came {
-        if { out[at].u64 } != wait::bell_mark() {
-            out[kept] = out[at];
-            kept += 1;
+    Ok(set.hear_kernel(out, came))
+}
+
+/// What nothing of may change while a process forks. In the order in which they are locked.
+pub(crate) struct Held {
+    _members: MutexGuard<'static, members::Members>,
+    _closed: MutexGuard<'static, Vec<&'static table::File>>,
+    _sets: Vec<MutexGuard<'static, set::Inner>>,
+}
+
+/// Nobody changes a set while the guard lives.
+pub(crate) fn hold() -> Held {
+    let (members, closed) = (members::members(), set::closed());
+    let mut sets = Vec::new();
+    let mut seen: Vec<*const Set> = Vec::new();
+    for (_, file) in table::ours(0, u32::MAX) {
+        let table::File::Set(set) = file else { continue };
+        if !seen.contains(&std::ptr::from_ref(set)) {
+            seen.push(set);
+            sets.push(set.inner());
         }
     }
-    Ok(kept)
+    Held { _members: members, _closed: closed, _sets: sets }
 }
+
+const EDGE: u32 = libc::EPOLLET as u32;
+const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
+/// What may be asked for together with EPOLLEXCLUSIVE (`epoll_ctl(2)`).
+const WITH_EXCLUSIVE: u32 = EXCLUSIVE
+    | EDGE
+    | (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLERR | libc::EPOLLHUP | libc::EPOLLWAKEUP) as u32;

@@ -1,7 +1,7 @@
 //! errno: results of ours become what a function of the C library returns.
 
 use libc::{c_int, ssize_t};
-use millstream_port::Errno;
+use millstream_port::{Errno, MOVED};
 
 /// Sets `errno`.
 pub(crate) fn set(errno: Errno) {
@@ -37,6 +37,14 @@ pub(crate) fn length(result: Result<usize, Errno>) -> ssize_t {
             -1
         }
     }
+}
+
+/// The length or -1; of a socket whose octets are at its descriptor what is done there.
+pub(crate) fn length_or(
+    result: Result<usize, Errno>,
+    at_descriptor: impl FnOnce() -> ssize_t,
+) -> ssize_t {
+    if result == Err(MOVED) { at_descriptor() } else { length(result) }
 }
 
 /// What the kernel has returned: a number or the error that it set.

@@ -11,13 +11,13 @@ use std::io::{IoSlice, IoSliceMut};
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn sendfile(
+pub unsafe extern "C-unwind" fn sendfile(
     out: c_int,
     from: c_int,
     offset: *mut off_t,
     count: size_t,
 ) -> ssize_t {
-    let Some(socket) = table::on_stack(out) else {
+    let Some(socket) = table::served(out) else {
         // SAFETY: as the caller promises.
         return unsafe { real::sendfile(out, from, offset, count) };
     };
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn sendfile(
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn sendfile64(
+pub unsafe extern "C-unwind" fn sendfile64(
     out: c_int,
     from: c_int,
     offset: *mut off_t,
@@ -85,7 +85,11 @@ impl Source<'_> {
             None => unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) },
         };
         // What cannot be read from a place cannot be sent (`sendfile(2)`).
-        if at < 0 { Err(Errno::EINVAL) } else { Ok(Self { fd, at, kept }) }
+        match at {
+            0.. => Ok(Self { fd, at, kept }),
+            _ if errno::last() == Errno::EBADF => Err(Errno::EBADF),
+            _ => Err(Errno::EINVAL),
+        }
     }
 
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
@@ -116,7 +120,7 @@ impl Source<'_> {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn splice(
+pub unsafe extern "C-unwind" fn splice(
     from: c_int,
     from_at: *mut loff_t,
     to: c_int,
@@ -124,18 +128,21 @@ pub unsafe extern "C" fn splice(
     len: size_t,
     flags: c_uint,
 ) -> ssize_t {
-    let (source, sink) = (table::on_stack(from), table::on_stack(to));
+    let (source, sink) = (table::served(from), table::served(to));
     if source.is_none() && sink.is_none() {
         // SAFETY: as the caller promises.
         return unsafe { real::splice(from, from_at, to, to_at, len, flags) };
     }
-    if !from_at.is_null() || !to_at.is_null() {
+    let (socket_at, pipe_at) = if source.is_some() { (from_at, to_at) } else { (to_at, from_at) };
+    if !pipe_at.is_null() {
         return errno::length(Err(Errno(libc::ESPIPE)));
     }
+    if !socket_at.is_null() {
+        return errno::length(Err(Errno::EINVAL));
+    }
     let mut buffer = vec![0; len.min(PIECE)];
-    let dont_wait = if flags & libc::SPLICE_F_NONBLOCK != 0 { libc::MSG_DONTWAIT } else { 0 };
     errno::length(match (source, sink) {
-        (Some(source), None) => from_socket(source, (from, to), &mut buffer, dont_wait),
+        (Some(source), None) => from_socket(source, (from, to), &mut buffer),
         (None, Some(sink)) => to_socket(sink, (from, to), &mut buffer),
         // One of the two has to be a pipe.
         _ => Err(Errno::EINVAL),
@@ -144,17 +151,16 @@ pub unsafe extern "C" fn splice(
 
 /// From a socket to a pipe: no more than the pipe takes without waiting.
 fn from_socket(
-    socket: &Socket,
+    socket: &'static Socket,
     (from, to): (c_int, c_int),
     buffer: &mut [u8],
-    flags: c_int,
 ) -> Result<usize, Errno> {
     let room = room_of(to)?.min(buffer.len());
     if room == 0 {
         return Err(Errno::EAGAIN);
     }
     let out = &mut [IoSliceMut::new(&mut buffer[..room])];
-    let got = transfer::receive(socket, from, out, flags)?;
+    let got = transfer::receive(socket, from, out, 0)?;
     // SAFETY: there are as many bytes.
     let written = unsafe { real::write(to, buffer.as_ptr().cast(), got.len) };
     usize::try_from(written).map_err(|_| errno::last())
@@ -163,7 +169,7 @@ fn from_socket(
 /// From a pipe to a socket. What was read has left the pipe: all of it is sent, and waited for even
 /// by who does not wait.
 fn to_socket(
-    socket: &Socket,
+    socket: &'static Socket,
     (from, to): (c_int, c_int),
     buffer: &mut [u8],
 ) -> Result<usize, Errno> {

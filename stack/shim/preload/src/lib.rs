@@ -16,6 +16,8 @@
 //! | `copies` | dup close close_range closefrom |
 //! | `files` | sendfile splice |
 //! | `streams` | open of a device, putmsg getmsg and theirs, ioctl of a stream |
+//! | `stdio` | fdopen |
+//! | `raw` | syscall |
 //! | `process` | fork, exec, the beginning and the end of the program |
 //!
 //! Nothing here prints, panics across the border, or allocates before the first socket of the
@@ -35,9 +37,11 @@ mod options;
 mod policy;
 mod poll;
 mod process;
+mod raw;
 mod real;
 
 mod socket;
+mod stdio;
 mod streams;
 mod table;
 mod transfer;

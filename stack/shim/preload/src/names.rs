@@ -4,7 +4,7 @@ use crate::socket::{self, Socket, Way};
 use crate::{address, backend, errno, policy, real, table, wait};
 use libc::{c_int, socklen_t};
 use millstream_port::policy::{Call, Protocol};
-use millstream_port::{Errno, Id, Sockets};
+use millstream_port::{Errno, Id, MOVED, Sockets};
 use std::net::SocketAddr;
 
 /// `socket(2)`.
@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     // SAFETY: no memory is named.
     let fd = unsafe { real::socket(domain, kind, protocol) };
     if fd >= 0 && may_be_stacks(domain, kind, protocol) && backend::is_wanted() {
@@ -35,7 +35,11 @@ fn may_be_stacks(domain: c_int, kind: c_int, protocol: c_int) -> bool {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bind(fd: c_int, addr: *const libc::sockaddr, len: socklen_t) -> c_int {
+pub unsafe extern "C-unwind" fn bind(
+    fd: c_int,
+    addr: *const libc::sockaddr,
+    len: socklen_t,
+) -> c_int {
     // SAFETY: as the caller promises, here and below.
     let kernel = || unsafe { real::bind(fd, addr, len) };
     let Some(socket) = table::socket(fd) else { return kernel() };
@@ -57,7 +61,7 @@ pub unsafe extern "C" fn bind(fd: c_int, addr: *const libc::sockaddr, len: sockl
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn listen(fd: c_int, backlog: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn listen(fd: c_int, backlog: c_int) -> c_int {
     // Who listens without a name has bound to the kernel or to nothing.
     let Some(socket) = table::on_stack(fd) else {
         // SAFETY: no memory is named.
@@ -71,7 +75,7 @@ pub unsafe extern "C" fn listen(fd: c_int, backlog: c_int) -> c_int {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn accept(
+pub unsafe extern "C-unwind" fn accept(
     fd: c_int,
     addr: *mut libc::sockaddr,
     len: *mut socklen_t,
@@ -85,7 +89,7 @@ pub unsafe extern "C" fn accept(
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn accept4(
+pub unsafe extern "C-unwind" fn accept4(
     fd: c_int,
     addr: *mut libc::sockaddr,
     len: *mut socklen_t,
@@ -122,7 +126,11 @@ pub unsafe extern "C" fn accept4(
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn connect(fd: c_int, addr: *const libc::sockaddr, len: socklen_t) -> c_int {
+pub unsafe extern "C-unwind" fn connect(
+    fd: c_int,
+    addr: *const libc::sockaddr,
+    len: socklen_t,
+) -> c_int {
     // SAFETY: as the caller promises, here and below.
     let kernel = || unsafe { real::connect(fd, addr, len) };
     let Some(socket) = table::socket(fd) else { return kernel() };
@@ -141,7 +149,7 @@ pub unsafe extern "C" fn connect(fd: c_int, addr: *const libc::sockaddr, len: so
 
 /// Begins a connection, and waits until it stands unless the socket does not wait.
 fn start(
-    socket: &Socket,
+    socket: &'static Socket,
     fd: c_int,
     stack: &dyn Sockets,
     id: Id,
@@ -206,12 +214,14 @@ pub(crate) fn sends_to_stack(socket: &Socket, fd: c_int, to: SocketAddr) -> Resu
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
-    let Some(socket) = table::on_stack(fd) else {
-        // SAFETY: no memory is named.
-        return unsafe { real::shutdown(fd, how) };
-    };
-    errno::done(backend::with(socket, fd, |stack, id| stack.shutdown(id, how)))
+pub unsafe extern "C-unwind" fn shutdown(fd: c_int, how: c_int) -> c_int {
+    // SAFETY: no memory is named.
+    let kernel = || unsafe { real::shutdown(fd, how) };
+    let Some(socket) = table::served(fd) else { return kernel() };
+    match backend::with(socket, fd, |stack, id| stack.shutdown(id, how)) {
+        Err(MOVED) => kernel(),
+        done => errno::done(done),
+    }
 }
 
 /// `getsockname(2)`.
@@ -219,7 +229,7 @@ pub unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getsockname(
+pub unsafe extern "C-unwind" fn getsockname(
     fd: c_int,
     addr: *mut libc::sockaddr,
     len: *mut socklen_t,
@@ -238,7 +248,7 @@ pub unsafe extern "C" fn getsockname(
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getpeername(
+pub unsafe extern "C-unwind" fn getpeername(
     fd: c_int,
     addr: *mut libc::sockaddr,
     len: *mut socklen_t,

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn setsockopt(
+pub unsafe extern "C-unwind" fn setsockopt(
     fd: c_int,
     level: c_int,
     name: c_int,
@@ -36,6 +36,11 @@ pub unsafe extern "C" fn setsockopt(
             socket.note_option(level, name, bytes);
         }
         return set;
+    }
+    if own.is_some() {
+        // Should its octets be at the descriptor one day, the kernel waits as long.
+        // SAFETY: as the caller promises.
+        unsafe { real::setsockopt(fd, level, name, value, len) };
     }
     errno::done(match own {
         Some(set) => set,
@@ -111,7 +116,7 @@ fn changes_nothing(level: c_int, name: c_int) -> bool {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getsockopt(
+pub unsafe extern "C-unwind" fn getsockopt(
     fd: c_int,
     level: c_int,
     name: c_int,
@@ -176,7 +181,7 @@ fn give(bytes: &[u8], out: &mut [u8]) -> usize {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fcntl(fd: c_int, cmd: c_int, arg: usize) -> c_int {
+pub unsafe extern "C-unwind" fn fcntl(fd: c_int, cmd: c_int, arg: usize) -> c_int {
     // SAFETY: as the caller promises.
     let done = unsafe { real::fcntl(fd, cmd, arg) };
     if done >= 0 {
@@ -198,7 +203,7 @@ pub unsafe extern "C" fn fcntl(fd: c_int, cmd: c_int, arg: usize) -> c_int {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fcntl64(fd: c_int, cmd: c_int, arg: usize) -> c_int {
+pub unsafe extern "C-unwind" fn fcntl64(fd: c_int, cmd: c_int, arg: usize) -> c_int {
     // SAFETY: as the caller promises.
     unsafe { fcntl(fd, cmd, arg) }
 }
@@ -208,7 +213,7 @@ pub unsafe extern "C" fn fcntl64(fd: c_int, cmd: c_int, arg: usize) -> c_int {
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, arg: usize) -> c_int {
+pub unsafe extern "C-unwind" fn ioctl(fd: c_int, request: c_ulong, arg: usize) -> c_int {
     if let Some(socket) = table::socket(fd) {
         match request {
             libc::FIONBIO if arg != 0 => {
@@ -219,7 +224,7 @@ pub unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, arg: usize) -> c_int
                 let waits = streams::ioctl(socket, fd, I_NREAD, arg);
                 return errno::done(waits.map(drop));
             }
-            libc::FIONREAD if socket.is_on_stack() => {
+            libc::FIONREAD if socket.is_on_stack() && !socket.is_exported() => {
                 let waits = backend::with(socket, fd, |stack, id| stack.readable(id));
                 return errno::done(waits.map(|waits| {
                     let waits = c_int::try_from(waits).unwrap_or(c_int::MAX);

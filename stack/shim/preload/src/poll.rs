@@ -2,7 +2,8 @@
 
 mod select;
 
-use crate::wait::Waiter;
+use crate::epoll::Set;
+use crate::wait::{Sleep, Waiter};
 use crate::{backend, epoll, errno, real, table, transfer};
 use libc::{c_int, c_short, nfds_t, pollfd, sigset_t, size_t, timespec};
 use millstream_port::{Errno, Ready, Sockets};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn poll(fds: *mut pollfd, count: nfds_t, wait_ms: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn poll(fds: *mut pollfd, count: nfds_t, wait_ms: c_int) -> c_int {
     // SAFETY: as the caller promises.
     let Some(asked) = (unsafe { with_ours(fds, count) }) else {
         // SAFETY: as the caller promises.
@@ -28,7 +29,7 @@ pub unsafe extern "C" fn poll(fds: *mut pollfd, count: nfds_t, wait_ms: c_int) -
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ppoll(
+pub unsafe extern "C-unwind" fn ppoll(
     fds: *mut pollfd,
     count: nfds_t,
     wait: *const timespec,
@@ -49,7 +50,7 @@ pub unsafe extern "C" fn ppoll(
 /// # Safety
 /// As `poll(2)`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __poll_chk(
+pub unsafe extern "C-unwind" fn __poll_chk(
     fds: *mut pollfd,
     count: nfds_t,
     wait_ms: c_int,
@@ -65,7 +66,7 @@ pub unsafe extern "C" fn __poll_chk(
 /// # Safety
 /// As `ppoll(2)`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __ppoll_chk(
+pub unsafe extern "C-unwind" fn __ppoll_chk(
     fds: *mut pollfd,
     count: nfds_t,
     wait: *const timespec,
@@ -99,7 +100,7 @@ unsafe fn with_ours<'a>(fds: *mut pollfd, count: nfds_t) -> Option<&'a mut [poll
 
 /// Is it for this library to say what is possible there?
 fn is_ours(fd: c_int) -> bool {
-    table::on_stack(fd).is_some() || table::set(fd).is_some()
+    table::served(fd).is_some() || table::set(fd).is_some_and(Set::is_used)
 }
 
 /// Waits for sockets of both kinds.
@@ -112,27 +113,28 @@ fn wait_for(
     let end = wait.map(|wait| Instant::now() + wait);
     // As the kernel is asked: not about those of the stack, and at the end for the bell.
     let mut others: Vec<pollfd> = asked.to_vec();
-    for other in others.iter_mut().filter(|other| table::on_stack(other.fd).is_some()) {
+    for other in others.iter_mut().filter(|other| table::served(other.fd).is_some()) {
         other.fd = -1;
     }
-    if look(stack, asked)? > 0 || wait.is_some_and(|wait| wait.is_zero()) {
+    let zero = wait.is_some_and(|wait| wait.is_zero());
+    // A program that never waits notices here that the stack is gone.
+    if look(stack, asked)? > 0 || zero && (!stack.is_gone() || look(stack, asked)? > 0) {
         ask_kernel(&mut others, Some(Duration::ZERO), mask)?;
         return Ok(merge(asked, &others));
     }
     let waiter = Waiter::take(stack)?;
     others.push(pollfd { fd: waiter.fd(), events: libc::POLLIN, revents: 0 });
     loop {
-        waiter.empty();
-        stack.sleeps();
+        waiter.empty(stack);
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        // What has changed before nobody tells of.
-        let woken = match look(stack, asked) {
-            Ok(0) => ask_kernel(&mut others, left, mask),
-            Ok(_) => ask_kernel(&mut others, Some(Duration::ZERO), mask),
-            Err(errno) => Err(errno),
-        };
-        stack.wakes();
-        woken?;
+        {
+            let _sleep = Sleep::begin(stack);
+            // What has changed before nobody tells of.
+            let ready = look(stack, asked)?;
+            let wait = if ready > 0 { Some(Duration::ZERO) } else { left };
+            ask_kernel(&mut others, wait, mask)?;
+        }
+        waiter.empty(stack);
         look(stack, asked)?;
         let ready = merge(asked, &others);
         if ready > 0 || left.is_some_and(|left| left.is_zero()) {
@@ -147,13 +149,19 @@ fn look(stack: &'static dyn Sockets, asked: &mut [pollfd]) -> Result<usize, Errn
     epoll::tell(stack);
     let mut ready = 0;
     for asked in asked {
-        asked.revents = if let Some(socket) = table::on_stack(asked.fd) {
-            let id = socket.id(stack, asked.fd)?;
-            socket.arm(stack);
+        asked.revents = if let Some(socket) = table::served(asked.fd) {
             let wanted = u32::from(asked.events as u16) | ALWAYS.0;
-            (stack.ready(id).0 & wanted) as c_short
-        } else if let Some(set) = table::set(asked.fd) {
-            set.hear(stack);
+            let seen = match socket.id(stack, asked.fd) {
+                Ok(id) => {
+                    socket.arm(stack);
+                    stack.ready(id)
+                }
+                // It was inherited, and its stack is gone.
+                Err(_) => Ready::ERR | Ready::HUP,
+            };
+            (seen.0 & wanted) as c_short
+        } else if let Some(set) = table::set(asked.fd).filter(|set| set.is_used()) {
+            set.adopt(stack);
             if set.is_ready(stack) { asked.events & libc::POLLIN } else { 0 }
         } else {
             0
@@ -184,9 +192,7 @@ fn merge(asked: &mut [pollfd], others: &[pollfd]) -> c_int {
     let mut ready = 0;
     for (asked, other) in asked.iter_mut().zip(others) {
         if other.fd >= 0 {
-            // Of a set the bell makes the kernel say that something is there: it may be nothing.
-            let is_set = table::set(other.fd).is_some();
-            asked.revents |= if is_set { other.revents & !libc::POLLIN } else { other.revents };
+            asked.revents |= other.revents;
         }
         ready += c_int::from(asked.revents != 0);
     }

@@ -1,7 +1,9 @@
 //! process: the beginning and the end of the program, its children, and what it becomes.
 
-use crate::{backend, real, socket, table};
-use libc::{c_int, socklen_t};
+use crate::{backend, epoll, real, socket, table, wait};
+use libc::{c_int, pid_t, socklen_t};
+use std::any::Any;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Run by the loader before the program.
@@ -15,8 +17,15 @@ static BEGIN: extern "C" fn() = begin;
 static END: extern "C" fn() = end;
 
 extern "C" fn begin() {
-    // SAFETY: the function stays where it is: the library is never unloaded.
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    // Nothing of this library is unwound but by cancellation.
+    std::panic::set_hook(Box::new(|why| {
+        let text = format!("millstream: {why}\n");
+        // SAFETY: there are as many bytes.
+        unsafe { real::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+        std::process::abort();
+    }));
+    // SAFETY: the functions stay where they are: the library is never unloaded.
+    unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) };
     if std::env::var_os(backend::PORT).is_some() {
         adopt_inherited();
     }
@@ -25,11 +34,16 @@ extern "C" fn begin() {
 /// What was the program's before exec is again.
 fn adopt_inherited() {
     let numbers = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<c_int>().ok());
-    // Most programs inherit none: the stack is not asked then.
-    let candidates: Vec<c_int> = numbers.filter(|fd| is_unnamed_stream(*fd)).collect();
-    for fd in candidates {
+    adopt(numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<c_int>().ok()).collect());
+}
+
+/// Descriptors that came from elsewhere may stand for sockets of the stack: this program's from now
+/// on.
+pub(crate) fn adopt(numbers: Vec<c_int>) {
+    // Most are none: the stack is not asked then.
+    for fd in numbers.into_iter().filter(|fd| is_unnamed_stream(*fd)) {
         let Ok(stack) = backend::stack() else { return };
+        let Ok(_inside) = backend::enter() else { return };
         if let Ok(id) = socket::cookie(fd).and_then(|cookie| stack.adopt(cookie)) {
             socket::adopt(stack, fd, id);
         }
@@ -54,13 +68,44 @@ fn is_unnamed_stream(fd: c_int) -> bool {
     is_stream && !is_named && family == libc::AF_UNIX
 }
 
+thread_local! {
+    /// Locked by the thread that forks, from before until after: the child has no other thread, and
+    /// would wait for what another had locked for ever.
+    static HELD: Cell<Option<Box<dyn Any>>> = const { Cell::new(None) };
+}
+
+extern "C" fn before_fork() {
+    // A handler that has interrupted this thread inside finds locked what it would wait for.
+    if !backend::is_inside() {
+        // In the order in which they are locked elsewhere.
+        let (stack, epoll) = (backend::hold(), epoll::hold());
+        HELD.set(Some(Box::new((stack, epoll, socket::hold(), wait::hold()))));
+    }
+}
+
+extern "C" fn in_parent() {
+    drop(HELD.take());
+}
+
 extern "C" fn in_child() {
+    drop(HELD.take());
     backend::forked();
     for (_, file) in table::ours(0, u32::MAX) {
         if let table::File::Set(set) = file {
             set.inherit();
         }
     }
+}
+
+/// `vfork(2)`, as a fork: what a child does to its descriptors before it becomes another program is
+/// not the parent's.
+///
+/// # Safety
+/// As `fork(2)`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn vfork() -> pid_t {
+    // SAFETY: as the caller promises.
+    unsafe { libc::fork() }
 }
 
 /// A stack inside this process goes with it: what was sent last leaves before.

@@ -1,4 +1,5 @@
-//! real: the functions of the C library that ours stand before, looked up at their first use.
+//! real: the functions of the C library that ours stand before, looked up at their first use. A
+//! thread that is cancelled in one of them is unwound from there, through ours.
 
 use libc::{
     c_char, c_int, c_uint, c_ulong, c_void, epoll_event, fd_set, mmsghdr, msghdr, nfds_t, off_t,
@@ -20,12 +21,9 @@ macro_rules! real {
                     at = look_up(concat!(stringify!($name), "\0"));
                     AT.store(at, Ordering::Relaxed);
                 }
+                type Real = unsafe extern "C-unwind" fn($($kind),*) -> $gives;
                 // SAFETY: the C library's function of this name has this type.
-                let real = unsafe {
-                    std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($kind),*) -> $gives>(
-                        at,
-                    )
-                };
+                let real = unsafe { std::mem::transmute::<*mut c_void, Real>(at) };
                 // SAFETY: what the caller promises is what the function asks for.
                 unsafe { real($($arg),*) }
             }
@@ -62,6 +60,7 @@ real! {
     fn ioctl(fd: c_int, request: c_ulong, arg: usize) -> c_int;
     fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int;
     fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int;
+    fn fdopen(fd: c_int, mode: *const c_char) -> *mut libc::FILE;
     fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t;
     fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t;
     fn readv(fd: c_int, pieces: *const libc::iovec, count: c_int) -> ssize_t;
@@ -89,6 +88,8 @@ real! {
         count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set,
         wait: *const timespec, mask: *const sigset_t
     ) -> c_int;
+    fn epoll_create(size: c_int) -> c_int;
+    fn epoll_create1(flags: c_int) -> c_int;
     fn epoll_ctl(set: c_int, op: c_int, fd: c_int, event: *mut epoll_event) -> c_int;
     fn epoll_pwait(
         set: c_int, events: *mut epoll_event, room: c_int, wait_ms: c_int, mask: *const sigset_t

@@ -5,7 +5,9 @@ use crate::{backend, epoll, errno, real, table};
 use libc::c_int;
 use millstream_port::{Cookie, Errno, Id, Ready, Sockets};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering,
+};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use table::File;
@@ -17,13 +19,21 @@ pub(crate) struct Socket {
     whose: AtomicU8,
     /// On the stack.
     id: AtomicU32,
-    /// Descriptors of this process.
+    /// Where it stands, to be used again.
+    home: AtomicPtr<File>,
+    /// Descriptors of this process, and calls that wait.
     copies: AtomicU32,
+    /// Calls that wait.
+    waits: AtomicU32,
+    /// A descriptor of this library that stands for it while they do, when all others are closed.
+    held: AtomicI32,
+    /// Its octets are at its descriptor.
+    exported: AtomicBool,
     family: AtomicI32,
     kind: AtomicI32,
     nonblocking: AtomicBool,
-    /// Changes of it ring the bell.
-    armed: AtomicBool,
+    /// Changes of it ring the bell: 1, or each arrival: 2.
+    armed: AtomicU8,
     /// SO_RCVTIMEO and SO_SNDTIMEO, microseconds; 0 for ever.
     receive_wait_us: AtomicU64,
     send_wait_us: AtomicU64,
@@ -110,6 +120,9 @@ pub(crate) fn adopt(stack: &dyn Sockets, fd: c_int, id: Id) {
         // SAFETY: no memory is named.
         let flags = unsafe { real::fcntl(fd, libc::F_GETFL, 0) };
         socket.set_nonblocking(flags & libc::O_NONBLOCK != 0);
+        if stack.is_exported(id) {
+            socket.note_exported();
+        }
     }
     table::put(fd, file);
 }
@@ -117,9 +130,23 @@ pub(crate) fn adopt(stack: &dyn Sockets, fd: c_int, id: Id) {
 fn fresh(family: c_int, kind: c_int) -> &'static File {
     let file = closed().pop().unwrap_or_else(|| Box::leak(Box::new(File::Socket(Socket::new()))));
     if let File::Socket(socket) = file {
+        socket.home.store(std::ptr::from_ref(file).cast_mut(), Ordering::Relaxed);
         socket.begin(family, kind);
     }
     file
+}
+
+fn close_internal(fd: c_int) {
+    if fd >= 0 {
+        table::take(fd);
+        // SAFETY: it is this library's, and nobody uses it any more.
+        unsafe { real::close(fd) };
+    }
+}
+
+/// Nobody makes or closes a socket while the guard lives.
+pub(crate) fn hold() -> MutexGuard<'static, Vec<&'static File>> {
+    closed()
 }
 
 /// It is used again for another socket.
@@ -131,19 +158,29 @@ fn closed() -> MutexGuard<'static, Vec<&'static File>> {
     CLOSED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One descriptor fewer stands for a file.
-pub(crate) fn forget(file: &'static File) {
+/// One descriptor fewer stands for a file: `fd`, which is about to be closed; -1 when it is.
+pub(crate) fn forget(file: &'static File, fd: c_int) {
     let File::Socket(socket) = file else { return };
-    if socket.copies.fetch_sub(1, Ordering::AcqRel) > 1 {
-        return;
+    socket.hold_for_waits(fd);
+    socket.drop_copy();
+}
+
+/// A call waits at a socket, which another thread may close meanwhile.
+pub(crate) struct Kept(&'static Socket);
+
+impl Kept {
+    pub(crate) fn new(socket: &'static Socket) -> Self {
+        socket.copies.fetch_add(1, Ordering::AcqRel);
+        socket.waits.fetch_add(1, Ordering::AcqRel);
+        Self(socket)
     }
-    if socket.whose.load(Ordering::Acquire) == STACK {
-        epoll::closed(socket);
-        if let Ok(stack) = backend::stack() {
-            let _gone = stack.close(socket.known());
-        }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.waits.fetch_sub(1, Ordering::AcqRel);
+        self.0.drop_copy();
     }
-    release(file);
 }
 
 impl Socket {
@@ -151,11 +188,15 @@ impl Socket {
         Self {
             whose: AtomicU8::new(OPEN),
             id: AtomicU32::new(0),
+            home: AtomicPtr::new(std::ptr::null_mut()),
             copies: AtomicU32::new(0),
+            waits: AtomicU32::new(0),
+            held: AtomicI32::new(-1),
+            exported: AtomicBool::new(false),
             family: AtomicI32::new(0),
             kind: AtomicI32::new(0),
             nonblocking: AtomicBool::new(false),
-            armed: AtomicBool::new(false),
+            armed: AtomicU8::new(0),
             receive_wait_us: AtomicU64::new(0),
             send_wait_us: AtomicU64::new(0),
             early: Mutex::new(Early::default()),
@@ -168,7 +209,8 @@ impl Socket {
         self.family.store(family, Ordering::Relaxed);
         self.kind.store(kind & KIND_MASK, Ordering::Relaxed);
         self.nonblocking.store(kind & libc::SOCK_NONBLOCK != 0, Ordering::Relaxed);
-        self.armed.store(false, Ordering::Relaxed);
+        self.armed.store(0, Ordering::Relaxed);
+        self.exported.store(false, Ordering::Relaxed);
         self.receive_wait_us.store(0, Ordering::Relaxed);
         self.send_wait_us.store(0, Ordering::Relaxed);
         *self.early() = Early::default();
@@ -177,6 +219,54 @@ impl Socket {
     fn become_stacks(&self, id: Id) {
         self.id.store(id.0, Ordering::Relaxed);
         self.whose.store(STACK, Ordering::Release);
+    }
+
+    /// While a call waits, a descriptor has to stand for it.
+    pub(crate) fn hold_for_waits(&self, fd: c_int) {
+        if fd < 0 || self.waits.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        // SAFETY: no memory is named.
+        let copy = unsafe { real::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) };
+        let held = errno::of_kernel(copy).and_then(backend::keep_internal).unwrap_or(-1);
+        close_internal(self.held.swap(held, Ordering::AcqRel));
+    }
+
+    fn drop_copy(&self) {
+        if self.copies.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        if self.whose.load(Ordering::Acquire) == STACK {
+            epoll::closed(self);
+            if let Ok(stack) = backend::stack() {
+                let _gone = stack.close(self.known());
+            }
+        }
+        close_internal(self.held.swap(-1, Ordering::AcqRel));
+        // SAFETY: files are never freed.
+        if let Some(file) = unsafe { self.home.load(Ordering::Relaxed).as_ref() } {
+            release(file);
+        }
+    }
+
+    /// Its octets are at its descriptor.
+    pub(crate) fn is_exported(&self) -> bool {
+        self.exported.load(Ordering::Acquire)
+    }
+
+    /// They are from now on: the kernel is asked about it.
+    pub(crate) fn note_exported(&self) {
+        if !self.exported.swap(true, Ordering::AcqRel) {
+            epoll::exported(self);
+        }
+    }
+
+    /// From now on its octets are at its descriptor, for who knows of nothing else.
+    pub(crate) fn export(&self, fd: c_int) {
+        let moved = backend::with(self, fd, |stack, id| stack.export(id));
+        if moved.is_ok() {
+            self.note_exported();
+        }
     }
 
     pub(crate) fn is_on_stack(&self) -> bool {
@@ -191,8 +281,13 @@ impl Socket {
     /// Its number in this process. One that was inherited is asked for now.
     pub(crate) fn id(&self, stack: &dyn Sockets, fd: c_int) -> Result<Id, Errno> {
         if self.whose.load(Ordering::Acquire) == INHERITED {
-            let id = stack.adopt(cookie(fd)?)?;
+            let adopted = stack.adopt(cookie(fd)?);
+            // A stack that does not know it is not the one that it was of.
+            let id = adopted.map_err(|no| if no == Errno::EBADF { Errno::ENETDOWN } else { no })?;
             self.become_stacks(id);
+            if stack.is_exported(id) {
+                self.note_exported();
+            }
         }
         Ok(self.known())
     }
@@ -223,14 +318,22 @@ impl Socket {
     pub(crate) fn inherit(&self) {
         if self.is_on_stack() {
             self.whose.store(INHERITED, Ordering::Release);
-            self.armed.store(false, Ordering::Relaxed);
+            self.armed.store(0, Ordering::Relaxed);
         }
     }
 
     /// Changes ring the bell from now on.
     pub(crate) fn arm(&self, stack: &dyn Sockets) {
-        if !self.armed.swap(true, Ordering::Relaxed) {
+        if self.armed.load(Ordering::Relaxed) == 0 {
+            self.armed.store(1, Ordering::Relaxed);
             stack.arm(self.known(), ALL);
+        }
+    }
+
+    /// As [`Socket::arm`]: each arrival does.
+    pub(crate) fn arm_edges(&self, stack: &dyn Sockets) {
+        if self.armed.swap(2, Ordering::Relaxed) < 2 {
+            stack.arm(self.known(), ALL.with(Ready::EDGES));
         }
     }
 

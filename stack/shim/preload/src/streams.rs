@@ -18,7 +18,7 @@ use std::ffi::CStr;
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+pub unsafe extern "C-unwind" fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
     // SAFETY: as the caller promises.
     let fd = unsafe { real::open(path, flags, mode) };
     // SAFETY: as the caller promises.
@@ -30,7 +30,7 @@ pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_uint) -
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+pub unsafe extern "C-unwind" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
     // SAFETY: as the caller promises.
     let fd = unsafe { real::open64(path, flags, mode) };
     // SAFETY: as the caller promises.
@@ -81,7 +81,7 @@ fn described(stack: &dyn Sockets, id: millstream_port::Id, flags: c_int) -> Resu
 /// # Safety
 /// None is needed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn isastream(fd: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn isastream(fd: c_int) -> c_int {
     if table::on_stack(fd).is_some_and(|socket| socket.kind() == STREAM) {
         return 1;
     }

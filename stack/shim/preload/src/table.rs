@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 pub(crate) enum File {
     /// A socket of the stack, or one that may become one.
     Socket(Socket),
-    /// An epoll set with sockets of the stack in it.
+    /// An epoll set, in which there may be sockets of the stack.
     Set(Set),
     /// Of this library or of the stack: the program does not know of it.
     Internal,
@@ -50,7 +50,13 @@ pub(crate) fn on_stack(fd: c_int) -> Option<&'static Socket> {
     socket(fd).filter(|socket| socket.is_on_stack())
 }
 
-/// The epoll set of a descriptor, if sockets of the stack were in it.
+/// The socket of a descriptor, if its data are not at the descriptor itself.
+#[inline]
+pub(crate) fn served(fd: c_int) -> Option<&'static Socket> {
+    on_stack(fd).filter(|socket| !socket.is_exported())
+}
+
+/// The epoll set of a descriptor.
 #[inline]
 pub(crate) fn set(fd: c_int) -> Option<&'static Set> {
     match file(fd)? {

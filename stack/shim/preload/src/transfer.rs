@@ -1,7 +1,9 @@
 //! transfer: octets and datagrams, out and in.
 
+mod passed;
+
 use crate::socket::{STREAM, Socket, Way};
-use crate::{address, backend, errno, names, real, table, wait};
+use crate::{address, errno, names, real, table, wait};
 use libc::{
     c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
@@ -16,14 +18,18 @@ use std::time::{Duration, Instant};
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
-    let Some(socket) = table::on_stack(fd) else {
-        // SAFETY: as the caller promises.
-        return unsafe { real::read(fd, buf, len) };
-    };
+pub unsafe extern "C-unwind" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize_t {
+    // SAFETY: as the caller promises, here and below.
+    let kernel = || unsafe { real::read(fd, buf, len) };
+    let Some(socket) = table::served(fd) else { return kernel() };
+    if len == 0 && socket.kind() != STREAM {
+        // Who reads nothing waits for nothing; of `recv(2)` this is not so.
+        return 0;
+    }
     // SAFETY: as the caller promises.
     let out = unsafe { std::slice::from_raw_parts_mut(buf.cast::<u8>(), len) };
-    errno::length(receive(socket, fd, &mut [IoSliceMut::new(out)], 0).map(|got| got.len))
+    let got = receive(socket, fd, &mut [IoSliceMut::new(out)], 0);
+    errno::length_or(got.map(|got| got.len), kernel)
 }
 
 /// `readv(2)`.
@@ -31,14 +37,14 @@ pub unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, len: size_t) -> ssize
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
-    let Some(socket) = table::on_stack(fd) else {
-        // SAFETY: as the caller promises.
-        return unsafe { real::readv(fd, pieces, count) };
-    };
+pub unsafe extern "C-unwind" fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
+    // SAFETY: as the caller promises, here and below.
+    let kernel = || unsafe { real::readv(fd, pieces, count) };
+    let Some(socket) = table::served(fd) else { return kernel() };
     // SAFETY: as the caller promises.
     let out = unsafe { pieces_mut(pieces.cast_mut(), count as usize) };
-    errno::length(out.and_then(|out| receive(socket, fd, out, 0)).map(|got| got.len))
+    let got = out.and_then(|out| receive(socket, fd, out, 0));
+    errno::length_or(got.map(|got| got.len), kernel)
 }
 
 /// `recv(2)`.
@@ -46,7 +52,12 @@ pub unsafe extern "C" fn readv(fd: c_int, pieces: *const iovec, count: c_int) ->
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+pub unsafe extern "C-unwind" fn recv(
+    fd: c_int,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+) -> ssize_t {
     // SAFETY: as the caller promises.
     unsafe { recvfrom(fd, buf, len, flags, null_mut(), null_mut()) }
 }
@@ -56,7 +67,7 @@ pub unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn recvfrom(
+pub unsafe extern "C-unwind" fn recvfrom(
     fd: c_int,
     buf: *mut c_void,
     len: size_t,
@@ -64,18 +75,18 @@ pub unsafe extern "C" fn recvfrom(
     from: *mut sockaddr,
     from_len: *mut socklen_t,
 ) -> ssize_t {
-    let Some(socket) = table::on_stack(fd) else {
-        // SAFETY: as the caller promises.
-        return unsafe { real::recvfrom(fd, buf, len, flags, from, from_len) };
-    };
+    // SAFETY: as the caller promises, here and below.
+    let kernel = || unsafe { real::recvfrom(fd, buf, len, flags, from, from_len) };
+    let Some(socket) = table::served(fd) else { return kernel() };
     // SAFETY: as the caller promises.
     let out = unsafe { std::slice::from_raw_parts_mut(buf.cast::<u8>(), len) };
     let got = receive(socket, fd, &mut [IoSliceMut::new(out)], flags);
-    errno::length(got.map(|got| {
+    let got = got.map(|got| {
         // SAFETY: as the caller promises.
         unsafe { tell_sender(&got, socket, from, from_len) };
         told_len(&got, flags)
-    }))
+    });
+    errno::length_or(got, kernel)
 }
 
 /// `recvmsg(2)`.
@@ -83,17 +94,24 @@ pub unsafe extern "C" fn recvfrom(
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> ssize_t {
-    let Some(socket) = table::on_stack(fd) else {
+pub unsafe extern "C-unwind" fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> ssize_t {
+    let kernel = || {
         // SAFETY: as the caller promises.
-        return unsafe { real::recvmsg(fd, msg, flags) };
+        let got = unsafe { real::recvmsg(fd, msg, flags) };
+        // SAFETY: as the caller promises; the kernel has written it.
+        if let (0.., Some(head)) = (got, unsafe { msg.as_ref() }) {
+            // SAFETY: what was received is whole.
+            unsafe { passed::adopt(head) };
+        }
+        got
     };
+    let Some(socket) = table::served(fd) else { return kernel() };
     // SAFETY: as the caller promises.
     let Some(msg) = (unsafe { msg.as_mut() }) else { return errno::length(Err(Errno::EFAULT)) };
     // SAFETY: as the caller promises.
     let out = unsafe { pieces_mut(msg.msg_iov, msg.msg_iovlen) };
     let got = out.and_then(|out| receive(socket, fd, out, flags));
-    errno::length(got.map(|got| {
+    let got = got.map(|got| {
         let mut len = msg.msg_namelen;
         // SAFETY: as the caller promises.
         unsafe { tell_sender(&got, socket, msg.msg_name.cast(), &mut len) };
@@ -101,7 +119,8 @@ pub unsafe extern "C" fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> s
         msg.msg_controllen = 0;
         msg.msg_flags = if got.whole > got.len { libc::MSG_TRUNC } else { 0 };
         told_len(&got, flags)
-    }))
+    });
+    errno::length_or(got, kernel)
 }
 
 /// `recvmmsg(2)`.
@@ -109,14 +128,14 @@ pub unsafe extern "C" fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> s
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn recvmmsg(
+pub unsafe extern "C-unwind" fn recvmmsg(
     fd: c_int,
     msgs: *mut mmsghdr,
     count: c_uint,
     flags: c_int,
     wait: *mut timespec,
 ) -> c_int {
-    if table::on_stack(fd).is_none() {
+    if table::served(fd).is_none() {
         // SAFETY: as the caller promises.
         return unsafe { real::recvmmsg(fd, msgs, count, flags, wait) };
     }
@@ -148,14 +167,13 @@ pub unsafe extern "C" fn recvmmsg(
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
-    let Some(socket) = table::on_stack(fd) else {
-        // SAFETY: as the caller promises.
-        return unsafe { real::write(fd, buf, len) };
-    };
+pub unsafe extern "C-unwind" fn write(fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
+    // SAFETY: as the caller promises, here and below.
+    let kernel = || unsafe { real::write(fd, buf, len) };
+    let Some(socket) = table::served(fd) else { return kernel() };
     // SAFETY: as the caller promises.
     let data = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) };
-    errno::length(send_pieces(socket, fd, &[IoSlice::new(data)], 0, None))
+    errno::length_or(send_pieces(socket, fd, &[IoSlice::new(data)], 0, None), kernel)
 }
 
 /// `writev(2)`.
@@ -163,14 +181,13 @@ pub unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: size_t) -> ss
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn writev(fd: c_int, list: *const iovec, count: c_int) -> ssize_t {
-    let Some(socket) = table::on_stack(fd) else {
-        // SAFETY: as the caller promises.
-        return unsafe { real::writev(fd, list, count) };
-    };
+pub unsafe extern "C-unwind" fn writev(fd: c_int, list: *const iovec, count: c_int) -> ssize_t {
+    // SAFETY: as the caller promises, here and below.
+    let kernel = || unsafe { real::writev(fd, list, count) };
+    let Some(socket) = table::served(fd) else { return kernel() };
     // SAFETY: as the caller promises.
     let data = unsafe { pieces(list, count as usize) };
-    errno::length(data.and_then(|data| send_pieces(socket, fd, data, 0, None)))
+    errno::length_or(data.and_then(|data| send_pieces(socket, fd, data, 0, None)), kernel)
 }
 
 /// `send(2)`.
@@ -178,7 +195,12 @@ pub unsafe extern "C" fn writev(fd: c_int, list: *const iovec, count: c_int) -> 
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+pub unsafe extern "C-unwind" fn send(
+    fd: c_int,
+    buf: *const c_void,
+    len: size_t,
+    flags: c_int,
+) -> ssize_t {
     // SAFETY: as the caller promises.
     unsafe { sendto(fd, buf, len, flags, null(), 0) }
 }
@@ -188,7 +210,7 @@ pub unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: size_t, flags:
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn sendto(
+pub unsafe extern "C-unwind" fn sendto(
     fd: c_int,
     buf: *const c_void,
     len: size_t,
@@ -196,16 +218,17 @@ pub unsafe extern "C" fn sendto(
     to: *const sockaddr,
     to_len: socklen_t,
 ) -> ssize_t {
+    // SAFETY: as the caller promises, here and below.
+    let kernel = || unsafe { real::sendto(fd, buf, len, flags, to, to_len) };
     // SAFETY: as the caller promises.
     let (socket, to) = match unsafe { goes_to(fd, to, to_len) } {
         Ok(Some(there)) => there,
-        // SAFETY: as the caller promises.
-        Ok(None) => return unsafe { real::sendto(fd, buf, len, flags, to, to_len) },
+        Ok(None) => return kernel(),
         Err(errno) => return errno::length(Err(errno)),
     };
     // SAFETY: as the caller promises.
     let data = unsafe { std::slice::from_raw_parts(buf.cast::<u8>(), len) };
-    errno::length(send_pieces(socket, fd, &[IoSlice::new(data)], flags, to))
+    errno::length_or(send_pieces(socket, fd, &[IoSlice::new(data)], flags, to), kernel)
 }
 
 /// `sendmsg(2)`.
@@ -213,19 +236,20 @@ pub unsafe extern "C" fn sendto(
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> ssize_t {
+pub unsafe extern "C-unwind" fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> ssize_t {
     // SAFETY: as the caller promises.
     let Some(head) = (unsafe { msg.as_ref() }) else { return errno::length(Err(Errno::EFAULT)) };
+    // SAFETY: as the caller promises, here and below.
+    let kernel = || unsafe { real::sendmsg(fd, msg, flags) };
     // SAFETY: as the caller promises.
     let (socket, to) = match unsafe { goes_to(fd, head.msg_name.cast(), head.msg_namelen) } {
         Ok(Some(there)) => there,
-        // SAFETY: as the caller promises.
-        Ok(None) => return unsafe { real::sendmsg(fd, msg, flags) },
+        Ok(None) => return kernel(),
         Err(errno) => return errno::length(Err(errno)),
     };
     // SAFETY: as the caller promises.
     let data = unsafe { pieces(head.msg_iov, head.msg_iovlen) };
-    errno::length(data.and_then(|data| send_pieces(socket, fd, data, flags, to)))
+    errno::length_or(data.and_then(|data| send_pieces(socket, fd, data, flags, to)), kernel)
 }
 
 /// `sendmmsg(2)`.
@@ -233,7 +257,7 @@ pub unsafe extern "C" fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) ->
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn sendmmsg(
+pub unsafe extern "C-unwind" fn sendmmsg(
     fd: c_int,
     msgs: *mut mmsghdr,
     count: c_uint,
@@ -261,7 +285,7 @@ pub unsafe extern "C" fn sendmmsg(
 /// # Safety
 /// As `read(2)`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __read_chk(
+pub unsafe extern "C-unwind" fn __read_chk(
     fd: c_int,
     buf: *mut c_void,
     len: size_t,
@@ -277,7 +301,7 @@ pub unsafe extern "C" fn __read_chk(
 /// # Safety
 /// As `recv(2)`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __recv_chk(
+pub unsafe extern "C-unwind" fn __recv_chk(
     fd: c_int,
     buf: *mut c_void,
     len: size_t,
@@ -294,7 +318,7 @@ pub unsafe extern "C" fn __recv_chk(
 /// # Safety
 /// As `recvfrom(2)`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __recvfrom_chk(
+pub unsafe extern "C-unwind" fn __recvfrom_chk(
     fd: c_int,
     buf: *mut c_void,
     len: size_t,
@@ -317,7 +341,7 @@ fn checked(len: size_t, room: size_t) {
 
 /// Receives into pieces; waits as the socket does.
 pub(crate) fn receive(
-    socket: &Socket,
+    socket: &'static Socket,
     fd: c_int,
     out: &mut [IoSliceMut<'_>],
     flags: c_int,
@@ -371,7 +395,7 @@ pub(crate) fn receive(
 
 /// A datagram into several pieces.
 fn receive_scattered(
-    socket: &Socket,
+    socket: &'static Socket,
     fd: c_int,
     out: &mut [IoSliceMut<'_>],
     flags: c_int,
@@ -391,7 +415,7 @@ fn receive_scattered(
 
 /// Sends pieces: a socket that waits sends all octets of a stream.
 pub(crate) fn send_pieces(
-    socket: &Socket,
+    socket: &'static Socket,
     fd: c_int,
     data: &[IoSlice<'_>],
     flags: c_int,
@@ -411,7 +435,7 @@ pub(crate) fn send_pieces(
     };
     let mut sent = send(data).inspect_err(|errno| {
         if *errno == Errno::EPIPE && flags & libc::MSG_NOSIGNAL == 0 {
-            backend::outside(broken_pipe);
+            broken_pipe();
         }
     })?;
     while sent < whole && socket.kind() != libc::SOCK_DGRAM && asked == 0 {
@@ -452,7 +476,9 @@ unsafe fn goes_to(
     to: *const sockaddr,
     len: socklen_t,
 ) -> Result<Option<(&'static Socket, Option<SocketAddr>)>, Errno> {
-    let Some(socket) = table::socket(fd) else { return Ok(None) };
+    let Some(socket) = table::socket(fd).filter(|socket| !socket.is_exported()) else {
+        return Ok(None);
+    };
     if to.is_null() {
         return Ok(socket.is_on_stack().then_some((socket, None)));
     }

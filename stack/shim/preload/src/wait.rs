@@ -1,120 +1,224 @@
-//! wait: a thread sleeps until something has changed at a socket of the stack. It sleeps in the C
-//! library's `epoll_pwait`, which signals and cancellation end.
+//! wait: a thread sleeps until something has changed at a socket of the stack, or the stack is
+//! gone. It sleeps in the C library's `epoll_pwait`, which signals and cancellation end.
 
-use crate::socket::Socket;
-use crate::{backend, epoll, errno, real};
-use libc::{c_int, epoll_event};
-use millstream_port::{Errno, Id, Sockets};
-use std::os::fd::AsRawFd;
-use std::sync::{Mutex, PoisonError};
+use crate::socket::{self, Socket};
+use crate::{backend, epoll, errno, real, table};
+use libc::{c_int, epoll_event, sigset_t};
+use millstream_port::{Errno, Id, MOVED, Sockets};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// An epoll set of this library with the bell in it, of one thread at a time: so each thread has an
-/// edge of its own.
+/// edge of its own. That of a program's set has this, too, in it.
 #[derive(Debug)]
-pub(crate) struct Waiter(c_int);
+pub(crate) struct Waiter {
+    set: c_int,
+    idle: &'static Mutex<Vec<c_int>>,
+}
 
-/// Those that nobody waits with.
+/// What has woken a thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Woken {
+    /// The time was not over.
+    pub(crate) early: bool,
+    /// Something is ready in the program's set.
+    pub(crate) kernel: bool,
+}
+
+/// Those that nobody waits with, and that have no set of a program in them.
 static IDLE: Mutex<Vec<c_int>> = Mutex::new(Vec::new());
+
+/// Marks of what is in them.
+const BELL: u64 = 0;
+const LIFELINE: u64 = 1;
+const PROGRAM: u64 = 2;
 
 impl Waiter {
     pub(crate) fn take(stack: &dyn Sockets) -> Result<Self, Errno> {
-        if let Some(set) = idle().pop() {
-            return Ok(Self(set));
+        Self::take_with(stack, &IDLE, None)
+    }
+
+    /// One of those that are idle, or a new one that a program's set is put into.
+    pub(crate) fn take_with(
+        stack: &dyn Sockets,
+        idle: &'static Mutex<Vec<c_int>>,
+        program: Option<c_int>,
+    ) -> Result<Self, Errno> {
+        if let Some(set) = lock(idle).pop() {
+            return Ok(Self { set, idle });
         }
         // SAFETY: no memory is named.
-        let set = errno::of_kernel(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        let set = errno::of_kernel(unsafe { real::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         let set = backend::keep_internal(set)?;
-        ring_in(stack, set)?;
-        Ok(Self(set))
+        let waiter = Self { set, idle };
+        put(set, stack.bell().as_raw_fd(), EDGES, BELL)?;
+        if let Some(program) = program {
+            put(set, program, libc::EPOLLIN as u32, PROGRAM)?;
+        }
+        // One that is gone tells of nothing more.
+        if let Some(lifeline) = stack.lifeline().filter(|_| !stack.is_gone()) {
+            put(set, lifeline.as_raw_fd(), libc::EPOLLRDHUP as u32, LIFELINE)?;
+        }
+        Ok(waiter)
     }
 
     /// Polls readable when the bell was rung since it was emptied.
     pub(crate) fn fd(&self) -> c_int {
-        self.0
+        self.set
     }
 
     /// Forgets what was rung before.
-    pub(crate) fn empty(&self) {
-        let mut event = epoll_event { events: 0, u64: 0 };
-        // SAFETY: there is room for one event.
-        unsafe { real::epoll_pwait(self.0, &mut event, 1, 0, std::ptr::null()) };
+    pub(crate) fn empty(&self, stack: &dyn Sockets) {
+        // Nobody waits: nothing can fail.
+        let _empty = self.wait(stack, 0, std::ptr::null());
     }
 
-    /// Waits for the bell, at most until then. False at the deadline.
-    fn wait(&self, deadline: Option<Instant>) -> Result<bool, Errno> {
-        let mut event = epoll_event { events: 0, u64: 0 };
-        // SAFETY: there is room for one event.
-        let rung = unsafe {
-            real::epoll_pwait(self.0, &mut event, 1, left_ms(deadline), std::ptr::null())
-        };
-        errno::of_kernel(rung).map(|rung| rung > 0)
+    /// Waits for the bell, so long; -1 for ever.
+    pub(crate) fn wait(
+        &self,
+        stack: &dyn Sockets,
+        wait_ms: c_int,
+        mask: *const sigset_t,
+    ) -> Result<Woken, Errno> {
+        let mut events = [epoll_event { events: 0, u64: 0 }; 3];
+        let room = events.len() as c_int;
+        // SAFETY: there is room for as many events.
+        let came = unsafe { real::epoll_pwait(self.set, events.as_mut_ptr(), room, wait_ms, mask) };
+        let came = errno::of_kernel(came)? as usize;
+        let mut woken = Woken { early: came > 0, kernel: false };
+        for event in &events[..came] {
+            let mark = event.u64;
+            match mark {
+                LIFELINE => self.mourn(stack),
+                PROGRAM => woken.kernel = true,
+                _ => {}
+            }
+        }
+        Ok(woken)
+    }
+
+    /// The stack is gone: it is told of once.
+    fn mourn(&self, stack: &dyn Sockets) {
+        let lifeline = stack.lifeline().filter(|_| stack.is_gone());
+        if let Some(lifeline) = lifeline.as_ref().map(BorrowedFd::as_raw_fd) {
+            let nothing = std::ptr::null_mut();
+            // SAFETY: nothing is read for what is taken out.
+            unsafe { real::epoll_ctl(self.set, libc::EPOLL_CTL_DEL, lifeline, nothing) };
+        }
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        idle().push(self.0);
+        lock(self.idle).push(self.set);
     }
 }
 
-fn idle() -> std::sync::MutexGuard<'static, Vec<c_int>> {
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// After fork: they are the parent's.
-pub(crate) fn forget_all() {
-    idle().clear();
-}
-
-/// Puts the bell into an epoll set.
-pub(crate) fn ring_in(stack: &dyn Sockets, set: c_int) -> Result<(), Errno> {
-    let mut event = epoll_event { events: EDGES, u64: bell_mark() };
-    let bell = stack.bell().as_raw_fd();
+/// Puts a descriptor into an epoll set of this library.
+fn put(set: c_int, fd: c_int, events: u32, mark: u64) -> Result<(), Errno> {
+    let mut event = epoll_event { events, u64: mark };
     // SAFETY: the event is only read.
-    let added = unsafe { real::epoll_ctl(set, libc::EPOLL_CTL_ADD, bell, &mut event) };
-    match errno::of_kernel(added) {
-        Ok(_) | Err(Errno::EEXIST) => Ok(()),
-        Err(errno) => Err(errno),
+    let added = unsafe { real::epoll_ctl(set, libc::EPOLL_CTL_ADD, fd, &mut event) };
+    errno::of_kernel(added).map(drop)
+}
+
+/// Closes those that nobody waits with: after fork they are the parent's, and those of a set that
+/// was closed are nobody's.
+pub(crate) fn close_all(idle: &Mutex<Vec<c_int>>) {
+    for set in std::mem::take(&mut *lock(idle)) {
+        table::take(set);
+        // SAFETY: it is this library's, and nobody uses it here.
+        unsafe { real::close(set) };
     }
 }
 
-/// What names the bell among a program's events: an address that no program has anything at.
-pub(crate) fn bell_mark() -> u64 {
-    std::ptr::from_ref(&IDLE) as u64
+/// After fork.
+pub(crate) fn forked() {
+    close_all(&IDLE);
+}
+
+/// Nobody takes or puts one back while the guard lives.
+pub(crate) fn hold() -> MutexGuard<'static, Vec<c_int>> {
+    lock(&IDLE)
+}
+
+fn lock(idle: &Mutex<Vec<c_int>>) -> MutexGuard<'_, Vec<c_int>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts a thread among those that the bell is rung for.
+pub(crate) struct Sleep<'a>(&'a dyn Sockets);
+
+impl<'a> Sleep<'a> {
+    pub(crate) fn begin(stack: &'a dyn Sockets) -> Self {
+        stack.sleeps();
+        Self(stack)
+    }
+}
+
+impl Drop for Sleep<'_> {
+    /// Also when the thread is cancelled.
+    fn drop(&mut self) {
+        self.0.wakes();
+    }
 }
 
 /// Tries something at a socket until it is not refused with EAGAIN any more, or until then.
 pub(crate) fn until<T>(
-    socket: &Socket,
+    socket: &'static Socket,
     fd: c_int,
     deadline: Option<Instant>,
     mut attempt: impl FnMut(&'static dyn Sockets, Id) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
     let stack = backend::stack()?;
     let id = socket.id(stack, fd)?;
-    let _inside = backend::enter()?;
+    let inside = backend::enter()?;
     match attempt(stack, id) {
         Err(Errno::EAGAIN) if !is_over(deadline) => {}
+        Err(MOVED) => {
+            drop(inside);
+            socket.note_exported();
+            return Err(MOVED);
+        }
         other => return other,
     }
+    drop(inside);
+    // Another thread may close its descriptor meanwhile: this call goes on, as in the kernel.
+    let _kept = socket::Kept::new(socket);
+    sleep_until(socket, stack, id, deadline, attempt)
+}
+
+fn sleep_until<T>(
+    socket: &'static Socket,
+    stack: &'static dyn Sockets,
+    id: Id,
+    deadline: Option<Instant>,
+    mut attempt: impl FnMut(&'static dyn Sockets, Id) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let (waiter, mut inside) = (Waiter::take(stack)?, backend::enter()?);
     socket.arm(stack);
-    let waiter = Waiter::take(stack)?;
     loop {
         // Sets hear of what has changed meanwhile, so that the stack's list of that stays short.
         epoll::tell(stack);
-        stack.sleeps();
+        let sleep = Sleep::begin(stack);
         // What has changed before nobody tells of.
         let tried = attempt(stack, id);
-        if !matches!(tried, Err(Errno::EAGAIN)) {
-            stack.wakes();
-            return tried;
+        match tried {
+            Err(Errno::EAGAIN) => {}
+            Err(MOVED) => {
+                socket.note_exported();
+                return tried;
+            }
+            _ => return tried,
         }
-        let rung = backend::outside(|| waiter.wait(deadline));
-        stack.wakes();
-        match rung {
-            Ok(true) => {}
-            Ok(false) => return Err(Errno::EAGAIN),
+        drop(inside);
+        let woken = waiter.wait(stack, left_ms(deadline), std::ptr::null());
+        inside = backend::enter()?;
+        drop(sleep);
+        match woken {
+            Ok(woken) if woken.early => {}
+            Ok(_) => return Err(Errno::EAGAIN),
             Err(Errno::EINTR) if deadline.is_none() && restarts() => {}
             Err(errno) => return Err(errno),
         }

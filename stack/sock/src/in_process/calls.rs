@@ -7,7 +7,7 @@ use millstream_host::buffers::To;
 use millstream_host::socket::{Kind, Socket};
 use millstream_host::streamio::{self, Call};
 use millstream_port::streamio::{Asked, I_FDINSERT, I_LINK, I_PLINK, I_RECVFD, I_SENDFD};
-use millstream_port::{Cookie, Id, Ready, Received, Sockets};
+use millstream_port::{Changes, Cookie, Id, Ready, Received, Sockets};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -100,7 +100,9 @@ impl Sockets for InProcess {
     }
 
     fn shutdown(&self, id: Id, how: i32) -> Result<(), Errno> {
-        self.with_socket(id, |socket, core| socket.shutdown(core, how))
+        self.with_socket(id, |socket, core| socket.shutdown(core, how))?;
+        self.get(id)?.end.touch();
+        Ok(())
     }
 
     fn close(&self, id: Id) -> Result<(), Errno> {
@@ -146,8 +148,10 @@ impl Sockets for InProcess {
         seen.unwrap_or(Ready::ERR | Ready::HUP)
     }
 
-    fn changes(&self, id: Id) -> u32 {
-        self.get(id).map_or(0, |entry| entry.end.changes())
+    fn changes(&self, id: Id) -> Changes {
+        // Which way it was is not counted: an edge may be told that was the other direction's.
+        let count = self.get(id).map_or(0, |entry| entry.end.changes());
+        Changes { inward: count, outward: count }
     }
 
     fn bell(&self) -> BorrowedFd<'_> {
@@ -157,6 +161,14 @@ impl Sockets for InProcess {
     fn arm(&self, id: Id, events: Ready) -> Ready {
         if let Ok(entry) = self.get(id) {
             entry.end.arm(true);
+            if events.contains(Ready::EDGES) {
+                let stream = entry.end.stream();
+                // Where the stack is gone, ready() says so below.
+                let _gone = self.enter(|core| {
+                    core.tell_of_each(stream);
+                    Ok(())
+                });
+            }
         }
         self.ready(id).only(events | Ready::ERR | Ready::HUP | NO_SOCKET)
     }

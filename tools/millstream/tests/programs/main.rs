@@ -4,6 +4,7 @@
 mod kit;
 
 mod clients;
+mod compared;
 mod run;
 mod servers;
 mod stage;

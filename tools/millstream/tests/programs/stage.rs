@@ -1,10 +1,12 @@
 //! stage: a program on a stack in a fresh namespace, and the kernel's side of it.
 
 use crate::kit::{Lab, Up, wait_for};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
@@ -53,6 +55,11 @@ impl Stage {
         let up = format!("up --name {NAME} {}", TAP.join(" "));
         let beside = (place == Place::Beside).then(|| lab.up(&up));
         Some(Self { beside, lab })
+    }
+
+    /// Kills the stack that is beside.
+    pub(crate) fn kill_stack(&self) {
+        self.beside.as_ref().unwrap().signal(Signal::KILL);
     }
 
     /// A folder of the test.
@@ -111,6 +118,19 @@ impl Stage {
         self.lab.netns.run(work).unwrap()
     }
 
+    /// A port of the kernel's side where nobody answers whoever connects: as many as wait there
+    /// already are enough.
+    pub(crate) fn silence(&self) -> (OwnedFd, u16) {
+        let listener = || -> std::io::Result<(OwnedFd, u16)> {
+            let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+            bind(&fd, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))?;
+            listen(&fd, 0)?;
+            let at = SocketAddr::try_from(getsockname(&fd)?)?;
+            Ok((fd, at.port()))
+        };
+        self.inside(listener).unwrap()
+    }
+
     /// A server of HTTP on the kernel's side, which says so many octets to everything.
     pub(crate) fn http(&self, octets: usize) -> SocketAddr {
         let listener = self.inside(|| TcpListener::bind("0.0.0.0:0")).unwrap();
@@ -125,6 +145,17 @@ impl Stage {
 }
 
 impl Running {
+    /// Waits for its end; its code.
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        let mut code = None;
+        wait_for("the program's end", || {
+            let ended = self.0.try_wait().unwrap();
+            code = ended.and_then(|status| status.code());
+            ended.is_some()
+        });
+        code
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
@@ -133,6 +164,9 @@ impl Running {
 impl Drop for Running {
     /// It has children that are to end with it.
     fn drop(&mut self) {
+        if self.0.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return;
+        }
         self.signal(Signal::TERM);
         let end = Instant::now() + PATIENCE;
         while self.0.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < end {

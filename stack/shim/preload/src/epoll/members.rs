@@ -3,13 +3,14 @@
 
 use super::Set;
 use crate::socket::Socket;
+use crate::table;
 use libc::c_int;
 use millstream_port::{Id, Sockets};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug)]
-struct Members {
+pub(super) struct Members {
     /// Sets, and the descriptor that the socket has there.
     sets: BTreeMap<Id, Vec<(&'static Set, c_int)>>,
     /// Sockets that have changed.
@@ -19,17 +20,22 @@ struct Members {
 /// Held while changes are told: who finds nothing here afterwards has been told of everything.
 static MEMBERS: Mutex<Members> = Mutex::new(Members { sets: BTreeMap::new(), changed: Vec::new() });
 
-/// Tells all sets of what has changed at their sockets. False where the stack keeps no list of it.
-pub(crate) fn tell(stack: &dyn Sockets) -> bool {
-    let mut members = members();
-    let Members { sets, changed } = &mut *members;
-    let keeps_list = stack.changed(changed);
-    for id in changed.drain(..) {
-        for (set, fd) in sets.get(&id).into_iter().flatten() {
-            set.list(*fd);
+/// Tells all sets of what has changed at their sockets.
+pub(crate) fn tell(stack: &dyn Sockets) {
+    let mut moved = Vec::new();
+    {
+        let mut members = members();
+        let Members { sets, changed } = &mut *members;
+        stack.changed(changed);
+        for id in changed.drain(..) {
+            let inside = sets.get(&id).map_or(&[][..], Vec::as_slice);
+            inside.iter().for_each(|(set, fd)| set.list_change(stack, *fd));
+            if stack.is_exported(id) {
+                moved.extend(inside.iter().map(|(_, fd)| *fd));
+            }
         }
     }
-    keeps_list
+    moved.into_iter().filter_map(table::served).for_each(Socket::note_exported);
 }
 
 /// A socket comes into a set.
@@ -53,10 +59,20 @@ pub(super) fn leave(id: Id, set: &'static Set, fd: c_int) {
 
 /// A socket was closed.
 pub(crate) fn closed(socket: &Socket) {
-    let left = members().sets.remove(&socket.known());
-    for (set, fd) in left.into_iter().flatten() {
+    for (set, fd) in take(socket.known()) {
         set.drop_interest(fd, socket.known());
     }
+}
+
+/// Octets of a socket are at its descriptors: the kernel tells of them.
+pub(crate) fn exported(socket: &Socket) {
+    for (set, fd) in take(socket.known()) {
+        set.hand_over(fd);
+    }
+}
+
+fn take(id: Id) -> Vec<(&'static Set, c_int)> {
+    members().sets.remove(&id).unwrap_or_default()
 }
 
 /// After fork: numbers of sockets are the parent's.
@@ -64,6 +80,7 @@ pub(crate) fn forked() {
     members().sets.clear();
 }
 
-fn members() -> MutexGuard<'static, Members> {
+/// Nobody tells or changes anything while it lives.
+pub(super) fn members() -> MutexGuard<'static, Members> {
     MEMBERS.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn select(
+pub unsafe extern "C-unwind" fn select(
     count: c_int,
     read: *mut fd_set,
     write: *mut fd_set,
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn select(
 /// # Safety
 /// As the manual page.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pselect(
+pub unsafe extern "C-unwind" fn pselect(
     count: c_int,
     read: *mut fd_set,
     write: *mut fd_set,

@@ -13,7 +13,12 @@ use millstream_port::streamio::*;
 use millstream_port::{Errno, Id};
 
 /// `ioctl(2)` of a stream.
-pub(crate) fn ioctl(socket: &Socket, fd: c_int, cmd: u32, arg: usize) -> Result<c_int, Errno> {
+pub(crate) fn ioctl(
+    socket: &'static Socket,
+    fd: c_int,
+    cmd: u32,
+    arg: usize,
+) -> Result<c_int, Errno> {
     let ask = |number: i64, input: &[u8], out: &mut [u8]| {
         Asking { socket, fd, cmd, number }.asked(input, out)
     };
@@ -62,14 +67,14 @@ pub(crate) fn ioctl(socket: &Socket, fd: c_int, cmd: u32, arg: usize) -> Result<
 }
 
 /// One call.
-struct Asking<'a> {
-    socket: &'a Socket,
+struct Asking {
+    socket: &'static Socket,
     fd: c_int,
     cmd: u32,
     number: i64,
 }
 
-impl Asking<'_> {
+impl Asking {
     /// Asks the stack, and waits for the modules' answer; the value, and the bytes that came.
     fn asked(self, input: &[u8], out: &mut [u8]) -> Result<(c_int, usize), Errno> {
         let mut step = self.step((self.cmd, self.number), input, out)?;

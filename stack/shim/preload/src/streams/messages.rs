@@ -22,7 +22,7 @@ pub struct StrBuf {
 /// # Safety
 /// Each part is null or describes memory of the caller's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn putmsg(
+pub unsafe extern "C-unwind" fn putmsg(
     fd: c_int,
     control: *const StrBuf,
     data: *const StrBuf,
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn putmsg(
 /// # Safety
 /// As [`putmsg`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn putpmsg(
+pub unsafe extern "C-unwind" fn putpmsg(
     fd: c_int,
     control: *const StrBuf,
     data: *const StrBuf,
@@ -79,7 +79,7 @@ unsafe fn put(
 /// # Safety
 /// Each part is null or describes memory of the caller's; there is a number at `flags`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getmsg(
+pub unsafe extern "C-unwind" fn getmsg(
     fd: c_int,
     control: *mut StrBuf,
     data: *mut StrBuf,
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn getmsg(
 /// # Safety
 /// As [`getmsg`]; there is a number at `band`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getpmsg(
+pub unsafe extern "C-unwind" fn getpmsg(
     fd: c_int,
     control: *mut StrBuf,
     data: *mut StrBuf,

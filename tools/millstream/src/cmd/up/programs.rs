@@ -44,7 +44,7 @@ impl Programs {
         }
         let ports = self.program_ports.map_or(usual.ports, usize::from);
         let programs = self.programs.map_or(usual.programs, usize::from);
-        Ok(Quota { memory, sockets, ports, programs })
+        Ok(Quota { memory, sockets, ports, programs, ..Quota::default() })
     }
 }
 
