@@ -126,7 +126,15 @@ impl Sockets for Client {
         {
             return done.map(|len| Received { len, whole: len, from: None });
         }
-        self.ask_recv(id, out, flags)
+        let asked = self.ask_recv(id, out, flags);
+        // Rings may have been given meanwhile, with the octets in them.
+        if asked == Err(Errno::EAGAIN)
+            && flags & OOB == 0
+            && let Tried::Done(done) = self.take(id, out, flags & PEEK != 0)
+        {
+            return done.map(|len| Received { len, whole: len, from: None });
+        }
+        asked
     }
 
     fn shutdown(&self, id: Id, how: i32) -> Result<(), Errno> {
