@@ -218,7 +218,8 @@ fn programs_that_are_killed_at_any_time_leave_nothing_behind() {
         lab.at_rest();
         // Connections that were closed last have their time; nothing else is held.
         let end = Instant::now() + LONG;
-        while lab.held() != before {
+        // What the stack's own first frames held at the beginning may be back, too.
+        while lab.held().iter().zip(&before).any(|(now, before)| now > before) {
             assert!(Instant::now() < end, "{:?}, before: {before:?}", lab.held());
             std::thread::sleep(Duration::from_millis(10));
         }
