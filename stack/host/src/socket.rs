@@ -7,6 +7,7 @@ mod option;
 mod ready;
 
 pub use data::Datagram;
+pub use ready::reset_behind;
 
 use crate::acceptor::{accept, free, refuse};
 use crate::plan::service::request;
@@ -65,6 +66,8 @@ struct Ends {
     over: bool,
     /// What has failed, until somebody was told.
     error: Option<Errno>,
+    /// A writer was told of a reset, before its word was read.
+    told: bool,
     /// The last octet of urgent data.
     urgent: Option<u8>,
 }

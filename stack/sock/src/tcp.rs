@@ -11,7 +11,8 @@ use crate::stream::{Stream, bytes, errno, failure};
 use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Errno, Got, Perimeter, PollEvents, Priority, StreamId, Want};
 use millstream_host::EndError;
-use millstream_msg::{Kind, Msg};
+use millstream_host::socket::reset_behind;
+use millstream_msg::Msg;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -147,14 +148,7 @@ impl TcpStream {
     /// # Errors
     /// As [`Read::read`].
     pub fn peek(&self, out: &mut [u8]) -> io::Result<usize> {
-        self.peek_until(out, self.stream().read_deadline())
-    }
-
-    pub(crate) fn peek_until(
-        &self,
-        out: &mut [u8],
-        deadline: Option<Instant>,
-    ) -> io::Result<usize> {
+        let deadline = self.stream().read_deadline();
         loop {
             if let Some(over) = self.over() {
                 return over;
@@ -240,11 +234,7 @@ impl TcpStream {
         &self.shared.stream
     }
 
-    pub(crate) fn read_until(
-        &self,
-        out: &mut [u8],
-        deadline: Option<Instant>,
-    ) -> io::Result<usize> {
+    fn read_until(&self, out: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
         if out.is_empty() {
             return Ok(0);
         }
@@ -258,18 +248,12 @@ impl TcpStream {
         }
     }
 
-    pub(crate) fn write_until(&self, data: &[u8], deadline: Option<Instant>) -> io::Result<usize> {
+    fn write_until(&self, data: &[u8], deadline: Option<Instant>) -> io::Result<usize> {
         self.write_pieces(&mut [data], deadline)
     }
 
     fn write_pieces(&self, pieces: &mut [&[u8]], deadline: Option<Instant>) -> io::Result<usize> {
         bytes::write_all(pieces, |left| self.write_with(deadline, |core, at| core.writev(at, left)))
-    }
-
-    /// Nothing more will be read: the peer has ended its direction, or the connection is over.
-    pub(crate) fn is_at_end(&self) -> bool {
-        let ends = self.ends();
-        ends.read || ends.error.is_some()
     }
 
     /// Reads data, or what stands between them.
@@ -335,7 +319,7 @@ impl TcpStream {
         }
         let mut over = None;
         let written = self.stream().end().until(deadline, |core, at| {
-            over = core.peek_last(at).filter(|msg| is_disconnect(msg)).map(reason);
+            over = reset_behind(core, at);
             if over.is_some() { Err(Errno::EPIPE) } else { write(core, at) }
         });
         let Some(error) = over else { return written.map_err(failure) };
@@ -409,21 +393,13 @@ fn primitive(got: &Got) -> Option<i32> {
     tpi::primitive(got.control.as_ref()?.first())
 }
 
-/// Is this word that the connection is over?
-fn is_disconnect(msg: &Msg) -> bool {
-    msg.kind() == Kind::Proto && tpi::primitive(msg.first()) == Some(tpi::T_DISCON_IND)
-}
-
 /// Why the connection is over.
 fn reason(word: &Msg) -> Errno {
     Errno(tpi::DisconInd::new(word.first()).map_or(Errno::EPROTO.0, |ind| ind.reason()))
 }
 
 /// What a connection that was asked for has come to; `None` at the deadline.
-pub(crate) fn answer(
-    stream: &Stream,
-    deadline: Option<Instant>,
-) -> io::Result<Option<Result<(), Errno>>> {
+fn answer(stream: &Stream, deadline: Option<Instant>) -> io::Result<Option<Result<(), Errno>>> {
     loop {
         let word = match stream.end().until(deadline, |core, at| core.getmsg(at)) {
             Err(EndError::WouldBlock) => return Ok(None),

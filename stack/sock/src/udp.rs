@@ -71,16 +71,6 @@ impl UdpSocket {
         }
     }
 
-    /// Of a stream of udp that is bound to `local`.
-    pub(crate) fn bound(stream: Arc<Stream>, local: SocketAddr) -> Self {
-        Self { stream, local, peer: Mutex::default() }
-    }
-
-    /// The peer that was fixed.
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        *lock(&self.peer)
-    }
-
     /// Copies what is first out, where it lies.
     fn take(&self, out: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<Datagram>> {
         let taken = self.stream.end().until(deadline, |core, at| {

@@ -1,6 +1,6 @@
 //! Octets and datagrams of a socket.
 
-use super::{Kind, Socket, State};
+use super::{Kind, Socket, State, reset_behind};
 use crate::acceptor::free;
 use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Errno, Got, Perimeter, Priority, Want};
@@ -27,7 +27,12 @@ impl Socket {
         self.failed()?;
         match self.state {
             State::Connecting(_) => Err(Errno::EAGAIN),
-            State::Connected { .. } if !self.ends.written && !self.ends.over => Ok(()),
+            State::Connected { .. } if !self.ends.written && !self.ends.over => {
+                let Some(errno) = reset_behind(core, self.stream) else { return Ok(()) };
+                // What came before its word can still be read, as far as its end.
+                (self.ends.written, self.ends.told) = (true, true);
+                Err(errno)
+            }
             _ => Err(Errno::EPIPE),
         }
     }

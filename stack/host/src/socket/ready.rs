@@ -4,7 +4,8 @@
 use super::{Socket, State, ask};
 use crate::acceptor::free;
 use millstream_core::tpi::{self, Primitive};
-use millstream_core::{Errno, Got, Perimeter, PollEvents, Want};
+use millstream_core::{Errno, Got, Perimeter, PollEvents, StreamId, Want};
+use millstream_msg::Kind;
 use millstream_port::Ready;
 
 impl Socket {
@@ -41,7 +42,7 @@ impl Socket {
         let State::Connected { .. } = self.state else { return None };
         let ends = &self.ends;
         let ended = ends.read || ends.unread || ends.over;
-        let closed = ends.written || ends.over;
+        let closed = ends.written || ends.over || reset_behind(core, self.stream).is_some();
         Some(
             Ready::OUT.when(!closed)
                 | (Ready::IN | Ready::RDHUP).when(ended)
@@ -93,7 +94,8 @@ impl Socket {
             Some(tpi::T_ORDREL_IND) => self.ends.read = true,
             Some(tpi::T_DISCON_IND) => {
                 let reason = tpi::DisconInd::new(control).map_or(Errno::EPROTO.0, |i| i.reason());
-                self.ends.error = Some(Errno(reason)).filter(|errno| errno.0 != 0);
+                let untold = reason != 0 && !self.ends.told;
+                self.ends.error = untold.then_some(Errno(reason));
                 match self.state {
                     State::Connecting(_) => {
                         // It has its address no longer, and may try again.
@@ -123,8 +125,14 @@ impl Socket {
     }
 }
 
+/// Why a connection is over, though what came before that has not been read.
+pub fn reset_behind(core: &mut Perimeter, stream: StreamId) -> Option<Errno> {
+    let word = core.peek_last(stream).filter(|msg| msg.kind() == Kind::Proto)?;
+    tpi::DisconInd::new(word.first()).ok().map(|ind| Errno(ind.reason()))
+}
+
 /// The kind of the control part that is first at a head; none when data are, or nothing.
-fn first_word(core: &mut Perimeter, stream: millstream_core::StreamId) -> Option<i32> {
+fn first_word(core: &mut Perimeter, stream: StreamId) -> Option<i32> {
     let mut control = [0; 4];
     let first = core.peek(stream, Want::Any, Some(&mut control), None).ok()??;
     first.control.map(|_| tpi::primitive(&control).unwrap_or(-1))

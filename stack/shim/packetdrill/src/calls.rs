@@ -2,7 +2,8 @@
 
 use crate::table::{Pipe, Table, Thing, Waits};
 use crate::world::World;
-use millstream::{Errno, PollEvents, SocketId};
+use millstream::Errno;
+use millstream::port::{Id, Ready, Sockets};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ impl Calls {
     }
 
     pub(crate) fn socket(&self, domain: i32, kind: i32, protocol: i32) -> Result<i32, Errno> {
-        let id = self.world.sockets.socket(domain, kind | libc::SOCK_NONBLOCK, protocol)?;
+        let id = self.world.sockets.socket(domain, kind, protocol)?;
         let waits = Waits { not: kind & libc::SOCK_NONBLOCK != 0, ..Waits::default() };
         Ok(self.table.add(Thing::Socket(id, waits)))
     }
@@ -36,7 +37,7 @@ impl Calls {
     pub(crate) fn accept(&self, fd: i32) -> Result<(i32, SocketAddr), Errno> {
         let (id, waits) = self.table.socket(fd)?;
         let deadline = self.deadline(waits.not, waits.receive_us);
-        let (new, peer) = self.world.wait(deadline, || self.world.sockets.accept(id, true))?;
+        let (new, peer) = self.world.wait(deadline, || self.world.sockets.accept(id))?;
         Ok((self.table.add(Thing::Socket(new, Waits::default())), peer))
     }
 
@@ -53,11 +54,11 @@ impl Calls {
     }
 
     /// What a connection that was asked for has come to.
-    fn stands(&self, id: SocketId) -> Result<(), Errno> {
-        if self.world.sockets.poll(id, PollEvents::OUT)?.is_empty() {
+    fn stands(&self, id: Id) -> Result<(), Errno> {
+        if !self.world.sockets.ready(id).intersects(Ready::OUT | Ready::ERR) {
             return Err(Errno::EAGAIN);
         }
-        let error = self.world.sockets.option(id, libc::SOL_SOCKET, libc::SO_ERROR)?;
+        let error = self.value(id, libc::SOL_SOCKET, libc::SO_ERROR)?;
         match error.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes)) {
             Some(0) => Ok(()),
             Some(number) => Err(Errno(number)),
@@ -116,9 +117,9 @@ impl Calls {
         let (mut done, mut from) = (0, None);
         let result = self.world.wait(deadline, || {
             loop {
-                let (got, sender) = self.world.sockets.recv(id, &mut out[done..], once)?;
-                (done, from) = (done + got, sender);
-                if got == 0 || done == out.len() || !all {
+                let got = self.world.sockets.recv(id, &mut out[done..], once)?;
+                (done, from) = (done + got.len, got.from);
+                if got.len == 0 || done == out.len() || !all {
                     return Ok(());
                 }
             }
@@ -156,8 +157,15 @@ impl Calls {
         match (level, name) {
             (libc::SOL_SOCKET, libc::SO_RCVTIMEO) => Ok(timeval(waits.receive_us)),
             (libc::SOL_SOCKET, libc::SO_SNDTIMEO) => Ok(timeval(waits.send_us)),
-            _ => self.world.sockets.option(id, level, name),
+            _ => self.value(id, level, name),
         }
+    }
+
+    fn value(&self, id: Id, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
+        let mut value = vec![0; VALUE_MAX];
+        let len = self.world.sockets.option(id, level, name, &mut value)?;
+        value.truncate(len);
+        Ok(value)
     }
 
     pub(crate) fn set_option(
@@ -207,12 +215,7 @@ impl Calls {
     /// FIONREAD: octets that can be read.
     pub(crate) fn readable_octets(&self, fd: i32) -> Result<i32, Errno> {
         let (id, _) = self.table.socket(fd)?;
-        let mut octets = vec![0; READ_MAX];
-        match self.world.sockets.recv(id, &mut octets, libc::MSG_PEEK) {
-            Ok((count, _)) => Ok(count as i32),
-            Err(Errno::EAGAIN) => Ok(0),
-            Err(errno) => Err(errno),
-        }
+        self.world.sockets.readable(id).map(|octets| octets as i32)
     }
 
     pub(crate) fn pipe(&self) -> [i32; 2] {
@@ -282,5 +285,5 @@ fn timeval(us: u64) -> Vec<u8> {
     [us / 1_000_000, us % 1_000_000].map(u64::to_ne_bytes).concat()
 }
 
-/// More than a receive buffer holds.
-const READ_MAX: usize = 16 << 20;
+/// Bytes of a value: TCP_INFO has most.
+const VALUE_MAX: usize = 1024;

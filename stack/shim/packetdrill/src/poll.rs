@@ -2,7 +2,8 @@
 
 use crate::calls::Calls;
 use crate::table::Thing;
-use millstream::{Errno, PollEvents};
+use millstream::Errno;
+use millstream::port::{Ready, Sockets};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,8 +16,15 @@ struct Interest {
     /// EPOLLIN and so on, EPOLLET, EPOLLONESHOT.
     events: u32,
     data: u64,
-    /// What was there when it was looked at last: an edge is what was not.
-    seen: u32,
+    /// What was there when it was looked at last: an edge is what was not, or a change since.
+    seen: Seen,
+}
+
+/// What is possible at a descriptor, and how often that has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    events: u32,
+    changes: u32,
 }
 
 /// What `epoll_wait` tells.
@@ -38,7 +46,7 @@ impl Epoll {
             (libc::EPOLL_CTL_MOD | libc::EPOLL_CTL_DEL, false) => return Err(Errno::ENOENT),
             (libc::EPOLL_CTL_DEL, true) => drop(set.remove(&fd)),
             (libc::EPOLL_CTL_ADD | libc::EPOLL_CTL_MOD, _) => {
-                set.insert(fd, Interest { events, data, seen: 0 });
+                set.insert(fd, Interest { events, data, seen: Seen::default() });
             }
             _ => return Err(Errno::EINVAL),
         }
@@ -51,7 +59,7 @@ impl Epoll {
     }
 
     /// What is to be told now, of at most `most` descriptors.
-    fn look(&self, most: usize, ready: impl Fn(i32, u32) -> u32) -> Vec<Told> {
+    fn look(&self, most: usize, ready: impl Fn(i32, u32) -> Seen) -> Vec<Told> {
         let mut told = Vec::new();
         for (&fd, interest) in &mut *self.set() {
             let always = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
@@ -60,10 +68,11 @@ impl Epoll {
                 continue;
             }
             let now = ready(fd, asked | always);
-            let new = if interest.events & EDGE == 0 { now } else { now & !interest.seen };
+            let same = interest.events & EDGE != 0 && now.changes == interest.seen.changes;
+            let new = if same { now.events & !interest.seen.events } else { now.events };
             interest.seen = now;
             if new != 0 {
-                told.push(Told { events: now, data: interest.data });
+                told.push(Told { events: now.events, data: interest.data });
                 if interest.events & ONCE != 0 {
                     interest.events = ONCE;
                 }
@@ -82,13 +91,21 @@ impl Calls {
     pub(crate) fn ready(&self, fd: i32, asked: u32) -> u32 {
         match self.table.get(fd) {
             Ok(Thing::Socket(id, _)) => {
-                let seen = self.world.sockets.poll(id, named(asked));
-                seen.map_or(libc::POLLERR as u32, |events| u32::from(events.number()))
+                let asked = Ready(asked) | Ready::ERR | Ready::HUP;
+                self.world.sockets.ready(id).only(asked).0
             }
             Ok(Thing::Reader(pipe)) => asked & if pipe.peek(1).is_ok() { IN } else { 0 },
             Ok(Thing::Writer(pipe)) => asked & if pipe.room() > 0 { OUT } else { 0 },
             Ok(Thing::Epoll(_)) => 0,
             Err(_) => libc::POLLNVAL as u32,
+        }
+    }
+
+    /// Changes towards something being possible at a socket: each is an edge.
+    fn changes(&self, fd: i32) -> u32 {
+        match self.table.get(fd) {
+            Ok(Thing::Socket(id, _)) => self.world.sockets.changes(id),
+            _ => 0,
         }
     }
 
@@ -120,7 +137,10 @@ impl Calls {
     ) -> Result<Vec<Told>, Errno> {
         let epoll = self.table.epoll(fd)?;
         let found = self.world.wait(self.until(timeout_ms), || {
-            let told = epoll.look(most, |fd, asked| self.ready(fd, asked));
+            let told = epoll.look(most, |fd, asked| Seen {
+                changes: self.changes(fd),
+                events: self.ready(fd, asked),
+            });
             if told.is_empty() { Err(Errno::EAGAIN) } else { Ok(told) }
         });
         Ok(found.unwrap_or_default())
@@ -132,15 +152,6 @@ impl Calls {
     }
 }
 
-/// Those that a head knows.
-fn named(asked: u32) -> PollEvents {
-    let read = [PollEvents::IN, PollEvents::PRI, PollEvents::RDNORM, PollEvents::RDBAND];
-    let write = [PollEvents::OUT, PollEvents::WRNORM, PollEvents::WRBAND];
-    let all = read.into_iter().chain(write);
-    all.filter(|event| asked & u32::from(event.number()) != 0)
-        .fold(PollEvents::empty(), PollEvents::with)
-}
-
 const EDGE: u32 = libc::EPOLLET as u32;
 const ONCE: u32 = libc::EPOLLONESHOT as u32;
 const IN: u32 = libc::POLLIN as u32;
@@ -150,26 +161,40 @@ const OUT: u32 = libc::POLLOUT as u32;
 mod tests {
     use super::*;
 
+    fn seen(events: u32) -> Seen {
+        Seen { events, changes: 0 }
+    }
+
     #[test]
     fn a_level_is_told_each_time_and_an_edge_once() {
         let epoll = Epoll::default();
         epoll.change(libc::EPOLL_CTL_ADD, 3, IN, 30).unwrap();
         epoll.change(libc::EPOLL_CTL_ADD, 4, IN | EDGE, 40).unwrap();
         let both = [Told { events: IN, data: 30 }, Told { events: IN, data: 40 }];
-        assert_eq!(epoll.look(9, |_, _| IN), both);
-        assert_eq!(epoll.look(9, |_, _| IN), both[..1]);
-        assert_eq!(epoll.look(9, |_, _| 0), []);
-        assert_eq!(epoll.look(9, |_, _| IN), both);
+        assert_eq!(epoll.look(9, |_, _| seen(IN)), both);
+        assert_eq!(epoll.look(9, |_, _| seen(IN)), both[..1]);
+        assert_eq!(epoll.look(9, |_, _| seen(0)), []);
+        assert_eq!(epoll.look(9, |_, _| seen(IN)), both);
+    }
+
+    #[test]
+    fn more_of_what_was_there_is_an_edge() {
+        let epoll = Epoll::default();
+        epoll.change(libc::EPOLL_CTL_ADD, 4, IN | EDGE, 40).unwrap();
+        let one = [Told { events: IN, data: 40 }];
+        assert_eq!(epoll.look(9, |_, _| seen(IN)), one);
+        assert_eq!(epoll.look(9, |_, _| Seen { events: IN, changes: 1 }), one);
+        assert_eq!(epoll.look(9, |_, _| Seen { events: IN, changes: 1 }), []);
     }
 
     #[test]
     fn one_shot_is_told_once_until_it_is_set_again() {
         let epoll = Epoll::default();
         epoll.change(libc::EPOLL_CTL_ADD, 3, IN | ONCE, 1).unwrap();
-        assert_eq!(epoll.look(9, |_, _| IN).len(), 1);
-        assert_eq!(epoll.look(9, |_, _| IN).len(), 0);
+        assert_eq!(epoll.look(9, |_, _| seen(IN)).len(), 1);
+        assert_eq!(epoll.look(9, |_, _| seen(IN)).len(), 0);
         epoll.change(libc::EPOLL_CTL_MOD, 3, IN | ONCE, 2).unwrap();
-        assert_eq!(epoll.look(9, |_, _| IN), [Told { events: IN, data: 2 }]);
+        assert_eq!(epoll.look(9, |_, _| seen(IN)), [Told { events: IN, data: 2 }]);
     }
 
     #[test]
@@ -181,6 +206,6 @@ mod tests {
         assert_eq!(epoll.change(libc::EPOLL_CTL_ADD, 3, IN, 0), Err(Errno::EEXIST));
         assert_eq!(epoll.change(9, 3, IN, 0), Err(Errno::EINVAL));
         assert_eq!(epoll.change(libc::EPOLL_CTL_DEL, 3, IN, 0), Ok(()));
-        assert_eq!(epoll.look(9, |_, _| IN), []);
+        assert_eq!(epoll.look(9, |_, _| seen(IN)), []);
     }
 }

@@ -1,7 +1,8 @@
 //! table: what numbers of descriptors stand for.
 
 use crate::poll::Epoll;
-use millstream::{Errno, SocketId};
+use millstream::Errno;
+use millstream::port::Id;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +13,7 @@ pub(crate) struct Table(Mutex<BTreeMap<i32, Thing>>);
 /// What a descriptor stands for.
 #[derive(Clone, Debug)]
 pub(crate) enum Thing {
-    Socket(SocketId, Waits),
+    Socket(Id, Waits),
     Epoll(Arc<Epoll>),
     /// An end of a pipe.
     Reader(Arc<Pipe>),
@@ -48,7 +49,7 @@ impl Table {
     }
 
     /// A socket, and how long calls on it wait.
-    pub(crate) fn socket(&self, number: i32) -> Result<(SocketId, Waits), Errno> {
+    pub(crate) fn socket(&self, number: i32) -> Result<(Id, Waits), Errno> {
         match self.get(number)? {
             Thing::Socket(id, waits) => Ok((id, waits)),
             _ => Err(Errno(libc::ENOTSOCK)),

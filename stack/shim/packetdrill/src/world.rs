@@ -3,14 +3,14 @@
 use crate::flags::Flags;
 use crate::wire::{Packet, Wire};
 use millstream::plan::{Interface, Line, Plan, PlanError};
-use millstream::{Errno, OpenError, Sockets, Stack};
+use millstream::{Errno, InProcess, OpenError, Stack};
 use millstream_host::GivenClock;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Time passes here only when somebody says so: in [`World::advance`] and [`World::receive`].
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) sockets: Sockets,
+    pub(crate) sockets: InProcess,
     stack: Stack,
     clock: GivenClock,
     wire: Mutex<Wire>,
@@ -26,6 +26,8 @@ pub(crate) enum WorldError {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Set(#[from] OpenError),
+    #[error(transparent)]
+    Sockets(#[from] std::io::Error),
 }
 
 impl World {
@@ -45,7 +47,7 @@ impl World {
         for (key, value) in &flags.tcp {
             stack.set("tcp", key, value)?;
         }
-        let sockets = Sockets::new(&stack);
+        let sockets = InProcess::new(&stack)?;
         let (changes, changed) = (Mutex::default(), Condvar::new());
         let world = Self { sockets, stack, clock, wire: Mutex::new(wire), changes, changed };
         // Addresses are announced, and looked for, in the first seconds.

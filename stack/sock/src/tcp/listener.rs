@@ -12,7 +12,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 /// A socket that takes connections. Those that nobody has accepted are reset when it is dropped.
 #[derive(Debug)]
@@ -43,17 +42,8 @@ impl TcpListener {
     /// # Errors
     /// As [`TcpListener::bind`].
     pub fn bind_backlog(stack: &Stack, local: SocketAddr, backlog: u32) -> io::Result<Self> {
-        let stream = stack.open("tcp").map_err(io::Error::other)?;
-        Self::listen(Arc::new(stream), stack.opener(), local, backlog)
-    }
-
-    /// Makes an unbound stream of tcp a listener.
-    pub(crate) fn listen(
-        stream: Arc<Stream>,
-        opener: Opener,
-        local: SocketAddr,
-        backlog: u32,
-    ) -> io::Result<Self> {
+        let stream = Arc::new(stack.open("tcp").map_err(io::Error::other)?);
+        let opener = stack.opener();
         let transport = opener.device("tcp").map_err(io::Error::other)?;
         // As `std` does, and whoever restarts a server expects.
         set_option(&stream, (names::SOCKET, names::REUSEADDR), &[1])?;
@@ -76,13 +66,7 @@ impl TcpListener {
     /// # Errors
     /// `WouldBlock` when none waits and the listener is non-blocking.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.accept_until(self.stream.read_deadline())
-    }
-
-    pub(crate) fn accept_until(
-        &self,
-        deadline: Option<Instant>,
-    ) -> io::Result<(TcpStream, SocketAddr)> {
+        let deadline = self.stream.read_deadline();
         let how = Accept { transport: self.transport, name: "tcp", local: self.local };
         let taken = self.stream.end().accept(how, deadline).map_err(failure)?;
         let stream = Arc::new(self.opener.stream(taken.end, taken.headroom));

@@ -1,113 +1,10 @@
-//! The calls of programs, in the stack's process and through a port, with the kernel's sockets at
-//! the other end: nothing waits but poll(2) of the bell.
+//! What a program does with sockets and streams, in both ways.
 
-use millstream::plan::{Interface, Line, Plan};
+use crate::kit::*;
+use millstream::port::Ready;
 use millstream::port::streamio::{I_FIND, I_LIST, I_LOOK, I_POP, I_PUSH};
-use millstream::port::{Client, Id, Ready, Sockets};
-use millstream::{Errno, InProcess, Priority, Quota, Stack, Want};
-use millstream_drivers::netns::Netns;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use millstream::{Errno, Priority, Want};
 use std::io::{Read, Write};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-const TCP: (i32, i32, i32) = (2, 1, 0);
-const UDP: (i32, i32, i32) = (2, 2, 0);
-const PEEK: i32 = 2;
-const SO_ERROR: (i32, i32) = (1, 4);
-
-/// The calls in both ways, each on a stack in a namespace of its own; a reason on stderr without
-/// the rights.
-fn with_calls(name: &str, test: impl Fn(&dyn Sockets) + Send + Sync) {
-    let netns = match Netns::new() {
-        Ok(netns) => netns,
-        Err(why) => return eprintln!("skipped: {name}: {why}"),
-    };
-    let run = || {
-        let host = vec!["10.9.0.1/24".parse().unwrap()];
-        let line = Line::Tap { name: "mill0".into(), host, plain: false };
-        let addresses = vec!["10.9.0.2/24".parse().unwrap()];
-        let interfaces = vec![Interface { line, addresses }];
-        match Stack::start(Plan { interfaces, ..Plan::default() }) {
-            Ok(stack) => {
-                test(&InProcess::new(&stack).unwrap());
-                let path = std::env::temp_dir();
-                let path = path.join(format!("ms-{}-{}.port", std::process::id(), one_more()));
-                stack.open_port(&path, Quota::default()).unwrap();
-                test(&Client::attach(&path).unwrap());
-            }
-            Err(why) => eprintln!("skipped: {name}: {why}"),
-        }
-    };
-    netns.run(run).unwrap();
-}
-
-/// A number that no other test of this process has.
-fn one_more() -> u32 {
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    LAST.fetch_add(1, Ordering::Relaxed)
-}
-
-fn at(text: &str) -> SocketAddr {
-    text.parse().unwrap()
-}
-
-fn open(calls: &dyn Sockets, (domain, kind, protocol): (i32, i32, i32)) -> Id {
-    calls.socket(domain, kind, protocol).unwrap()
-}
-
-/// A listener of the kernel, and its address.
-fn kernel() -> (std::net::TcpListener, SocketAddr) {
-    let listener = std::net::TcpListener::bind("10.9.0.1:0").unwrap();
-    let here = listener.local_addr().unwrap();
-    (listener, here)
-}
-
-/// Waits as a program does until a socket is ready for one of `events`.
-fn wait(calls: &dyn Sockets, id: Id, events: Ready) -> Ready {
-    calls.sleeps();
-    let mut ready = calls.arm(id, events);
-    while ready.is_empty() {
-        let long = Timespec { tv_sec: 30, tv_nsec: 0 };
-        let mut bell = [PollFd::from_borrowed_fd(calls.bell(), PollFlags::IN)];
-        assert_ne!(poll(&mut bell, Some(&long)).unwrap(), 0, "the bell did not ring");
-        calls.silence();
-        ready = calls.ready(id).only(events | Ready::ERR | Ready::HUP);
-    }
-    calls.disarm(id);
-    calls.wakes();
-    ready
-}
-
-/// A connection to a listener of the kernel.
-fn connected(calls: &dyn Sockets) -> (Id, std::net::TcpStream, SocketAddr) {
-    let (listener, here) = kernel();
-    let socket = open(calls, TCP);
-    match calls.connect(socket, here) {
-        Ok(()) | Err(Errno::EINPROGRESS) => {}
-        other => panic!("{other:?}"),
-    }
-    wait(calls, socket, Ready::OUT);
-    let (theirs, _) = listener.accept().unwrap();
-    (socket, theirs, here)
-}
-
-fn error_of(calls: &dyn Sockets, id: Id) -> i32 {
-    let mut value = [0; 4];
-    assert_eq!(calls.option(id, SO_ERROR.0, SO_ERROR.1, &mut value), Ok(4));
-    i32::from_ne_bytes(value)
-}
-
-/// Receives until there are so many octets.
-fn receive(calls: &dyn Sockets, id: Id, len: usize) -> Vec<u8> {
-    let mut out = vec![0; len];
-    let mut done = 0;
-    while done < len {
-        wait(calls, id, Ready::IN);
-        done += calls.recv(id, &mut out[done..], 0).unwrap().len;
-    }
-    out
-}
 
 #[test]
 fn an_echo_goes_there_and_back() {
@@ -212,7 +109,10 @@ fn more_than_there_is_room_for_is_sent_bit_by_bit() {
     with_calls("bulk", |calls| {
         const LEN: usize = 8 << 20;
         let (socket, mut theirs, _) = connected(calls);
+        let (begin, begins) = std::sync::mpsc::channel();
+        // Nobody reads before there is no room.
         let reader = std::thread::spawn(move || {
+            begins.recv().unwrap();
             let mut all = Vec::new();
             theirs.read_to_end(&mut all).unwrap();
             all
@@ -224,14 +124,15 @@ fn more_than_there_is_room_for_is_sent_bit_by_bit() {
                 Ok(n) => done += n,
                 Err(Errno::EAGAIN) => {
                     refused += 1;
+                    let _reads_already = begin.send(());
                     wait(calls, socket, Ready::OUT);
                 }
                 other => panic!("{other:?}"),
             }
         }
+        assert!(refused > 0);
         calls.shutdown(socket, 1).unwrap();
         assert!(reader.join().unwrap() == data, "what came is what was sent");
-        assert!(refused > 0);
     });
 }
 

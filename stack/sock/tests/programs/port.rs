@@ -1,11 +1,9 @@
 //! Programs of other processes on a stack: those that die, those that lie, those that share.
 
-use millstream::plan::{Interface, Line, Plan};
+use crate::kit::*;
 use millstream::port::streamio::I_SENDFD;
 use millstream::port::{AttachError, Client, Cookie, Errno, Id, Ready, Sockets};
 use millstream::{PortStat, Quota, Stack};
-use millstream_drivers::netns::Netns;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Uid;
 use std::fs::Permissions;
 use std::io::{Read, Write};
@@ -13,41 +11,22 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-const TCP: (i32, i32, i32) = (2, 1, 0);
 const LONG: Duration = Duration::from_secs(30);
 
-/// A stack with a port, in a namespace of its own.
+/// A stack with a port.
 struct Lab {
     stack: Stack,
     path: PathBuf,
 }
 
-/// Runs a test in a lab; a reason on stderr without the rights.
 fn with_lab(name: &str, quota: Quota, test: impl Fn(&Lab) + Send + Sync) {
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    let netns = match Netns::new() {
-        Ok(netns) => netns,
-        Err(why) => return eprintln!("skipped: {name}: {why}"),
-    };
-    let run = || {
-        let host = vec!["10.9.0.1/24".parse().unwrap()];
-        let line = Line::Tap { name: "mill0".into(), host, plain: false };
-        let addresses = vec!["10.9.0.2/24".parse().unwrap()];
-        let interfaces = vec![Interface { line, addresses }];
-        let stack = match Stack::start(Plan { interfaces, ..Plan::default() }) {
-            Ok(stack) => stack,
-            Err(why) => return eprintln!("skipped: {name}: {why}"),
-        };
-        let number = LAST.fetch_add(1, Ordering::Relaxed);
-        let path = format!("ms-port-{}-{number}.port", std::process::id());
-        let path = std::env::temp_dir().join(path);
-        stack.open_port(&path, quota).unwrap();
+    with_stack(name, |stack| {
+        let path = port(&stack, quota);
         test(&Lab { stack, path });
-    };
-    netns.run(run).unwrap();
+    });
 }
 
 impl Lab {
@@ -83,7 +62,7 @@ impl Lab {
     /// A process that does what the test `program` does.
     fn process(&self, what: &str, to: SocketAddr) -> Child {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "program", "--nocapture"]);
+        command.args(["--exact", "port::program", "--nocapture"]);
         command.env("MS_PORT", &self.path).env("MS_WHAT", what).env("MS_TO", to.to_string());
         command.stdout(std::process::Stdio::null()).spawn().unwrap()
     }
@@ -98,7 +77,7 @@ fn program() {
     match &*std::env::var("MS_WHAT").unwrap() {
         "busy" => busy(&client, to),
         "last words" => {
-            let socket = connect(&client, to);
+            let socket = connected_to(&client, to);
             assert_eq!(client.send(socket, &[7; 100_000], 0, None), Ok(100_000));
             let me = rustix::process::getpid();
             rustix::process::kill_process(me, rustix::process::Signal::KILL).unwrap();
@@ -111,7 +90,7 @@ fn program() {
 fn busy(client: &Client, to: SocketAddr) {
     let data = vec![3; 50_000];
     for round in 0_u64.. {
-        let socket = connect(client, to);
+        let socket = connected_to(client, to);
         let (_fd, cookie) = client.placeholder().unwrap();
         if round % 2 == 0 {
             client.tie(socket, cookie).unwrap();
@@ -134,32 +113,6 @@ fn busy(client: &Client, to: SocketAddr) {
     }
 }
 
-/// Waits as a program does until a socket is ready for one of `events`.
-fn wait(client: &Client, id: Id, events: Ready) -> Ready {
-    client.sleeps();
-    let mut ready = client.arm(id, events);
-    while ready.is_empty() {
-        let long = Timespec { tv_sec: 30, tv_nsec: 0 };
-        let mut bell = [PollFd::from_borrowed_fd(client.bell(), PollFlags::IN)];
-        assert_ne!(poll(&mut bell, Some(&long)).unwrap(), 0, "the bell did not ring");
-        client.silence();
-        ready = client.ready(id).only(events | Ready::ERR | Ready::HUP);
-    }
-    client.disarm(id);
-    client.wakes();
-    ready
-}
-
-fn connect(client: &Client, to: SocketAddr) -> Id {
-    let socket = client.socket(TCP.0, TCP.1, TCP.2).unwrap();
-    match client.connect(socket, to) {
-        Ok(()) | Err(Errno::EINPROGRESS) => {}
-        other => panic!("{other:?}"),
-    }
-    wait(client, socket, Ready::OUT);
-    socket
-}
-
 /// A server of the kernel that reads everything and says nothing.
 fn sink() -> SocketAddr {
     let listener = TcpListener::bind("10.9.0.1:0").unwrap();
@@ -170,25 +123,6 @@ fn sink() -> SocketAddr {
         }
     });
     here
-}
-
-/// A server of the kernel, and its address.
-fn kernel() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("10.9.0.1:0").unwrap();
-    let here = listener.local_addr().unwrap();
-    (listener, here)
-}
-
-fn receive(client: &Client, id: Id, len: usize) -> Vec<u8> {
-    let mut out = vec![0; len];
-    let mut done = 0;
-    while done < len {
-        wait(client, id, Ready::IN);
-        let got = client.recv(id, &mut out[done..], 0).unwrap();
-        assert!(got.len > 0, "it ends after {done}");
-        done += got.len;
-    }
-    out
 }
 
 /// Numbers from a printed seed (xorshift).
@@ -336,7 +270,7 @@ fn a_program_that_writes_nonsense_is_sent_away_and_harms_nobody() {
     with_lab("liar", Quota::default(), |lab| {
         let (listener, here) = kernel();
         let honest = lab.client();
-        let socket = connect(&honest, here);
+        let socket = connected_to(&honest, here);
         let (mut theirs, _) = listener.accept().unwrap();
         let mut chance = Chance(0x5eed_0002);
         for round in 0..60 {
@@ -398,7 +332,7 @@ fn a_socket_goes_from_program_to_program_with_all_that_is_in_it() {
     with_lab("adopt", Quota::default(), |lab| {
         let (listener, here) = kernel();
         let parent = lab.client();
-        let socket = connect(&parent, here);
+        let socket = connected_to(&parent, here);
         let (mut theirs, _) = listener.accept().unwrap();
         let (fd, cookie) = parent.placeholder().unwrap();
         parent.tie(socket, cookie).unwrap();
@@ -492,7 +426,7 @@ fn more_connections_than_rings_find_room_are_served_without() {
         let (listener, here) = kernel();
         let client = lab.client();
         for round in 0..40_u8 {
-            let socket = connect(&client, here);
+            let socket = connected_to(&client, here);
             let (mut theirs, _) = listener.accept().unwrap();
             std::thread::spawn(move || {
                 let mut heard = vec![0; 20_000];
