@@ -22,6 +22,7 @@ impl Ports {
         self.drop_slot(at, slot, key);
         let Some(served) = self.get_mut(key) else { return };
         served.users.retain(|user| *user != (at, slot));
+        served.fresh.retain(|user| *user != (at, slot));
         if served.is_had() {
             if served.users.is_empty() {
                 self.attend(core, key);

@@ -74,6 +74,7 @@ impl Ports {
         let slot = client.take_slot(key).ok_or(EMFILE)?;
         let id = client.id(slot);
         served.users.push((at, slot));
+        served.fresh.push((at, slot));
         // Two that have it ask for each octet.
         self.retire(core, key);
         self.show_anew(core, key);

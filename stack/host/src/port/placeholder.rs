@@ -73,6 +73,7 @@ impl Ports {
         let data = EventData::new_u64(PLACEHOLDER | cookie);
         epoll::add(&self.rare, &ours, data, EventFlags::IN).map_err(|_| Errno::ENOBUFS)?;
         served.cookies.push(cookie);
+        served.fresh.retain(|(of, _)| *of != at);
         self.placeholders.0.insert(cookie, (ours, key));
         Ok(())
     }
@@ -94,10 +95,16 @@ impl Ports {
         self.no_longer_unattended(key);
         self.retire(core, key);
         let Some(served) = self.get_mut(key) else { return };
-        for (client, slot) in std::mem::take(&mut served.users) {
-            self.drop_slot(client, slot, key);
+        // Who has just received it will have a placeholder of its own.
+        let fresh = served.fresh.clone();
+        for (client, slot) in std::mem::replace(&mut served.users, fresh.clone()) {
+            if !fresh.contains(&(client, slot)) {
+                self.drop_slot(client, slot, key);
+            }
         }
-        self.finish(core, key);
+        if fresh.is_empty() {
+            self.finish(core, key);
+        }
     }
 
     /// It stands for nothing any more.

@@ -35,6 +35,8 @@ pub(super) struct Served {
     pub(super) pushed_all: bool,
     /// A close is a reset (SO_LINGER of 0).
     pub(super) abrupt: bool,
+    /// Those of them that have it from a pipe, and no placeholder yet.
+    pub(super) fresh: Vec<(usize, usize)>,
     /// Placeholders that stand for it.
     pub(super) cookies: Vec<u64>,
     /// How often it is under way through a pipe.
@@ -87,6 +89,7 @@ impl Served {
             pulled_all: false,
             pushed_all: false,
             abrupt: false,
+            fresh: Vec::new(),
             cookies: Vec::new(),
             passed: 0,
             port_of: None,
