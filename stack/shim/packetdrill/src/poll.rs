@@ -3,7 +3,7 @@
 use crate::calls::Calls;
 use crate::table::Thing;
 use millstream::Errno;
-use millstream::port::{Ready, Sockets};
+use millstream::port::{Changes, Ready, Sockets};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +24,7 @@ struct Interest {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Seen {
     events: u32,
-    changes: u32,
+    changes: Changes,
 }
 
 /// What `epoll_wait` tells.
@@ -102,10 +102,10 @@ impl Calls {
     }
 
     /// Changes towards something being possible at a socket: each is an edge.
-    fn changes(&self, fd: i32) -> u32 {
+    fn changes(&self, fd: i32) -> Changes {
         match self.table.get(fd) {
             Ok(Thing::Socket(id, _)) => self.world.sockets.changes(id),
-            _ => 0,
+            _ => Changes::default(),
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn seen(events: u32) -> Seen {
-        Seen { events, changes: 0 }
+        Seen { events, ..Seen::default() }
     }
 
     #[test]
@@ -183,8 +183,9 @@ mod tests {
         epoll.change(libc::EPOLL_CTL_ADD, 4, IN | EDGE, 40).unwrap();
         let one = [Told { events: IN, data: 40 }];
         assert_eq!(epoll.look(9, |_, _| seen(IN)), one);
-        assert_eq!(epoll.look(9, |_, _| Seen { events: IN, changes: 1 }), one);
-        assert_eq!(epoll.look(9, |_, _| Seen { events: IN, changes: 1 }), []);
+        let changes = Changes { inward: 1, outward: 0 };
+        assert_eq!(epoll.look(9, |_, _| Seen { events: IN, changes }), one);
+        assert_eq!(epoll.look(9, |_, _| Seen { events: IN, changes }), []);
     }
 
     #[test]

@@ -181,7 +181,7 @@ fn what_a_dead_program_has_left_is_reset_when_its_time_is_over() {
     with_lab("leaving", quota, |lab| {
         let (listener, here) = kernel();
         let client = lab.client();
-        let socket = connect(&client, here);
+        let socket = connected_to(&client, here);
         let (mut theirs, _) = listener.accept().unwrap();
         // More than both sides hold: what is in the ring cannot go.
         let end = Instant::now() + LONG;
@@ -237,7 +237,7 @@ fn a_client_whose_stack_has_ended_says_so_everywhere() {
     with_lab("gone", Quota::default(), |lab| {
         let (listener, here) = kernel();
         let client = lab.client();
-        let socket = connect(&client, here);
+        let socket = connected_to(&client, here);
         let (mut theirs, _) = listener.accept().unwrap();
         theirs.write_all(b"last").unwrap();
         wait(&client, socket, Ready::IN);
