@@ -3,6 +3,7 @@
 
 use crate::forked::Home;
 use crate::shard::Shard;
+use crate::watch::PutOff;
 use millstream_core::Errno;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -123,6 +124,8 @@ impl Seat {
         if self.is_forked() {
             return Err(Gone::Forked);
         }
+        // Programs that are woken find the seat free: this goes after the lock.
+        let _rings_later = PutOff::begin();
         let mut seat = self.lock();
         while seat.is_none() {
             self.open()?;

@@ -3,10 +3,46 @@
 
 use crate::bell::Bell;
 use crate::end::End;
+use std::cell::Cell;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+thread_local! {
+    /// This thread runs a shard: who is woken now would only wait for it.
+    static RUNS: Cell<bool> = const { Cell::new(false) };
+    /// To be rung when it does so no longer. Without a destructor: the stack of a program is ended
+    /// after those of its threads have run.
+    static DUE: Cell<ManuallyDrop<Option<Arc<Watch>>>> =
+        const { Cell::new(ManuallyDrop::new(None)) };
+}
+
+/// While a thread has this, what it rings is put off until it goes.
+#[derive(Debug)]
+pub(crate) struct PutOff(());
+
+impl PutOff {
+    pub(crate) fn begin() -> Self {
+        RUNS.set(true);
+        Self(())
+    }
+}
+
+impl Drop for PutOff {
+    fn drop(&mut self) {
+        RUNS.set(false);
+        if let Some(due) = put_off(None) {
+            due.bell.ring();
+        }
+    }
+}
+
+/// Puts a watch off in place of the one that was.
+fn put_off(watch: Option<Arc<Watch>>) -> Option<Arc<Watch>> {
+    ManuallyDrop::into_inner(DUE.replace(ManuallyDrop::new(watch)))
+}
 
 /// Rung by the ends that watch it while they are armed and a thread sleeps.
 #[derive(Debug)]
@@ -69,6 +105,16 @@ impl Watch {
         }
     }
 
+    fn ring(self: &Arc<Self>) {
+        if !RUNS.get() {
+            return self.bell.ring();
+        }
+        match put_off(Some(self.clone())) {
+            Some(other) if !Arc::ptr_eq(&other, self) => other.bell.ring(),
+            _ => {}
+        }
+    }
+
     fn changed(&self) -> MutexGuard<'_, Vec<Arc<Watched>>> {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,7 +130,7 @@ impl Watched {
             self.watch.changed().push(self.clone());
         }
         if self.armed.load(Ordering::SeqCst) && self.watch.sleepers.load(Ordering::SeqCst) > 0 {
-            self.watch.bell.ring();
+            self.watch.ring();
         }
     }
 }
@@ -120,5 +166,42 @@ impl End {
     /// What has happened at the head since it is watched, counted.
     pub fn changes(&self) -> u32 {
         self.shared().watched.get().map_or(0, |watched| watched.changes.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    fn is_rung(watch: &Watch) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&watch.bell, PollFlags::IN)], Some(&now)).unwrap() > 0
+    }
+
+    fn watched(watch: &Arc<Watch>) -> Arc<Watched> {
+        Arc::new(Watched {
+            watch: watch.clone(),
+            name: 1,
+            armed: AtomicBool::new(true),
+            changes: AtomicU32::new(0),
+            listed: AtomicBool::new(false),
+        })
+    }
+
+    #[test]
+    fn who_runs_a_shard_rings_every_watch_once_it_has_left() {
+        let watches = [Watch::new().unwrap(), Watch::new().unwrap()];
+        watches.iter().for_each(|watch| watch.sleeps());
+        let inside = PutOff::begin();
+        watched(&watches[0]).tell();
+        watched(&watches[0]).tell();
+        assert!(!is_rung(&watches[0]));
+        watched(&watches[1]).tell();
+        drop(inside);
+        assert!(watches.iter().all(|watch| is_rung(watch)));
+        watches[0].silence();
+        watched(&watches[0]).tell();
+        assert!(is_rung(&watches[0]), "outside nothing is put off");
     }
 }

@@ -6,19 +6,18 @@ use std::io::{BufRead, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
-/// Sends back what comes, with a thread for each connection.
+/// Sends back what comes, over one connection after another.
 ///
 /// # Errors
 /// Nobody can listen there.
 pub fn echo(port: u16) -> Result<(), Trouble> {
     for stream in TcpListener::bind(("0.0.0.0", port))?.incoming() {
-        let stream = stream?;
-        std::thread::spawn(move || serve(stream));
+        // To its end, in order or not.
+        let _ended = serve(stream?);
     }
     Ok(())
 }
 
-/// To the end of the connection, in order or not.
 fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut data = vec![0; 1 << 16];

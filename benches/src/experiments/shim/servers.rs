@@ -200,11 +200,9 @@ fn iperf3(_: &Path) -> Result<Command, Trouble> {
     Ok(command)
 }
 
-/// The system's congestion control may be one that paces itself, which would hide what is
-/// measured.
 fn iperf3_client(at: &str, seconds: f64, quick: bool, way: &str) -> Vec<String> {
     let amount = if quick { "-n 40M".to_owned() } else { format!("-t {}", seconds.ceil()) };
-    words(&format!("-c {at} {amount} -C cubic -J {way}"))
+    words(&format!("-c {at} {amount} -J {way}"))
 }
 
 /// Of what came.

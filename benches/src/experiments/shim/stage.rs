@@ -70,6 +70,10 @@ impl Running {
                 command.env("MILLSTREAM_PLAN", plan);
             }
         }
+        for netns in [Some(&lab.netns), peer.as_ref()].into_iter().flatten() {
+            // The system's choice may be one that paces itself.
+            netns.sysctl("net/ipv4/tcp_congestion_control", "cubic")?;
+        }
         let netns = peer.as_ref().unwrap_or(&lab.netns);
         let child = netns.run(|| on_core(Some(core), || Ok(command.spawn()?)))?;
         let child = child.map_err(|why: Trouble| {
