@@ -21,6 +21,9 @@ pub(crate) struct Bench {
     /// Short runs, within three minutes: whether it works, not how fast it is
     #[arg(long)]
     quick: bool,
+    /// Done within so many minutes: experiments that take longer have fewer runs, at least one
+    #[arg(long, value_name = "MINUTES")]
+    within: Option<f64>,
     /// Only lines whose name contains this text
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -54,17 +57,21 @@ impl Bench {
         if let Some(folder) = &options.out {
             report::check_folder(folder)?;
         }
-        let end = self.quick.then(|| Instant::now() + QUICK_MAX);
+        let began = Instant::now();
+        let within = self.within.map(|minutes| Duration::from_secs_f64(minutes.max(0.0) * 60.0));
+        let within = if self.quick { Some(QUICK_MAX) } else { within };
+        let end = within.map(|within| began + within);
         let mut reports = Vec::new();
         let mut not_kept = 0;
         for (nth, &(name, experiment)) in chosen.iter().enumerate() {
-            let left = (chosen.len() - nth) as u32;
             let now = Instant::now();
-            let until = end.map(|end| now + end.saturating_duration_since(now) / left);
+            let share = share(chosen[nth..].iter().map(|(name, _)| *name));
+            let until = end.map(|end| now + end.saturating_duration_since(now).mul_f64(share));
             let progress = Progress::begin(nth + 1, chosen.len(), name);
             let options = Options { until, progress, ..options.clone() };
             let report = measure(name, experiment, &options);
             println!("{report}");
+            eprintln!("{name}: {}", so_far(now.elapsed(), began.elapsed(), within));
             not_kept += usize::from(!keep(&report, options.out.as_deref()));
             reports.push(report);
         }
@@ -99,6 +106,32 @@ impl Bench {
     }
 }
 
+/// How much of the time that is left the first of these experiments may take: they have more or
+/// fewer lines, which take longer or shorter.
+fn share<'a>(names: impl Iterator<Item = &'a str>) -> f64 {
+    let weights: Vec<u32> = names.map(weight).collect();
+    let all: u32 = weights.iter().sum();
+    f64::from(weights.first().copied().unwrap_or(1)) / f64::from(all.max(1))
+}
+
+fn weight(name: &str) -> u32 {
+    match name {
+        "structures" => 16,
+        "tcp_bulk" => 12,
+        "instructions" => 10,
+        "scale" => 8,
+        "layers" | "offloads" | "tcp_rr" | "fused" | "rpc" => 4,
+        "udp_echo" | "cost" | "change" | "tcp_conn" | "forward" | "structure" => 3,
+        _ => 2,
+    }
+}
+
+fn so_far(this: Duration, all: Duration, within: Option<Duration>) -> String {
+    let minutes = |time: Duration| time.as_secs_f64() / 60.0;
+    let of = within.map(|within| format!(" of {:.1}", minutes(within))).unwrap_or_default();
+    format!("{:.0} s; {:.1}{of} minutes so far", this.as_secs_f64(), minutes(all))
+}
+
 fn choose(names: &[String]) -> Result<Vec<Named>, Trouble> {
     if names.is_empty() || names.iter().any(|name| name == "all") {
         return Ok(EXPERIMENTS.to_vec());
@@ -130,4 +163,29 @@ fn keep(report: &Report, folder: Option<&Path>) -> bool {
         None => println!("a look: nothing is kept without --out\n"),
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_shared_out_to_the_last_experiment_whatever_their_weights() {
+        let names: Vec<&str> = EXPERIMENTS.iter().map(|(name, _)| *name).collect();
+        let mut left = 1.0;
+        for nth in 0..names.len() {
+            let part = left * share(names[nth..].iter().copied());
+            assert!(part > 0.0, "{}", names[nth]);
+            left -= part;
+        }
+        assert!(left.abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_time_so_far_is_told_with_what_there_is() {
+        let [this, all] = [90, 120].map(Duration::from_secs);
+        assert_eq!(so_far(this, all, None), "90 s; 2.0 minutes so far");
+        let within = Some(Duration::from_secs(1440));
+        assert_eq!(so_far(this, all, within), "90 s; 2.0 of 24.0 minutes so far");
+    }
 }

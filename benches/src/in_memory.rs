@@ -1,8 +1,10 @@
 //! in_memory: the same UDP echo twice without an interface: as a stack of modules, and as the same
-//! protocol functions called one after the other. Frames go in, the answers come out.
+//! protocol functions called one after the other. Frames go in, the answers come out. In [`tcp`] a
+//! program's connection in both forms.
 
 mod fused;
 mod layered;
+pub mod tcp;
 mod wire;
 
 pub use fused::Fused;

@@ -6,6 +6,7 @@
 
 use crate::Trouble;
 use crate::chain::{Chain, Nested, Style};
+use crate::in_memory::tcp::{Connected, Form, Talk};
 use crate::in_memory::{Echo, Fused, Layered, Shape, batch};
 use crate::stream;
 use millstream_host::GivenClock;
@@ -57,6 +58,7 @@ fn count(job: &str, rounds: usize) -> Result<Counts, Trouble> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--quiet"])
         .arg(format!("--callgrind-out-file={}", out.display()))
+        .args(within(job).map(|function| format!("--toggle-collect={function}")))
         .arg(program()?)
         .args(["job", job, &rounds.to_string()])
         .output()
@@ -67,6 +69,11 @@ fn count(job: &str, rounds: usize) -> Result<Counts, Trouble> {
         return Err(format!("{job}: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     Ok(by_folder(&counted?))
+}
+
+/// The function of a job beside which nothing is counted, if it has one.
+fn within(job: &str) -> Option<&'static str> {
+    job.starts_with("tcp ").then_some("*Station::measured*")
 }
 
 /// The program that knows the jobs: this one, or in a test the one beside it.
@@ -154,6 +161,17 @@ pub fn job(name: &str, rounds: usize) -> Result<(), Trouble> {
                 two.round(connection)?;
             }
         }
+        ["tcp", form, talk] => {
+            let form = if form == "layered" { Form::Layered } else { Form::Fused };
+            let talk = Talk::ALL.into_iter().find(|known| known.word() == talk);
+            let clock = Some(GivenClock::default());
+            let mut connected = Connected::new(form, talk.ok_or("no such talk")?, clock)?;
+            // As many messages: where the window is the limit a round has several.
+            let mut messages = 0.0;
+            while messages < rounds as f64 {
+                messages += connected.round()?.1;
+            }
+        }
         ["idle"] => crate::experiments::churn::idle(rounds)?,
         _ => return Err(format!("no job {name:?}").into()),
     }
@@ -194,6 +212,8 @@ mod tests {
     fn an_unknown_job_is_refused() {
         assert!(job("no such", 1).is_err());
         assert!(job("nested many", 1).is_err());
+        assert!(job("tcp layered sideways", 1).is_err());
+        job("tcp fused echo", 1).unwrap();
         job("nested 2", 1).unwrap();
     }
 }

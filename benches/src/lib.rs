@@ -8,7 +8,6 @@ pub mod bare;
 pub mod bare_tcp;
 pub mod baseline;
 pub mod client;
-pub mod daemon;
 pub mod echo;
 pub mod experiments;
 pub mod fit;
@@ -32,6 +31,10 @@ pub mod work;
 /// Chains of modules without a protocol: those of the benches of the core.
 #[path = "../../stack/core/benches/common/mod.rs"]
 mod chain;
+
+/// A head, and what turns its messages round: that of the benches of the core.
+#[path = "../../stack/core/benches/common/looped.rs"]
+mod looped;
 
 use report::{Options, Report};
 

@@ -5,7 +5,7 @@ mod bench;
 
 use clap::{Parser, Subcommand};
 use millstream_benches::experiments::shim;
-use millstream_benches::{Trouble, baseline, daemon, instructions, page, report, summary};
+use millstream_benches::{Trouble, baseline, instructions, page, report, summary};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -72,16 +72,6 @@ enum Other {
         #[arg(long)]
         what: shim::Calls,
     },
-    /// The application's process of `structure`
-    #[command(hide = true)]
-    Application {
-        /// Socket of the daemon
-        #[arg(long)]
-        socket: PathBuf,
-        /// Core to stay on
-        #[arg(long)]
-        core: Option<usize>,
-    },
 }
 
 fn main() -> ExitCode {
@@ -98,7 +88,6 @@ fn main() -> ExitCode {
         Some(Other::OverPort(args)) => baseline::port_program(&args),
         Some(Other::UnchangedEcho { port }) => shim::echo(port),
         Some(Other::UnchangedCalls { what }) => shim::calls(what),
-        Some(Other::Application { socket, core }) => daemon::application(&socket, core),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -158,10 +158,7 @@ fn echo_at(
 }
 
 /// A stack with a bound stream of `udp` that an application holds.
-///
-/// # Errors
-/// As [`on_tap`].
-pub fn with_end(
+fn with_end(
     lab: &Lab,
     core: Option<usize>,
     mode: Mode,

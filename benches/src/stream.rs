@@ -5,7 +5,7 @@ mod application;
 mod pair;
 mod service;
 
-pub use application::{Does, application};
+pub use application::{Does, application, on_stack};
 pub use pair::{Connection, Two};
 pub use service::Service;
 
@@ -32,15 +32,18 @@ pub fn listen(
     at: SocketAddr,
     backlog: i32,
 ) -> Result<StreamId, Errno> {
-    // As servers do: connections of the one before may be in TIME-WAIT.
+    open_with(core, tcp, &[reuse(), Primitive::bind_req(at).with_word(12, backlog)])
+}
+
+/// As servers ask: connections of the one before may be in TIME-WAIT.
+pub(crate) fn reuse() -> Primitive {
     let reuse = Record {
         level: names::SOCKET,
         name: names::REUSEADDR,
         status: 0,
         value: &1_i32.to_ne_bytes(),
     };
-    let reuse = Primitive::optmgmt_req(tpi::T_NEGOTIATE).with_option(&reuse);
-    open_with(core, tcp, &[reuse, Primitive::bind_req(at).with_word(12, backlog)])
+    Primitive::optmgmt_req(tpi::T_NEGOTIATE).with_option(&reuse)
 }
 
 /// A stream that calls from an address; it is connected when [`tpi::T_CONN_CON`] is at its head.

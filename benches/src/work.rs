@@ -28,6 +28,8 @@ pub const SHARD: &str = "module in the stack";
 pub const ENTER: &str = "in process, enter";
 /// The program and our modules on one thread.
 pub const THREAD: &str = "in process, one thread";
+/// The program and the functions of our protocols on one thread, without modules around them.
+pub const FUSED: &str = "in process, fused";
 /// The program and smoltcp on one thread.
 pub const SMOLTCP: &str = "in process, smoltcp";
 /// The program in a process of its own, with memory that it shares with the stack.
@@ -63,6 +65,7 @@ pub const STRUCTURES: &[Structure] = &[
         Does::Chargen => application(lab, at, App::Chargen { copy: true }),
     }),
     (THREAD, |lab, at, does| in_process(lab, at, Behind::Modules, does)),
+    (FUSED, |lab, at, does| in_process(lab, at, Behind::Fused, does)),
     (SMOLTCP, |lab, at, does| in_process(lab, at, Behind::Smoltcp, does)),
     (PORT, over_port),
     (DAEMON, |lab, at, does| served(lab, at, Behind::Modules, Carrier::Stream, does)),

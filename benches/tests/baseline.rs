@@ -3,8 +3,7 @@
 
 use millstream_benches::Trouble;
 use millstream_benches::baseline::{
-    Behind, Carrier, Client, DATA_MAX, Daemon, Does, Engine, HEAD, Head, Listeners, Modules, Op,
-    Smoltcp, Socket, served,
+    Behind, Carrier, Client, DATA_MAX, Daemon, Does, HEAD, Head, Listeners, Op, Socket, served,
 };
 use millstream_benches::lab::{Lab, Mode};
 use millstream_benches::tcp::SETTINGS;
@@ -19,21 +18,15 @@ use std::time::{Duration, Instant};
 /// What a client does with the daemon, on a thread of its own.
 type Program<'a> = dyn Fn(&Lab, &Path) -> Result<(), Trouble> + Sync + 'a;
 
-/// How an engine is put on the TAP of a lab.
-type Make = fn(&Lab) -> Result<Box<dyn Engine>, Trouble>;
-
-const ENGINES: [(&str, Make); 2] = [
-    ("modules", |lab| Ok(Box::new(Modules::new(lab.tap()?, lab.far())?))),
-    ("smoltcp", |lab| Ok(Box::new(Smoltcp::new(lab.tap_fd()?, lab.far())))),
-];
+const ENGINES: [Behind; 3] = [Behind::Modules, Behind::Fused, Behind::Smoltcp];
 
 /// Runs a daemon on each engine while `program` uses it; nothing may be left behind.
 fn with_each(name: &str, program: &Program<'_>) {
     static NETWORKS: AtomicU8 = AtomicU8::new(100);
-    for (engine, make) in ENGINES {
+    for behind in ENGINES {
         let network = NETWORKS.fetch_add(1, Ordering::Relaxed);
         let made = Lab::new(network).and_then(|lab| {
-            let engine = make(&lab)?;
+            let engine = behind.engine(&lab, Path::new(""))?;
             Ok((lab, engine))
         });
         let (lab, mut made) = match made {
@@ -44,7 +37,7 @@ fn with_each(name: &str, program: &Program<'_>) {
         let path = std::env::temp_dir().join(file);
         let listeners = Listeners::bind(&path).unwrap();
         let mut daemon = Daemon::new(&mut *made, listeners).unwrap();
-        serve_while(engine, &mut daemon, || program(&lab, &path));
+        serve_while(&format!("{behind:?}"), &mut daemon, || program(&lab, &path));
         drop(daemon);
         assert!(!Carrier::Stream.path(&path).exists());
     }
@@ -358,7 +351,8 @@ fn a_client_that_does_not_read_what_it_asked_for_keeps_only_its_own_waiting() {
 #[test]
 fn every_engine_serves_from_processes_of_its_own_and_none_is_left() {
     const BULK: usize = 4 << 20;
-    for (network, behind) in (90..).zip([Behind::Modules, Behind::Smoltcp, Behind::Layers]) {
+    let all = [Behind::Modules, Behind::Fused, Behind::Smoltcp, Behind::Layers];
+    for (network, behind) in (90..).zip(all) {
         let lab = match Lab::new(network).and_then(|lab| lab.tap_fd().map(|_| lab)) {
             Ok(lab) => lab,
             Err(why) => return eprintln!("skipped: processes of their own: {why}"),

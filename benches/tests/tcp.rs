@@ -2,7 +2,8 @@
 
 use millstream_benches::Experiment;
 use millstream_benches::experiments::{
-    churn, cost, offloads, scale, shim, structures, tcp_bulk, tcp_conn, tcp_pair, tcp_rr,
+    change, churn, cost, fused, offloads, scale, shim, structures, tcp_bulk, tcp_conn, tcp_pair,
+    tcp_rr,
 };
 use millstream_benches::lab::pin;
 use millstream_benches::report::Options;
@@ -39,9 +40,9 @@ fn tcp_bulk_measures_modules_as_services_both_ways() {
 #[test]
 fn structures_measures_every_work_in_every_structure() {
     // Where `perf` is not installed, system calls are not counted.
-    let counted = if Command::new("perf").arg("--version").output().is_ok() { 11 } else { 0 };
+    let counted = if Command::new("perf").arg("--version").output().is_ok() { 12 } else { 0 };
     // Layers do not poll.
-    works(structures::run, None, 11 * 6 - 1 + counted);
+    works(structures::run, None, 12 * 6 - 1 + counted);
 }
 
 #[test]
@@ -66,13 +67,25 @@ fn churn_measures_every_way_to_connect_and_what_idle_connections_take() {
 }
 
 #[test]
+fn change_measures_requests_through_a_tap_while_modules_come_and_go() {
+    works(change::run, Some("TAP"), 4 + 1);
+}
+
+#[test]
+fn fused_measures_a_program_over_tcp_in_both_forms_and_through_the_tap() {
+    // Without valgrind instructions are not counted.
+    let counted = if Command::new("valgrind").arg("--version").output().is_ok() { 1 } else { 0 };
+    works(fused::run, Some("TCP, a byte"), 2 + counted);
+}
+
+#[test]
 fn cost_measures_datagrams_and_calls_and_what_they_copy() {
-    works(cost::run, None, 3 + 3 + 2);
+    works(cost::run, None, 3 + 3 + 2 + 2);
 }
 
 #[test]
 fn scale_measures_one_client_and_several_in_every_structure() {
-    works(scale::run, None, 2 * 6);
+    works(scale::run, None, 2 * 6 + 2 * 2);
 }
 
 #[test]

@@ -36,7 +36,7 @@ mod user;
 
 pub use cookie::Cookies;
 pub use ends::Ends;
-pub use engine::{Engine, FlowView, SocketView, T_EXPORT_REQ, T_IMPORT_REQ, names};
+pub use engine::{Above, Engine, FlowView, SocketView, T_EXPORT_REQ, T_IMPORT_REQ, names};
 pub use isn::Secret;
 pub use limits::Limits;
 pub(crate) use mux::VERSION;

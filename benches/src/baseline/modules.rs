@@ -1,25 +1,25 @@
 //! modules: our own modules as the daemon's protocol: the stack that a plan makes, on the daemon's
 //! thread, with what streams tell of asked for socket by socket.
 
-use super::channel::PIECES;
+use super::came::Came;
+use super::clock::Clock;
 use super::engine::{Engine, Give, SocketNo};
 use crate::Trouble;
 use crate::stream::{accept, call, control, listen};
 use millstream_core::{
     Config, Device, Errno, Event, Got, Module, NodeId, Perimeter, PlumbError, StreamId, tpi,
 };
-use millstream_drivers::Tap;
 use millstream_drivers::netlink::Prefix;
 use millstream_host::plan::random_key;
 use millstream_modules::arp::Arp;
 use millstream_modules::ip::Ip;
 use millstream_modules::tcp::Tcp;
-use millstream_msg::{Msg, MsgList, Pool, PoolConfig};
+use millstream_msg::{Msg, Pool, PoolConfig};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A TAP with arp, ip and tcp above it.
 #[derive(Debug)]
@@ -36,16 +36,14 @@ pub struct Modules {
     gone: Option<Errno>,
     /// The device has backlog.
     blocked: bool,
-    began: Instant,
+    clock: Clock,
 }
 
 #[derive(Debug)]
 struct Socket {
     stream: StreamId,
     /// Taken from the head, not yet shown.
-    came: MsgList,
-    /// Nothing comes behind that.
-    end: Option<Result<(), Errno>>,
+    came: Came,
     listens: bool,
 }
 
@@ -59,20 +57,24 @@ const FIRST: usize = 64;
 const ADDRESSES_WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 impl Modules {
-    /// On a TAP, with an address.
+    /// On a device, with an address; `fd` polls readable when the device has frames.
     ///
     /// # Errors
-    /// When the modules do not fit together; the kernel's.
-    pub fn new(tap: Tap, own: Prefix) -> Result<Self, Trouble> {
-        let fd = tap.readiness()?;
+    /// When the modules do not fit together.
+    pub fn new(
+        device: Box<dyn Device + Send>,
+        fd: OwnedFd,
+        own: Prefix,
+        clock: Clock,
+    ) -> Result<Self, Trouble> {
         let mut core = perimeter();
-        let (stream, driver) = core.open_device("tap", Box::new(tap));
+        let (stream, driver) = core.open_device("line", device);
         core.push(stream, Box::new(Arp::new())).map_err(said)?;
         let ip = core.add_mux(Box::new(Ip::new(random_key())));
         core.link(ip, stream).map_err(said)?;
         core.set_mux(ip, "address", &format!("0 {own}")).map_err(said)?;
         let below = core.open_mux(ip, "tcp").map_err(said)?;
-        Self::above(core, below, driver, own, fd)
+        Self::above(core, below, driver, own, fd, clock)
     }
 
     /// Above a device that carries packets of ip, which is another process, with a module on it.
@@ -88,7 +90,7 @@ impl Modules {
         let mut core = perimeter();
         let (below, driver) = core.open_device("ipc", device);
         core.push(below, module).map_err(said)?;
-        let mut modules = Self::above(core, below, driver, own, fd)?;
+        let mut modules = Self::above(core, below, driver, own, fd, Clock::default())?;
         let mut wanted = [PollFd::from_borrowed_fd(modules.fd.as_fd(), PollFlags::IN)];
         modules.core.turn(0, TURN);
         poll(&mut wanted, Some(&ADDRESSES_WITHIN))?;
@@ -106,6 +108,7 @@ impl Modules {
         driver: NodeId,
         own: Prefix,
         fd: OwnedFd,
+        clock: Clock,
     ) -> Result<Self, Trouble> {
         let tcp = core.add_mux(Box::new(Tcp::new(random_key())));
         core.link(tcp, below).map_err(said)?;
@@ -121,13 +124,13 @@ impl Modules {
             ready: VecDeque::new(),
             gone: None,
             blocked: false,
-            began: Instant::now(),
+            clock,
         })
     }
 
     fn add(&mut self, stream: StreamId, listens: bool) -> SocketNo {
         self.last += 1;
-        let socket = Socket { stream, came: MsgList::new(), end: None, listens };
+        let socket = Socket { stream, came: Came::default(), listens };
         self.sockets.insert(self.last, socket);
         self.numbers.insert(stream, self.last);
         // What came before it had a number was told to nobody.
@@ -164,7 +167,7 @@ impl Engine for Modules {
     }
 
     fn work(&mut self) -> Option<Duration> {
-        let now = self.began.elapsed().as_nanos() as u64;
+        let now = self.clock.now();
         let turn = self.core.turn(now, TURN);
         self.take_events();
         match turn.more {
@@ -223,13 +226,7 @@ impl Engine for Modules {
         let Self { core, sockets, .. } = self;
         let socket = sockets.get_mut(&socket).ok_or(Errno::EBADF)?;
         socket.gather(core, most);
-        if socket.came.is_empty() {
-            return match socket.end {
-                Some(end) => end.map(|()| 0),
-                None => Err(Errno::EAGAIN),
-            };
-        }
-        Ok(socket.show(core.pool(), most, give))
+        socket.came.show(core.pool(), most, give)
     }
 
     fn finish(&mut self, socket: SocketNo) -> Result<(), Errno> {
@@ -247,9 +244,7 @@ impl Engine for Modules {
     fn close(&mut self, socket: SocketNo) {
         let Some(Socket { stream, came, .. }) = self.sockets.remove(&socket) else { return };
         self.numbers.remove(&stream);
-        for msg in came {
-            self.core.pool().free(msg);
-        }
+        came.free(self.core.pool());
         // A pending close goes on by itself.
         let _closed = self.core.close(stream);
     }
@@ -271,59 +266,19 @@ fn said(why: PlumbError) -> Trouble {
 impl Socket {
     /// Takes messages from the head until there are `most` bytes, or no more.
     fn gather(&mut self, core: &mut Perimeter, most: usize) {
-        while self.end.is_none() && (self.came.bytes() as usize) < most {
+        while self.came.wants(most) {
             match core.getmsg(self.stream) {
                 Ok(Some(Got { control: None, data: Some(data), .. })) => self.came.push(data),
                 Ok(Some(got)) => {
-                    self.note(&got);
+                    self.came.note(got.control.as_ref().map(Msg::first).unwrap_or_default());
                     for part in [got.control, got.data].into_iter().flatten() {
                         core.pool().free(part);
                     }
                 }
-                Ok(None) => self.end = Some(Ok(())),
+                Ok(None) => self.came.end(Ok(())),
                 Err(Errno::EAGAIN) => return,
-                Err(errno) => self.end = Some(Err(errno)),
+                Err(errno) => self.came.end(Err(errno)),
             }
         }
-    }
-
-    /// A word of the connection.
-    fn note(&mut self, got: &Got) {
-        let word = got.control.as_ref().map(Msg::first).unwrap_or_default();
-        match tpi::primitive(word) {
-            Some(tpi::T_ORDREL_IND) => self.end = Some(Ok(())),
-            Some(tpi::T_DISCON_IND) => {
-                let reason = tpi::DisconInd::new(word).map_or(Errno::EPROTO.0, |ind| ind.reason());
-                self.end = Some(Err(Errno(reason)));
-            }
-            _ => {}
-        }
-    }
-
-    /// Shows the first bytes of what came, and takes them.
-    fn show(&mut self, pool: &mut Pool, most: usize, give: Give<'_>) -> usize {
-        let mut pieces = [&[][..]; PIECES];
-        let (mut count, mut shown) = (0, 0);
-        let blocks = self.came.iter().flat_map(Msg::blocks);
-        for block in blocks.filter_map(|block| block.as_slice()) {
-            if count == PIECES || shown == most {
-                break;
-            }
-            let piece = &block[..block.len().min(most - shown)];
-            pieces[count] = piece;
-            (count, shown) = (count + 1, shown + piece.len());
-        }
-        give(&pieces[..count]);
-        let mut left = shown;
-        while let Some(mut msg) = self.came.pop() {
-            if msg.len() > left {
-                msg.trim_front(left);
-                self.came.push_front(msg);
-                break;
-            }
-            left -= msg.len();
-            pool.free(msg);
-        }
-        shown
     }
 }

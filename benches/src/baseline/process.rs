@@ -1,7 +1,9 @@
 //! process: the daemon and its programs as processes of their own, as the harness starts them.
 
 use super::channel::Carrier;
+use super::clock::Clock;
 use super::engine::Engine;
+use super::fused::Fused;
 use super::layers::{self, Layer};
 use super::listeners::Listeners;
 use super::modules::Modules;
@@ -12,6 +14,7 @@ use crate::Trouble;
 use crate::lab::{Lab, Mode, Service, Stop, pin};
 use crate::tcp::{Serving, Setting};
 use clap::Args;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, SocketAddrV4};
@@ -24,6 +27,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub enum Behind {
     /// Our modules.
     Modules,
+    /// The functions of our protocols, without modules around them.
+    Fused,
     /// smoltcp.
     Smoltcp,
     /// Our transport, above processes for ip and the driver.
@@ -38,15 +43,26 @@ impl Behind {
     /// As [`Lab::tap`]; without the layers.
     pub fn engine(self, lab: &Lab, socket: &Path) -> Result<Box<dyn Engine + Send>, Trouble> {
         Ok(match self {
-            Self::Modules => Box::new(Modules::new(lab.tap()?, lab.far())?),
+            Self::Modules => {
+                let tap = lab.tap()?;
+                let fd = tap.readiness()?;
+                Box::new(Modules::new(Box::new(tap), fd, lab.far(), Clock::default())?)
+            }
+            Self::Fused => {
+                let tap = lab.tap()?;
+                let fd = tap.readiness()?;
+                Box::new(Fused::new(Box::new(tap), fd, lab.far(), Clock::default())?)
+            }
             Self::Smoltcp => Box::new(Smoltcp::new(lab.tap_fd()?, lab.far())),
             Self::Layers => Box::new(layers::transport(socket, lab.far())?),
         })
     }
 
-    fn name(self) -> &'static str {
+    /// As an argument of a command.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Modules => "modules",
+            Self::Fused => "fused",
             Self::Smoltcp => "smoltcp",
             Self::Layers => "layers",
         }
@@ -141,6 +157,9 @@ pub(super) fn tell_ready() {
     let _nobody = out.write_all(READY).and_then(|()| out.flush());
 }
 
+/// A process that has not come by then does not. Seconds.
+const START_MAX_S: i64 = 20;
+
 const READY: &[u8] = b"ready\n";
 
 /// A process that serves, until it is dropped.
@@ -155,8 +174,12 @@ impl Process {
         let mut child = command.spawn()?;
         let out = child.stdout.take();
         let process = Self(child);
-        let mut word = [0; READY.len()];
-        let told = out.ok_or("no output")?.read_exact(&mut word);
+        let mut out = out.ok_or("no output")?;
+        let within = Timespec { tv_sec: START_MAX_S, tv_nsec: 0 };
+        if poll(&mut [PollFd::new(&out, PollFlags::IN)], Some(&within))? == 0 {
+            return Err(format!("{command:?} has not started within {START_MAX_S} s").into());
+        }
+        let told = out.read_exact(&mut [0; READY.len()]);
         told.map_err(|_| format!("{command:?} does not start"))?;
         Ok(process)
     }
@@ -235,12 +258,45 @@ pub fn served(
 ) -> Result<Serving, Trouble> {
     let daemon = alone(lab, setting, behind)?;
     let SocketAddr::V4(at) = lab.echo() else { return Err("labs have IPv4".into()) };
+    let program = beside(&daemon, setting, carrier, at, does)?;
+    Ok(Box::new((program, daemon)))
+}
+
+/// A daemon as [`served`], and so many programs over it, each a process: at as many ports from
+/// that of a lab's echo on.
+///
+/// # Errors
+/// Those of either.
+pub fn shared(
+    lab: &Lab,
+    setting: Setting,
+    behind: Behind,
+    does: Does,
+    programs: u16,
+) -> Result<Serving, Trouble> {
+    let daemon = alone(lab, setting, behind)?;
+    let SocketAddr::V4(first) = lab.echo() else { return Err("labs have IPv4".into()) };
+    let start = |nth| {
+        let at = SocketAddrV4::new(*first.ip(), first.port() + nth);
+        beside(&daemon, setting, Carrier::Stream, at, does)
+    };
+    let programs: Vec<Process> = (0..programs).map(start).collect::<Result<_, _>>()?;
+    Ok(Box::new((programs, daemon)))
+}
+
+/// A program over a daemon.
+fn beside(
+    daemon: &Alone,
+    setting: Setting,
+    carrier: Carrier,
+    at: SocketAddrV4,
+    does: Does,
+) -> Result<Process, Trouble> {
     let mut command = itself("program")?;
     command.arg("--socket").arg(daemon.path()).args(["--carrier", carrier.name()]);
     command.args(["--at", &at.to_string(), "--does", does.name()]);
     command.arg(on(setting.place()));
-    let program = Process::start(command)?;
-    Ok(Box::new((program, daemon)))
+    Process::start(command)
 }
 
 pub(super) fn on(core: usize) -> String {

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// What it does with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -149,83 +150,110 @@ pub fn over_engine(
     stop: &Stop,
     ready: impl FnOnce(),
 ) -> Result<(), Trouble> {
-    let listener = engine.listen(at.into(), BACKLOG)?;
+    let mut serves = Serves::new(engine, at, does)?;
     ready();
-    let mut own = Own { engine, listener, does, connections: BTreeMap::new(), piece: piece() };
-    let mut portion = Portion::default();
-    let mut work = VecDeque::new();
     while !stop.load(Ordering::Relaxed) {
-        let more = portion.take(own.engine)?;
-        let mut next = own.engine.work();
-        loop {
-            while let Some(socket) = own.engine.ready() {
-                work.push_back(socket);
-            }
-            let Some(socket) = work.pop_front() else { break };
-            own.serve(socket);
-            next = own.engine.work();
-        }
+        let (more, next) = serves.turn(engine)?;
         if more || mode == Mode::Polling {
             continue;
         }
         let wait_ns = next.map_or(u64::MAX, |next| next.as_nanos() as u64).min(TICK_MS * 1_000_000);
         let wait = Timespec { tv_sec: 0, tv_nsec: wait_ns as i64 };
-        let blocked = own.engine.is_blocked();
+        let blocked = engine.is_blocked();
         let flags = if blocked { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-        let fd = own.engine.fd();
+        let fd = engine.fd();
         let mut wanted = [PollFd::new(&fd, flags)];
         match poll(&mut wanted, Some(&wait)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
         if wanted[0].revents().contains(PollFlags::OUT) {
-            own.engine.room();
+            engine.room();
         }
     }
     Ok(())
 }
 
-fn piece() -> Vec<u8> {
-    vec![b'x'; DATA_MAX]
-}
-
-/// The program with an engine of its own.
-struct Own<'a> {
-    engine: &'a mut dyn Engine,
+/// The program above an engine of its own.
+#[derive(Debug)]
+pub(crate) struct Serves {
     listener: SocketNo,
     does: Does,
     connections: BTreeMap<SocketNo, (Connection, Vec<u8>)>,
     piece: Vec<u8>,
+    portion: Portion,
+    ready: VecDeque<SocketNo>,
 }
 
-impl Own<'_> {
-    fn serve(&mut self, socket: SocketNo) {
+impl Serves {
+    /// Listens.
+    ///
+    /// # Errors
+    /// The engine's refusal.
+    pub(crate) fn new(
+        engine: &mut dyn Engine,
+        at: SocketAddrV4,
+        does: Does,
+    ) -> Result<Self, Trouble> {
+        Ok(Self {
+            listener: engine.listen(at.into(), BACKLOG)?,
+            does,
+            connections: BTreeMap::new(),
+            piece: vec![b'x'; DATA_MAX],
+            portion: Portion::default(),
+            ready: VecDeque::new(),
+        })
+    }
+
+    /// Takes frames and does all that they cause; whether there may be more, and when to call
+    /// again at the latest.
+    ///
+    /// # Errors
+    /// The line is gone.
+    #[inline(never)]
+    pub(crate) fn turn(
+        &mut self,
+        engine: &mut dyn Engine,
+    ) -> Result<(bool, Option<Duration>), Trouble> {
+        let more = self.portion.take(engine)?;
+        let mut next = engine.work();
+        loop {
+            while let Some(socket) = engine.ready() {
+                self.ready.push_back(socket);
+            }
+            let Some(socket) = self.ready.pop_front() else { return Ok((more, next)) };
+            self.serve(engine, socket);
+            next = engine.work();
+        }
+    }
+
+    fn serve(&mut self, engine: &mut dyn Engine, socket: SocketNo) {
         if socket == self.listener {
-            while let Ok(new) = self.engine.accept(socket) {
+            while let Ok(new) = engine.accept(socket) {
                 self.connections.insert(new, Default::default());
             }
             return;
         }
         let over = match self.does {
-            Does::Chargen => self.send(socket),
-            _ => self.answer(socket),
+            Does::Chargen => self.send(engine, socket),
+            _ => self.answer(engine, socket),
         };
         if !matches!(over, Ok(()) | Err(Errno::EAGAIN))
             && self.connections.remove(&socket).is_some()
         {
-            self.engine.close(socket);
+            engine.close(socket);
         }
     }
 
-    fn send(&mut self, socket: SocketNo) -> Result<(), Errno> {
+    fn send(&mut self, engine: &mut dyn Engine, socket: SocketNo) -> Result<(), Errno> {
         loop {
-            self.engine.send(socket, &self.piece)?;
+            engine.send(socket, &self.piece)?;
         }
     }
 
     /// Takes what came and sends the answers, as far as there is room. The end is told as EPIPE.
-    fn answer(&mut self, socket: SocketNo) -> Result<(), Errno> {
-        let Self { engine, does, connections, .. } = self;
+    fn answer(&mut self, engine: &mut dyn Engine, socket: SocketNo) -> Result<(), Errno> {
+        let Self { does, connections, .. } = self;
         let Some((connection, unsent)) = connections.get_mut(&socket) else { return Ok(()) };
         let mut room = Vec::new();
         loop {

@@ -1,17 +1,24 @@
 //! What a change of a running stack costs: how long the stack stands still for it, and what the
-//! traffic of a stream feels when modules come and go beside it. One process, one thread: the
-//! times are those of the core.
+//! traffic of a stream feels when modules come and go beside it: in one thread, where the times are
+//! those of the core, and through a TAP.
 
 use crate::Trouble;
+use crate::lab::{Lab, Service, TICK_MS};
 use crate::report::{Options, Report, Side};
+use crate::stack;
+use crate::tcp::{SETTINGS, Setting};
+use crate::work::ECHO;
 use millstream_core::{Caps, Config, Device, Errno, Event, Perimeter, StreamId};
 use millstream_modules::count::Count;
 use millstream_msg::offload::Can;
 use millstream_msg::{MsgList, Pool, PoolConfig};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const ABOUT: &str = "a module inserted and removed while traffic flows: nanoseconds for which the \
-    stack stands still, and what messages of 64 bytes through a loop of two modules feel";
+    stack stands still, what messages of 64 bytes through a loop of two modules feel, and what a \
+    byte over TCP through a TAP and back does, whose interface's stream is changed";
 
 const PAUSE: &[(&str, &str)] = &[
     ("p50", "ns"),
@@ -22,6 +29,15 @@ const PAUSE: &[(&str, &str)] = &[
 ];
 const FLOW: &[(&str, &str)] =
     &[("rate", "/s"), ("p50", "ns"), ("p99.9", "ns"), ("longest", "ns"), ("changes", "/s")];
+
+const TAP: &[(&str, &str)] = &[
+    ("rate", "/s"),
+    ("p50", "us"),
+    ("p99", "us"),
+    ("p99.9", "us"),
+    ("pause, p99.9", "us"),
+    ("changes", "/s"),
+];
 
 /// Streams of the stack, with two modules each.
 const STREAMS: [usize; 2] = [10, 10_000];
@@ -51,11 +67,103 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
         sample: Box::new(move || flow(rate, seconds)) as Box<dyn Fn() -> _>,
     });
     report.measure(options, &flows);
+    through_a_tap(&mut report, options);
     report.note(
         "of the thread: its processor time; the other times include what others got of the core",
     );
     report.note("latency: from putmsg to getmsg of the same message, a change in between included");
     Ok(report)
+}
+
+/// Requests and responses through the TAP, while a module comes and goes between the driver and
+/// arp.
+fn through_a_tap(report: &mut Report, options: &Options) {
+    let setting = SETTINGS[0];
+    let name = |rate: u64, what: Doing| setting.name(&format!("TAP, {rate} {what}"));
+    let mut sides = Vec::new();
+    let seconds = options.seconds;
+    let all = RATES.map(|rate| (rate, Doing::Changes)).into_iter();
+    for (rate, what) in all.chain([(RATES[3], Doing::Nothing)]) {
+        let sample = move || on_tap(setting, rate, what, seconds);
+        sides.push(Side { name: name(rate, what), figures: TAP, sample: Box::new(sample) });
+    }
+    report.measure(options, &sides);
+    let still = name(0, Doing::Changes);
+    for (rate, what) in RATES[1..].iter().map(|rate| (*rate, Doing::Changes)) {
+        for figure in ["rate", "p99.9"] {
+            report.ratio(figure, &name(rate, what), &still, None);
+        }
+    }
+    report.ratio("p99.9", &name(RATES[3], Doing::Nothing), &still, None);
+    report.note(
+        "TAP: the changes are made by another thread, on the client's core, which comes into the \
+         stack for each; empty calls come in as often and change nothing; pause is how long one \
+         took inside the stack",
+    );
+}
+
+/// What another thread does in the stack meanwhile.
+#[derive(Clone, Copy, Debug)]
+enum Doing {
+    Changes,
+    Nothing,
+}
+
+impl std::fmt::Display for Doing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Changes => "changes/s",
+            Self::Nothing => "empty calls/s",
+        })
+    }
+}
+
+/// The figures of [`TAP`].
+fn on_tap(setting: Setting, rate: u64, what: Doing, seconds: f64) -> Result<Vec<f64>, Trouble> {
+    let lab = Lab::new(1)?;
+    let running = stack::services(&lab, setting.core(), setting.mode, &["echo"])?;
+    let (handle, stream) = (running.handle.clone(), running.interfaces[0]);
+    let changed = Arc::new(Mutex::new(Vec::new()));
+    let theirs = changed.clone();
+    let changer = Service::start("changes", Some(setting.pinning.client()), move |stop| {
+        let start = Instant::now();
+        let (mut there, mut done) = (false, 0_u64);
+        while rate > 0 && !stop.load(Ordering::Relaxed) {
+            let due = Duration::from_nanos(done * 1_000_000_000 / rate);
+            if let Some(early) = due.checked_sub(start.elapsed()) {
+                std::thread::sleep(early.min(Duration::from_millis(TICK_MS)));
+                continue;
+            }
+            let pause = handle.call(|shard| -> Result<f64, Trouble> {
+                let began = Instant::now();
+                if let Doing::Changes = what {
+                    put_or_take(shard.core(), stream, &mut there)?;
+                }
+                Ok(began.elapsed().as_nanos() as f64 / 1e3)
+            })??;
+            done += 1;
+            theirs.lock().unwrap_or_else(PoisonError::into_inner).push(pause);
+        }
+        Ok(())
+    })?;
+    let began = Instant::now();
+    let (mut figures, _) = lab.inside(|| (ECHO.run)(&lab, setting, seconds))?;
+    let took = began.elapsed().as_secs_f64();
+    changer.stop()?;
+    let mut pauses = std::mem::take(&mut *changed.lock().unwrap_or_else(PoisonError::into_inner));
+    let [_, longest, _] = quantiles(&mut pauses);
+    figures.extend([longest, pauses.len() as f64 / took]);
+    Ok(figures)
+}
+
+/// A module above the driver, or no longer.
+fn put_or_take(core: &mut Perimeter, stream: StreamId, there: &mut bool) -> Result<(), Trouble> {
+    if std::mem::replace(there, !*there) {
+        drop(core.remove(stream, 0).map_err(|why| why.to_string())?);
+    } else {
+        core.insert(stream, 0, Box::new(Count::default())).map_err(|why| why.to_string())?;
+    }
+    Ok(())
 }
 
 /// What is sent comes back.

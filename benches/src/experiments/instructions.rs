@@ -28,6 +28,18 @@ const _: () = assert!(BY_FOLDER.len() == FOLDERS.len() + 1);
 const MESSAGE: &[(&str, &str)] = &[("message", "instructions")];
 const BULK: &str = "TCP bulk, both ends, four messages of 64,240 bytes and their ACKs";
 
+/// Jobs of a program over TCP: name and job. A message is a byte there and back, or 64 KiB.
+const PROGRAMS: [(&str, &str); 8] = [
+    ("layered, a byte there and back", "tcp layered echo"),
+    ("fused, a byte there and back", "tcp fused echo"),
+    ("layered, inwards, super-frames of 64 KiB", "tcp layered inwards"),
+    ("fused, inwards, super-frames of 64 KiB", "tcp fused inwards"),
+    ("layered, inwards, 64 KiB in frames of the MTU", "tcp layered inwards_plain"),
+    ("fused, inwards, 64 KiB in frames of the MTU", "tcp fused inwards_plain"),
+    ("layered, outwards, super-frames of 64 KiB", "tcp layered outwards"),
+    ("fused, outwards, super-frames of 64 KiB", "tcp fused outwards"),
+];
+
 /// Jobs of the echo: name, job, messages of a round.
 const ECHOES: [(&str, &str, f64); 8] = [
     ("layered, 64 bytes, batches of 32", "layered small 32", 32.0),
@@ -51,10 +63,16 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
     let options = &Options { runs: 1, ..options.clone() };
     // Each line starts valgrind twice.
     let (echoes, ways) = if options.quick { (2, 1) } else { (ECHOES.len(), WAYS.len()) };
+    let programs = if options.quick { 0 } else { PROGRAMS.len() };
     let mut sides = Vec::new();
     for &(what, job, messages) in &ECHOES[..echoes] {
         let sample = move || Ok(instructions::of(job)?.map(|count| count / messages).into());
         let name = format!("UDP echo, {what}");
+        sides.push(Side { name, figures: BY_FOLDER, sample: Box::new(sample) });
+    }
+    for &(what, job) in &PROGRAMS[..programs] {
+        let sample = move || Ok(instructions::of(job)?.into());
+        let name = format!("TCP, {what}");
         sides.push(Side { name, figures: BY_FOLDER, sample: Box::new(sample) });
     }
     let bulk = || Ok(instructions::of("tcp")?.into());
@@ -78,6 +96,9 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
     report.measure(options, &sides);
     for (what, ..) in ECHOES {
         report.whole("instructions of an echo", &format!("UDP echo, {what}"));
+    }
+    for (what, _) in PROGRAMS {
+        report.whole("instructions of a program over TCP", &format!("TCP, {what}"));
     }
     report.whole("instructions of TCP", BULK);
     for (way, _) in WAYS {

@@ -1,10 +1,8 @@
-//! The same UDP echo in four structures: a service inside the shard, an application's thread that
-//! comes into the stack, one that reaches it through rings, an application in another process
-//! behind a Unix socket.
+//! The same UDP echo in three structures: a service inside the shard, an application's thread that
+//! comes into the stack, and one that reaches it through rings. Behind a daemon: `structures`.
 
 use crate::Trouble;
 use crate::client::{FIGURES, Load, OUTSTANDING_MAX, echo};
-use crate::daemon::Daemon;
 use crate::lab::{Lab, Mode, Pinning, on_core};
 use crate::report::{Options, Report, Side};
 use crate::stack;
@@ -77,20 +75,10 @@ fn compare(report: &mut Report, options: &Options, mode: Mode, outstanding: usiz
                 seen
             }),
         ),
-        side(
-            "process, Unix socket",
-            Box::new(|| {
-                let lab = Lab::new(3)?;
-                let _daemon = Daemon::start(&lab, cores, mode)?;
-                sample(&lab)
-            }),
-        ),
     ];
     report.measure(options, &sides);
     drop(sides);
     report.ratio("rate", &name("thread, enter"), &name("in the shard"), None);
     report.ratio("rate", &name("thread, enter"), &name("thread, ring"), None);
-    report.ratio("rate", &name("thread, ring"), &name("process, Unix socket"), None);
-    report.ratio("rate", &name("in the shard"), &name("process, Unix socket"), None);
-    report.ratio("p50", &name("process, Unix socket"), &name("thread, ring"), None);
+    report.ratio("rate", &name("in the shard"), &name("thread, ring"), None);
 }

@@ -8,8 +8,8 @@ use crate::report::{Options, Report, Side};
 use crate::tcp::{SETTINGS, Setting};
 use crate::usage::SystemCalls;
 use crate::work::{
-    DAEMON, DAEMON_SMOLTCP, ECHO, ENTER, INWARDS, KERNEL, LAYERS, OUTWARDS, PORT, RPC, SMOLTCP,
-    STRUCTURES, THREAD, Work,
+    DAEMON, DAEMON_SMOLTCP, ECHO, ENTER, FUSED, INWARDS, KERNEL, LAYERS, OUTWARDS, PORT, RPC,
+    SMOLTCP, STRUCTURES, THREAD, Work,
 };
 
 const ABOUT: &str = "one TCP program in each structure, the same client on the kernel's side, the \
@@ -52,7 +52,8 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
     report.note(
         "in process, enter: a program's thread with the stack's sockets, and the stack's thread; \
          one thread: the program calls the stack and waits for it; bytes are copied in both, but \
-         in the module",
+         in the module; fused: the same program, and the functions of arp, ip and tcp called one \
+         after the other, without STREAMS between them",
     );
     Ok(report)
 }
@@ -82,6 +83,7 @@ fn compare(report: &mut Report, options: &Options, setting: Setting, work: Work)
         (PORT, DAEMON, of_port(setting).filter(|_| work.does == Does::Echo)),
         (PORT, KERNEL, None),
         (THREAD, DAEMON, None),
+        (THREAD, FUSED, None),
         (SMOLTCP, DAEMON_SMOLTCP, None),
         (DAEMON, DAEMON_SMOLTCP, None),
         (THREAD, SMOLTCP, None),

@@ -8,7 +8,7 @@ use crate::stack::{Running, on_tap, tick};
 use crate::tcp::{Serving, Setting};
 use bytes::Bytes;
 use millstream_core::{Errno, Perimeter, StreamId};
-use millstream_host::{End, EndError};
+use millstream_host::{End, EndError, Handle};
 use millstream_msg::{Pool, PoolConfig};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -46,6 +46,18 @@ static DATA: [u8; 44 * 1460] = [b'x'; 44 * 1460];
 /// # Errors
 /// As [`on_tap`].
 pub fn application(lab: &Lab, setting: Setting, does: Does) -> Result<Serving, Trouble> {
+    Ok(Box::new(on_stack(lab, setting, does)?.1))
+}
+
+/// As [`application`], with what reaches the stack.
+///
+/// # Errors
+/// As [`on_tap`].
+pub fn on_stack(
+    lab: &Lab,
+    setting: Setting,
+    does: Does,
+) -> Result<(Handle, lab::Service), Trouble> {
     let (mut tcp, mut listener) = (None, None);
     let running = on_tap(lab, setting.core(), setting.mode, |stack| {
         tcp = Some(stack.tcp);
@@ -54,6 +66,7 @@ pub fn application(lab: &Lab, setting: Setting, does: Does) -> Result<Serving, T
     })?;
     let (tcp, listener) = (tcp.ok_or("no tcp")?, listener.ok_or("no listener")?);
     let listener = End::attach_head(&running.handle, listener)?;
+    let handle = running.handle.clone();
     let service = lab::Service::start("application", setting.core(), move |stop| {
         while !stop.load(Ordering::Relaxed) {
             let taken = listener.until(Some(tick()), |core, stream| {
@@ -67,7 +80,7 @@ pub fn application(lab: &Lab, setting: Setting, does: Does) -> Result<Serving, T
         }
         Ok(())
     })?;
-    Ok(Box::new(service))
+    Ok((handle, service))
 }
 
 /// One connection to its end, however that comes.

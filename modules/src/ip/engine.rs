@@ -130,6 +130,15 @@ impl Engine {
         self.out.frames.get_mut(usize::from(interface)).map(core::mem::take).unwrap_or_default()
     }
 
+    /// Frees what was dropped, for who calls these functions without a face and counts nothing.
+    pub fn forget_dropped(&mut self, pool: &mut Pool) {
+        for (msg, _) in self.out.act.dropped.drain(..) {
+            pool.free(msg);
+        }
+        self.out.errors.clear();
+        self.out.act.consumed = 0;
+    }
+
     /// A packet of a transport, behind its [`Request`].
     pub fn output(&mut self, msg: Msg, now: u64, random: u32, pool: &mut Pool) {
         self.send(msg, now, random, pool, 0);

@@ -3,6 +3,7 @@
 
 mod carry;
 mod cookies;
+mod direct;
 mod icmp;
 mod info;
 mod linger;
@@ -13,6 +14,7 @@ mod sockets;
 mod up;
 
 pub use carry::{T_EXPORT_REQ, T_IMPORT_REQ};
+pub use direct::Above;
 pub use option::names;
 pub(super) use request::Asked;
 pub use sockets::{FlowView, SocketView};
@@ -282,12 +284,12 @@ impl Engine {
     }
 
     /// Has a connection an acknowledgement to send when the stack rests?
-    pub(super) fn has_put_off(&self) -> bool {
+    pub fn has_put_off(&self) -> bool {
         !self.soon.is_empty()
     }
 
     /// The stack rests: what nothing has carried meanwhile is acknowledged.
-    pub(super) fn rests(&mut self) {
+    pub fn rests(&mut self) {
         while let Some(number) = self.soon.pop() {
             let Some(tcb) = self.tcb(number) else { continue };
             tcb.marks.clear(Marks::ACK_LISTED);
