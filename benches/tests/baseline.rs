@@ -77,9 +77,13 @@ fn v4(address: SocketAddr) -> SocketAddrV4 {
     }
 }
 
-/// A kernel's connection to what a client listens at.
+/// A kernel's connection to what a client listens at. What stands still is an error.
 fn caller(lab: &Lab) -> Result<TcpStream, Trouble> {
-    lab.inside(|| Ok(TcpStream::connect(lab.echo())?))
+    const LONG: Option<Duration> = Some(Duration::from_secs(60));
+    let stream = lab.inside(|| Ok(TcpStream::connect(lab.echo())?))?;
+    stream.set_read_timeout(LONG)?;
+    stream.set_write_timeout(LONG)?;
+    Ok(stream)
 }
 
 fn listen(lab: &Lab, path: &Path, carrier: Carrier) -> Result<(Client, Socket), Trouble> {

@@ -1,10 +1,10 @@
 //! ring: nanoseconds of octets that go into the ring of a shared-memory port and come out of it,
 //! and of a call through its lane.
 //!
-//! `write_read/N`: one iteration copies N octets in and out again and moves both counts, as the two
-//! sides do, in one thread. `call`: a call without octets is put, taken and answered, and the answer
-//! read. Excluded: bells, and whatever sleeps. Baseline: the same octets through a pipe, which the
-//! kernel copies twice as well, and through a `VecDeque`, which shares nothing.
+//! `write_read/N`: one iteration copies N octets in and out again and moves both counts, as both
+//! sides do, in one thread. `call`: a call without octets is put, taken and answered, and the
+//! answer read. Excluded: bells, and whatever sleeps. Baseline: the same octets through a pipe,
+//! which the kernel copies twice as well, and through a `VecDeque`, which shares nothing.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use millstream_port::Memory;

@@ -6,9 +6,9 @@ use std::process::{Command, ExitCode};
 
 /// A bench of that kind, a program of its own: it starts itself once for each count.
 ///
-/// `cargo bench --bench NAME` exits with 1 when a figure is more than 3 % above its baseline and the
-/// change log says nothing of it. `GATE_BLESS=1` writes the baseline, under the same condition. A
-/// note is a line of `CHANGELOG.md` as the bench prints it, with a reason:
+/// `cargo bench --bench NAME` exits with 1 when a figure is more than 3 % above its baseline and
+/// the change log says nothing of it. `GATE_BLESS=1` writes the baseline, under the same condition.
+/// A note is a line of `CHANGELOG.md` as the bench prints it, with a reason:
 ///
 /// ```text
 /// - `hop_count per_message/batch_1`: 83.70 -> 90.00 per module: every message has a stamp now.

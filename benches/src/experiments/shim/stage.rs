@@ -71,8 +71,9 @@ impl Running {
             }
         }
         for netns in [Some(&lab.netns), peer.as_ref()].into_iter().flatten() {
-            // The system's choice may be one that paces itself.
-            netns.sysctl("net/ipv4/tcp_congestion_control", "cubic")?;
+            // The system's choice may be one that paces itself. The programs say nothing, and a
+            // namespace is not let have cubic.
+            netns.sysctl("net/ipv4/tcp_congestion_control", "reno")?;
         }
         let netns = peer.as_ref().unwrap_or(&lab.netns);
         let child = netns.run(|| on_core(Some(core), || Ok(command.spawn()?)))?;

@@ -5,6 +5,7 @@ use super::Ports;
 use millstream_core::{Errno, Perimeter};
 use millstream_port::hello::{FDS_MAX, send};
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_cookie;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::collections::HashMap;
@@ -29,6 +30,16 @@ impl Placeholders {
     /// Our end of one that stands for something.
     pub(super) fn ours(&self, cookie: u64) -> Option<&OwnedFd> {
         self.0.get(&cookie).map(|(ours, _)| ours)
+    }
+
+    /// How many of these somebody has: that the last copy was closed may not have been told yet.
+    fn count_open(&self, cookies: &[u64]) -> usize {
+        let is_open = |ours: &OwnedFd| {
+            let mut asked = [PollFd::new(ours, PollFlags::empty())];
+            let now = poll(&mut asked, Some(&Timespec::default()));
+            now.is_err() || !asked[0].revents().contains(PollFlags::HUP)
+        };
+        cookies.iter().filter(|cookie| self.ours(**cookie).is_some_and(is_open)).count()
     }
 
     /// What is waited for at our end.
@@ -65,9 +76,11 @@ impl Ports {
     pub(super) fn tie(&mut self, at: usize, key: u32, cookie: u64) -> Result<(), Errno> {
         let client = self.clients[at].as_mut().ok_or(Errno::EBADF)?;
         let served = self.served.get_mut(key as usize).and_then(Option::as_mut);
-        // One for each program that has it, at most.
-        let served = served.filter(|served| served.cookies.len() < served.users.len());
         let served = served.ok_or(Errno::EINVAL)?;
+        // One for each program that has it, at most.
+        if self.placeholders.count_open(&served.cookies) >= served.users.len() {
+            return Err(Errno::EINVAL);
+        }
         let ours = client.placeholders.remove(&cookie).ok_or(Errno::EINVAL)?;
         // The end is always told; octets are written there by who does not know what it is.
         let data = EventData::new_u64(PLACEHOLDER | cookie);
