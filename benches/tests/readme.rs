@@ -67,6 +67,10 @@ fn a_number_that_no_file_has_is_found() {
 fn nothing_that_sleeps_is_compared_with_something_that_polls() {
     for report in committed() {
         for ratio in &report.ratios {
+            // Asked for as it is: what polls at the port, against the kernel that sleeps.
+            if report.experiment == "shim" && ratio.of.contains("at the port, polling") {
+                continue;
+            }
             let mode = |side: &str| (side.contains("sleeping"), side.contains("polling"));
             let (of, to) = (mode(&ratio.of), mode(&ratio.to));
             assert!(!(of.0 && to.1 || of.1 && to.0), "{}: {ratio:?}", report.experiment);

@@ -6,10 +6,13 @@
 //! the messages, the turn around it (one for 64). Baseline: the same messages through a `VecDeque`,
 //! without bands or accounting.
 
+#[path = "common/nowhere.rs"]
+mod nowhere;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use millstream_core::{Config, Cx, Device, Errno, ModInfo, Module, Perimeter, StreamId};
-use millstream_msg::offload::Can;
+use millstream_core::{Config, Cx, ModInfo, Module, Perimeter, StreamId};
 use millstream_msg::{Band, Msg, MsgList, Pool, PoolConfig};
+use nowhere::Nowhere;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -55,23 +58,6 @@ impl Module for Queues {
         }
         HELD.set(out);
         cx.free(trigger);
-    }
-}
-
-/// Nothing comes from it, and what goes there is freed.
-struct Nowhere;
-
-impl Device for Nowhere {
-    fn caps(&self) -> millstream_core::Caps {
-        millstream_core::Caps { mtu: 1500, mac: [0; 6], can: Can::ALL }
-    }
-
-    fn recv(&mut self, _: &mut Pool, _: &mut MsgList, _: usize) -> Result<usize, Errno> {
-        Ok(0)
-    }
-
-    fn send(&mut self, _: &mut MsgList) -> Result<(), Errno> {
-        Ok(())
     }
 }
 
