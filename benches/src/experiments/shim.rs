@@ -77,7 +77,6 @@ fn measure_echo(report: &mut Report, options: &Options) {
         (Pinning::Two, Mode::Sleeping, Place::Beside, None),
         (Pinning::Two, Mode::Sleeping, Place::Inside, Some(1.1)),
         (Pinning::Two, Mode::Polling, Place::Beside, Some(1.2)),
-        (Pinning::Two, Mode::Polling, Place::Inside, None),
     ] {
         let kernel = echo(pinning, Mode::Sleeping, Place::Kernel);
         report.ratio("rate", &echo(pinning, mode, place), &kernel, asked);
