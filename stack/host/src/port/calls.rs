@@ -10,6 +10,7 @@ use millstream_core::{Errno, Perimeter};
 use millstream_port::lane::{Request, op};
 use millstream_port::{MOVED, Ready, address};
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 /// Numbers and bytes of an answer.
 pub(super) type Answer = Result<([i64; 3], Vec<u8>), Errno>;
@@ -81,6 +82,8 @@ impl Ports {
             op::BIND | op::CONNECT | op::LISTEN => self.place(core, key, call),
             op::EXPORT => self.export(core, key).map(|()| nothing()),
             op::SEND | op::RECV | op::SHUTDOWN | op::READABLE if self.has_moved(key) => Err(MOVED),
+            // What came first lies in the ring, since the program looked: it looks again.
+            op::RECV if args[0] & OOB == 0 && self.ring_holds(key) => Err(Errno::EAGAIN),
             op::SHUTDOWN => self.shutdown(core, key, args[0]),
             op::SEND_LENT => self.send_lent(core, key, call),
             op::PUTMSG | op::GETMSG | op::READ | op::WRITE | op::IOCTL => {
@@ -212,6 +215,17 @@ impl Ports {
         };
         served.awaits_room |= sent == Err(Errno::EAGAIN);
         sent.map(|()| nothing())
+    }
+
+    /// Octets that came are in the program's ring.
+    fn ring_holds(&self, key: u32) -> bool {
+        let line = self.get(key).and_then(|served| served.line.as_ref());
+        line.is_some_and(|line| {
+            let client = self.client(line.client);
+            client.is_some_and(|client| {
+                client.slot(line.slot).taken().load(Ordering::Acquire) as u32 != line.received
+            })
+        })
     }
 
     /// Its octets go through the placeholder.

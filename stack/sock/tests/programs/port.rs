@@ -1,13 +1,18 @@
 //! Programs of other processes on a stack: those that die, those that lie, those that share.
 
 use crate::kit::*;
+use millstream::port::lane::{Lane, Reply, Request, op};
+use millstream::port::slot::Slot;
 use millstream::port::streamio::I_SENDFD;
-use millstream::port::{AttachError, Client, Cookie, Errno, Id, Ready, Sockets};
+use millstream::port::{AttachError, Client, Cookie, Errno, Id, Memory, Ready, Sockets};
+use millstream::port::{address, hello, layout};
 use millstream::{PortStat, Quota, Stack};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use rustix::process::Uid;
 use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -262,11 +267,82 @@ fn a_client_whose_stack_has_ended_says_so_everywhere() {
     });
 }
 
+/// A program that knows the memory, and follows no rule.
+struct Raw {
+    _connection: OwnedFd,
+    memory: Memory,
+    layout: layout::Layout,
+    stack_bell: OwnedFd,
+}
+
+impl Raw {
+    fn attach(path: &Path) -> Self {
+        let kind = SocketType::SEQPACKET;
+        let connection = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None);
+        let connection = connection.unwrap();
+        rustix::net::connect(&connection, &SocketAddrUnix::new(path).unwrap()).unwrap();
+        let mut bytes = [0; 64];
+        let (len, mut fds) = hello::receive(connection.as_fd(), &mut bytes).unwrap();
+        let layout = hello::Hello::of_bytes(&bytes[..len]).unwrap().layout;
+        let memory = Memory::attach(fds.remove(0)).unwrap();
+        Self { _connection: connection, memory, layout, stack_bell: fds.remove(0) }
+    }
+
+    fn ring(&self) {
+        let _rung = rustix::io::write(&self.stack_bell, &1_u64.to_ne_bytes());
+    }
+
+    fn call(&self, request: Request, input: &[u8]) -> Result<Reply, Errno> {
+        let lane = Lane::new(&self.memory, self.layout);
+        let number = lane.put(request, &[input]).unwrap();
+        let end = Instant::now() + LONG;
+        loop {
+            self.ring();
+            if let Some(reply) = lane.reply(number, &mut []) {
+                return reply;
+            }
+            assert!(Instant::now() < end, "no answer to {request:?}");
+            lane.sleep(number.wrapping_sub(1), Duration::from_millis(50));
+        }
+    }
+
+    /// Its first socket, connected, or about to be.
+    fn connect(&self, to: SocketAddr) -> u32 {
+        let socket = Request { op: op::SOCKET, id: 0, args: [2, 1, 0, 0] };
+        let id = self.call(socket, &[]).unwrap().values[0] as u32;
+        let connect = Request { op: op::CONNECT, id, args: [0; 4] };
+        let begun = self.call(connect, &address::to_bytes(to));
+        assert!(matches!(begun, Ok(_) | Err(Errno::EINPROGRESS)), "{begun:?}");
+        id
+    }
+}
+
+#[test]
+fn who_asks_for_octets_that_its_ring_holds_is_not_told_of_what_came_behind_them() {
+    with_lab("in the ring", Quota::default(), |lab| {
+        let (listener, here) = kernel();
+        let raw = Raw::attach(&lab.path);
+        let id = raw.connect(here);
+        let (mut theirs, _) = listener.accept().unwrap();
+        theirs.write_all(b"first").unwrap();
+        rustix::net::sockopt::set_socket_linger(&theirs, Some(Duration::ZERO)).unwrap();
+        drop(theirs);
+        let slot = Slot::new(&raw.memory, raw.layout.slot((id & 0xffff) as usize));
+        let end = Instant::now() + LONG;
+        while slot.state().load(Ordering::Acquire) & Ready::ERR.0 == 0 {
+            assert!(Instant::now() < end, "the reset is not told");
+        }
+        assert_eq!(slot.received().load(Ordering::Acquire), 5);
+        let receive = Request { op: op::RECV, id, args: [0, 100, 0, 0] };
+        assert_eq!(raw.call(receive, &[]), Err(Errno::EAGAIN));
+        slot.taken().store(5, Ordering::Release);
+        assert_eq!(raw.call(receive, &[]), Err(Errno::ECONNRESET));
+        assert_eq!(raw.call(receive, &[]).map(|reply| reply.values[0]), Ok(0));
+    });
+}
+
 #[test]
 fn a_program_that_writes_nonsense_is_sent_away_and_harms_nobody() {
-    use millstream::port::{Memory, hello, layout};
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
-    use std::os::fd::AsFd;
     with_lab("liar", Quota::default(), |lab| {
         let (listener, here) = kernel();
         let honest = lab.client();
@@ -275,30 +351,9 @@ fn a_program_that_writes_nonsense_is_sent_away_and_harms_nobody() {
         let mut chance = Chance(0x5eed_0002);
         for round in 0..60 {
             // A sound program has a connection, and something else writes into its memory.
-            let flags = SocketFlags::CLOEXEC;
-            let connection =
-                socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
-            rustix::net::connect(&connection, &SocketAddrUnix::new(&lab.path).unwrap()).unwrap();
-            let mut bytes = [0; 64];
-            let (len, mut fds) = hello::receive(connection.as_fd(), &mut bytes).unwrap();
-            let layout = hello::Hello::of_bytes(&bytes[..len]).unwrap().layout;
-            let memory = Memory::attach(fds.remove(0)).unwrap();
-            let lane = millstream::port::lane::Lane::new(&memory, layout);
-            let ring = |fds: &[std::os::fd::OwnedFd]| {
-                let _rung = rustix::io::write(&fds[0], &1_u64.to_ne_bytes());
-            };
-            // A connection of its own, so that there are rings to lie about.
-            let op = millstream::port::lane::op::SOCKET;
-            let request = millstream::port::lane::Request { op, id: 0, args: [2, 1, 0, 0] };
-            lane.put(request, &[]).unwrap();
-            ring(&fds);
-            std::thread::sleep(Duration::from_millis(1));
-            let to = millstream::port::address::to_bytes(here);
-            let op = millstream::port::lane::op::CONNECT;
-            let request = millstream::port::lane::Request { op, id: 1 << 16, args: [0; 4] };
-            lane.put(request, &[&to]).unwrap();
-            ring(&fds);
-            std::thread::sleep(Duration::from_millis(1));
+            let raw = Raw::attach(&lab.path);
+            raw.connect(here);
+            let (memory, layout) = (&raw.memory, raw.layout);
             for _ in 0..200 {
                 let at = (chance.next() as usize % layout.slot(8)) & !7;
                 let word = match chance.next() % 4 {
@@ -309,7 +364,7 @@ fn a_program_that_writes_nonsense_is_sent_away_and_harms_nobody() {
                 memory.u64_at(at).store(word, Ordering::SeqCst);
                 memory.u64_at(layout::KICKS + 8).store(u64::MAX, Ordering::SeqCst);
                 memory.u64_at(layout::KICKS).store(chance.next() | 1, Ordering::SeqCst);
-                ring(&fds);
+                raw.ring();
             }
             // The honest one has noticed nothing.
             let said = [round as u8; 3000];
