@@ -50,7 +50,7 @@ pub struct Quota {
 
 impl Default for Quota {
     fn default() -> Self {
-        Self { memory: 8 << 20, sockets: 1024, ports: 1024, programs: 64, leaving_ms: 60_000 }
+        Self { memory: 16 << 20, sockets: 1024, ports: 1024, programs: 64, leaving_ms: 60_000 }
     }
 }
 

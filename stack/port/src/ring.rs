@@ -18,6 +18,12 @@ impl Ring {
         (filled <= self.size).then_some(filled)
     }
 
+    /// With so many octets in it, is there room enough that who waits to put more in is told? Half:
+    /// each time costs two switches of processes.
+    pub fn is_roomy(self, filled: u32) -> bool {
+        filled <= self.size / 2
+    }
+
     /// Where the octet with this count is, and how many follow it before the ring begins again.
     pub fn place(self, count: u32) -> (usize, usize) {
         let from = count & (self.size - 1);
@@ -54,6 +60,12 @@ mod tests {
         assert_eq!(ring.filled(3, u32::MAX - 12), Some(16));
         assert_eq!(ring.filled(4, u32::MAX - 12), None);
         assert_eq!(ring.filled(0, 1), None);
+    }
+
+    #[test]
+    fn who_waits_for_room_is_told_of_half_a_ring() {
+        let ring = Ring { at: 0, size: 4096 };
+        assert!(ring.is_roomy(2048) && !ring.is_roomy(2049));
     }
 
     proptest! {

@@ -15,8 +15,9 @@ pub(crate) struct Area {
 
 /// The smallest ring. Bytes.
 pub(crate) const SMALLEST: usize = 4096;
-/// The largest ring: as much as a connection on a fast line has under way. Bytes.
-const LARGEST: usize = 256 * 1024;
+/// The largest ring: half of it is the most that a program writes or reads in one go, between two
+/// switches of processes, and all of it stays in the second-level cache. Bytes.
+const LARGEST: usize = 512 * 1024;
 
 impl Area {
     /// Of `len` bytes, a power of two, at an offset.

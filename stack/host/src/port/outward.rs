@@ -47,8 +47,8 @@ impl Ports {
                 place.released().store(line.released, Ordering::Release);
                 fence(Ordering::SeqCst);
                 let ring = line.lender.ring();
-                let left = ring.size - ring.filled(put, line.released).ok_or(Fault::Put)?;
-                if left >= ring.size / 4 && place.wants_room().swap(0, Ordering::SeqCst) != 0 {
+                let filled = ring.filled(put, line.released).ok_or(Fault::Put)?;
+                if ring.is_roomy(filled) && place.wants_room().swap(0, Ordering::SeqCst) != 0 {
                     client.tell(line.slot, Ready::OUT | Ready::WRNORM);
                 }
             }

@@ -125,13 +125,12 @@ impl Client {
         (direct && taken & REVOKED == 0).then_some(filled as usize)
     }
 
-    /// A quarter of the ring is free; who finds less is told of it.
+    /// Half of the ring is free; who finds less is told of it.
     fn has_room(&self, slot: Slot<'_>) -> bool {
         let Some(ring) = self.sound(slot.send_ring()) else { return false };
         let put = slot.put().load(Ordering::Relaxed) as u32;
-        let enough = |released: u32| {
-            ring.filled(put, released).is_some_and(|filled| ring.size - filled >= ring.size / 4)
-        };
+        let enough =
+            |released: u32| ring.filled(put, released).is_some_and(|filled| ring.is_roomy(filled));
         if enough(slot.released().load(Ordering::SeqCst)) {
             return true;
         }

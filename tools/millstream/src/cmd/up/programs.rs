@@ -15,7 +15,7 @@ pub(super) struct Programs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
     #[serde(rename = "most")]
     programs: Option<u16>,
-    /// Memory of each program for what it sends and receives, in MiB, a power of two [default: 8]
+    /// Memory of each program for what it sends and receives, in MiB, a power of two [default: 16]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..=1024))]
     #[serde(rename = "memory")]
     program_memory: Option<u16>,
@@ -70,9 +70,9 @@ mod tests {
     #[test]
     fn what_is_not_said_is_as_usual_and_nonsense_has_a_reason() {
         assert_eq!(Programs::default().quota(), Ok(Quota::default()));
-        let some = Programs { program_memory: Some(16), programs: Some(3), ..Programs::default() };
+        let some = Programs { program_memory: Some(32), programs: Some(3), ..Programs::default() };
         let quota = some.quota().unwrap();
-        assert_eq!((quota.memory, quota.programs), (16 << 20, 3));
+        assert_eq!((quota.memory, quota.programs), (32 << 20, 3));
         let odd = Programs { program_memory: Some(3), ..Programs::default() };
         assert!(odd.quota().unwrap_err().contains("power of two"));
         let many = Programs { program_sockets: Some(5000), ..Programs::default() };
