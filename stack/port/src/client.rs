@@ -211,8 +211,10 @@ impl Client {
         if !self.is_known_gone() {
             let now = Timespec { tv_sec: 0, tv_nsec: 0 };
             let mut connection = [PollFd::new(&self.connection, PollFlags::empty())];
-            let hung_up = poll(&mut connection, Some(&now)).is_ok_and(|ready| ready > 0);
-            self.gone.store(hung_up, Ordering::Release);
+            // Never back: another thread may have found it out since this one looked.
+            if poll(&mut connection, Some(&now)).is_ok_and(|ready| ready > 0) {
+                self.gone.store(true, Ordering::Release);
+            }
         }
         self.is_known_gone()
     }
