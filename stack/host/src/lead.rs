@@ -2,6 +2,8 @@
 //! other one is: it runs the shard and sleeps in the wait set of the devices, until its head is
 //! ready. The shard's own thread leads when no application's thread does.
 
+mod elsewhere;
+
 use crate::end::EndError;
 use crate::inlet::Inlet;
 use crate::poller::Ready;

@@ -204,6 +204,11 @@ impl Poller {
         wait(&self.guests, timeout)
     }
 
+    /// What an application's thread sleeps in: readable while anything is ready.
+    pub(crate) fn guests(&self) -> BorrowedFd<'_> {
+        self.guests.as_fd()
+    }
+
     /// Waits for what is ready. For the shard's thread; its alarm is heard then.
     pub(crate) fn wait_own(&self) -> Result<Ready> {
         let ready = wait(&self.own, None)?;

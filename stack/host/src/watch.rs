@@ -49,6 +49,8 @@ fn put_off(watch: Option<Arc<Watch>>) -> Option<Arc<Watch>> {
 pub struct Watch {
     bell: Bell,
     sleepers: AtomicU32,
+    /// How often it was rung, wrapping.
+    rings: AtomicU32,
     /// Ends at which something has happened since somebody asked, once each.
     changed: Mutex<Vec<Arc<Watched>>>,
 }
@@ -72,8 +74,9 @@ impl Watch {
     /// # Errors
     /// The kernel's, when descriptors are used up.
     pub fn new() -> io::Result<Arc<Self>> {
-        let (sleepers, changed) = (AtomicU32::new(0), Mutex::default());
-        Ok(Arc::new(Self { bell: Bell::new()?, sleepers, changed }))
+        let (sleepers, rings) = (AtomicU32::new(0), AtomicU32::new(0));
+        let changed = Mutex::default();
+        Ok(Arc::new(Self { bell: Bell::new()?, sleepers, rings, changed }))
     }
 
     /// Written to at each change at an armed end while a thread sleeps; readable until it is
@@ -105,7 +108,13 @@ impl Watch {
         }
     }
 
+    /// How often it was rung, wrapping.
+    pub fn rings(&self) -> u32 {
+        self.rings.load(Ordering::Relaxed)
+    }
+
     fn ring(self: &Arc<Self>) {
+        self.rings.fetch_add(1, Ordering::Relaxed);
         if !RUNS.get() {
             return self.bell.ring();
         }

@@ -5,10 +5,12 @@ use millstream_core::{Caps, Cx, Device, Errno, ModInfo, Module, Step};
 use millstream_host::{DeviceFd, End, EndError, EnterError, Gone, Handle, Shard, ShardConfig};
 use millstream_msg::offload::Can;
 use millstream_msg::{MsgList, Pool, PoolConfig};
+use millstream_port::Lead;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::os::unix::net::UnixDatagram;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -155,6 +157,90 @@ fn is_led(running: &Running) -> bool {
     name == "application"
 }
 
+/// What a program's thread does that waits in poll(2) and has the stack inside: until it is `over`.
+fn polls(handle: Handle, over: Arc<AtomicBool>) -> JoinHandle<()> {
+    named("application", move || {
+        while !over.load(Ordering::SeqCst) {
+            let wait = match handle.lead() {
+                Lead::Others => {
+                    std::thread::yield_now();
+                    continue;
+                }
+                Lead::Sleeps => Timespec { tv_sec: 20, tv_nsec: 0 },
+                Lead::Runs => Timespec { tv_sec: 0, tv_nsec: 0 },
+            };
+            poll(&mut [PollFd::from_borrowed_fd(handle.devices(), PollFlags::IN)], Some(&wait))
+                .unwrap();
+            handle.led();
+        }
+    })
+}
+
+/// What is posted wakes who sleeps there; it may be about to.
+fn end_polling(running: &Running, application: JoinHandle<()>) {
+    while !application.is_finished() {
+        running.handle.wake();
+        std::thread::yield_now();
+    }
+    application.join().unwrap();
+}
+
+#[test]
+fn a_thread_that_sleeps_in_a_wait_set_of_its_own_leads_meanwhile() {
+    let running = Running::new();
+    let (end, frames, told) = running.device();
+    let over = Arc::new(AtomicBool::new(false));
+    let application = polls(running.handle.clone(), over.clone());
+    while !is_led(&running) {}
+    frames.send(b"one").unwrap();
+    assert_eq!(told.recv_timeout(LONG).unwrap(), "application");
+    assert!((0..20).all(|_| is_led(&running)), "its timers, too");
+    over.store(true, Ordering::SeqCst);
+    end_polling(&running, application);
+    frames.send(b"two").unwrap();
+    assert_eq!(told.recv_timeout(LONG).unwrap(), "shard");
+    for sent in [b"one", b"two"] {
+        assert_eq!(receive(&end, soon()).unwrap(), sent);
+    }
+}
+
+#[test]
+fn one_thread_leads_wherever_it_sleeps() {
+    let running = Running::new();
+    let [near, far] = running.pipe();
+    let application = named("application", move || receive(&near, soon()));
+    while !is_led(&running) {}
+    assert_eq!(running.handle.lead(), Lead::Others);
+    send(&far, b"enough");
+    application.join().unwrap().unwrap();
+    // Nobody is inside, and nothing is to be done: what was posted is done first.
+    while running.handle.lead() == Lead::Runs {
+        running.handle.led();
+    }
+    let second = running.handle.clone();
+    assert_eq!(named("second", move || second.lead()).join().unwrap(), Lead::Others);
+    running.handle.led();
+}
+
+#[test]
+fn no_message_is_lost_while_a_thread_leads_that_sleeps_in_a_wait_set_of_its_own() {
+    const COUNT: u32 = 20_000;
+    let running = Running::new();
+    let [near, far] = running.pipe();
+    let over = Arc::new(AtomicBool::new(false));
+    let application = polls(running.handle.clone(), over.clone());
+    let writer = named("writer", move || {
+        (0..COUNT).for_each(|n| send(&near, &n.to_be_bytes()));
+        near
+    });
+    for n in 0..COUNT {
+        assert_eq!(receive(&far, soon()).unwrap(), n.to_be_bytes());
+    }
+    over.store(true, Ordering::SeqCst);
+    end_polling(&running, application);
+    drop(writer.join().unwrap());
+}
+
 #[test]
 fn a_timer_fires_while_a_thread_of_an_application_leads() {
     let running = Running::new();
@@ -252,10 +338,10 @@ fn a_leader_that_frames_never_come_for_leaves_the_lead_to_one_that_they_come_for
 fn a_thread_that_only_sends_takes_the_lead_from_the_shards_thread() {
     let running = Running::new();
     let (end, frames, told) = running.device();
-    let over = std::sync::Arc::new(AtomicU32::new(0));
+    let (at, over) = (end.stream(), Arc::new(AtomicBool::new(false)));
     let seen = over.clone();
     let application = named("application", move || {
-        while seen.load(Ordering::Relaxed) == 0 {
+        while !seen.load(Ordering::Relaxed) {
             send(&end, b"out");
         }
         end
@@ -267,8 +353,10 @@ fn a_thread_that_only_sends_takes_the_lead_from_the_shards_thread() {
         if told.recv_timeout(LONG).unwrap() == "application" {
             break;
         }
+        // A head that is full would hold the device back.
+        running.handle.enter(|shard| while let Ok(Some(_)) = shard.core().getmsg(at) {}).unwrap();
     }
-    over.store(1, Ordering::Relaxed);
+    over.store(true, Ordering::Relaxed);
     drop(application.join().unwrap());
 }
 

@@ -29,6 +29,6 @@ pub use client::{AttachError, Client};
 pub use memory::Memory;
 
 pub use ready::Ready;
-pub use sockets::{Changes, Cookie, Id, MOVED, Received, Sockets};
+pub use sockets::{Changes, Cookie, Id, Lead, MOVED, Received, Sockets};
 
 pub use millstream_core::{Errno, Partial, Priority, Want};

@@ -40,6 +40,18 @@ pub struct Changes {
     pub outward: u32,
 }
 
+/// What a thread finds that is about to sleep, and would run the stack of its own program meanwhile:
+/// see [`Sockets::lead`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// Another one leads: the bell tells what happens.
+    Others,
+    /// It leads, and sleeps until the devices are readable, or something else wakes it.
+    Sleeps,
+    /// It leads, and there is more to be done: it looks again instead of sleeping.
+    Runs,
+}
+
 /// Sockets and streams by number. Names, arguments and error numbers are those of the manual pages,
 /// numbers those of Linux. Nothing waits: what would wait fails with EAGAIN, whatever O_NONBLOCK
 /// says, which is the caller's, as are SIGPIPE and time-outs. Every method may fail with EBADF for
@@ -180,6 +192,26 @@ pub trait Sockets: Send + Sync {
 
     /// A thread waits for the bell no longer.
     fn wakes(&self) {}
+
+    /// What a thread sleeps on, beside the bell, that leads. `None`: the stack is in another
+    /// process, and runs without.
+    fn devices(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// The thread is about to sleep where [`Sockets::devices`], too, wakes it: it runs the stack, if
+    /// no other one does, so that no thread has to be woken for it. After [`Lead::Sleeps`] and
+    /// [`Lead::Runs`] it calls [`Sockets::led`], whatever has woken it. Before, between this and
+    /// [`Sockets::sleeps`], it looks for what has changed.
+    fn lead(&self) -> Lead {
+        Lead::Others
+    }
+
+    /// A thread that leads does not sleep any more: it runs the stack, and returns to the program.
+    /// True when other threads that sleep were told of something.
+    fn led(&self) -> bool {
+        false
+    }
 
     /// Appends the sockets at which something has changed since this was last asked, each once;
     /// who asks tells the other threads. False: no such list is kept, [`Sockets::changes`] of

@@ -263,8 +263,10 @@ fn wait_for(
             return Ok(own as c_int);
         }
         let wait_ms = wait::left_ms(end);
-        let woken = waiter.wait(stack, wait_ms, mask)?;
-        drop(sleep);
+        let turn = waiter.lead(sleep);
+        let busy = turn.is_busy();
+        let woken = waiter.wait(stack, if busy { 0 } else { wait_ms }, mask)?;
+        drop(turn);
         let others = if woken.kernel { ask_kernel(fd, set, out, std::ptr::null())? } else { 0 };
         let ready = others + collect(stack, set, &mut out[others..])?;
         if ready > 0 {

@@ -128,11 +128,12 @@ fn wait_for(
         waiter.empty(stack);
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         {
-            let _sleep = Sleep::begin(stack);
+            let sleep = Sleep::begin(stack);
             // What has changed before nobody tells of.
             let ready = look(stack, asked)?;
-            let wait = if ready > 0 { Some(Duration::ZERO) } else { left };
-            ask_kernel(&mut others, wait, mask)?;
+            let turn = (ready == 0).then(|| waiter.lead(sleep));
+            let sleeps = turn.as_ref().is_some_and(|turn| !turn.is_busy());
+            ask_kernel(&mut others, if sleeps { left } else { Some(Duration::ZERO) }, mask)?;
         }
         waiter.empty(stack);
         look(stack, asked)?;

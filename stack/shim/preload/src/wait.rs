@@ -4,7 +4,8 @@
 use crate::socket::{self, Socket};
 use crate::{backend, epoll, errno, real, table};
 use libc::{c_int, epoll_event, sigset_t};
-use millstream_port::{Errno, Id, MOVED, Sockets};
+use millstream_port::{Errno, Id, Lead, MOVED, Sockets};
+use std::cell::Cell;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,8 +15,15 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Waiter {
     set: c_int,
-    idle: &'static Mutex<Vec<c_int>>,
+    /// The devices of a stack in this program wake it, too: it was a leader's last.
+    leads: Cell<bool>,
+    /// Turns as a leader in which others were told of something, and this thread waited on.
+    for_others: Cell<u32>,
+    idle: &'static Mutex<Idle>,
 }
+
+/// Sets that nobody waits with, and whether devices wake them.
+pub(crate) type Idle = Vec<(c_int, bool)>;
 
 /// What has woken a thread.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,12 +35,13 @@ pub(crate) struct Woken {
 }
 
 /// Those that nobody waits with, and that have no set of a program in them.
-static IDLE: Mutex<Vec<c_int>> = Mutex::new(Vec::new());
+static IDLE: Mutex<Idle> = Mutex::new(Vec::new());
 
 /// Marks of what is in them.
 const BELL: u64 = 0;
 const LIFELINE: u64 = 1;
 const PROGRAM: u64 = 2;
+const DEVICES: u64 = 3;
 
 impl Waiter {
     pub(crate) fn take(stack: &dyn Sockets) -> Result<Self, Errno> {
@@ -42,16 +51,17 @@ impl Waiter {
     /// One of those that are idle, or a new one that a program's set is put into.
     pub(crate) fn take_with(
         stack: &dyn Sockets,
-        idle: &'static Mutex<Vec<c_int>>,
+        idle: &'static Mutex<Idle>,
         program: Option<c_int>,
     ) -> Result<Self, Errno> {
-        if let Some(set) = lock(idle).pop() {
-            return Ok(Self { set, idle });
+        let for_others = Cell::new(0);
+        if let Some((set, leads)) = lock(idle).pop() {
+            return Ok(Self { set, leads: Cell::new(leads), for_others, idle });
         }
         // SAFETY: no memory is named.
         let set = errno::of_kernel(unsafe { real::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         let set = backend::keep_internal(set)?;
-        let waiter = Self { set, idle };
+        let waiter = Self { set, leads: Cell::new(false), for_others, idle };
         put(set, stack.bell().as_raw_fd(), EDGES, BELL)?;
         if let Some(program) = program {
             put(set, program, libc::EPOLLIN as u32, PROGRAM)?;
@@ -60,7 +70,36 @@ impl Waiter {
         if let Some(lifeline) = stack.lifeline().filter(|_| !stack.is_gone()) {
             put(set, lifeline.as_raw_fd(), libc::EPOLLRDHUP as u32, LIFELINE)?;
         }
+        if let Some(devices) = stack.devices() {
+            put(set, devices.as_raw_fd(), 0, DEVICES)?;
+        }
         Ok(waiter)
+    }
+
+    /// From now on the thread is about to sleep here, and runs a stack of its own program if no
+    /// other one does. Look at what is possible before, after `sleep` was begun.
+    pub(crate) fn lead<'a>(&'a self, sleep: Sleep<'a>) -> Turn<'a> {
+        let lead = match backend::enter() {
+            Ok(_inside) if self.for_others.get() < FOR_OTHERS => sleep.0.lead(),
+            _ => Lead::Others,
+        };
+        self.set_leads(sleep.0, lead != Lead::Others);
+        Turn { waiter: self, sleep: Some(sleep), lead }
+    }
+
+    /// The devices wake whoever sleeps here, or do so no longer.
+    fn set_leads(&self, stack: &dyn Sockets, leads: bool) {
+        if self.leads.replace(leads) == leads {
+            return;
+        }
+        let Some(devices) = stack.devices() else { return };
+        let events = if leads { libc::EPOLLIN as u32 } else { 0 };
+        let mut event = epoll_event { events, u64: DEVICES };
+        // SAFETY: the event is only read.
+        let done = unsafe {
+            real::epoll_ctl(self.set, libc::EPOLL_CTL_MOD, devices.as_raw_fd(), &mut event)
+        };
+        debug_assert_eq!(done, 0, "the devices are in each set");
     }
 
     /// Polls readable when the bell was rung since it was emptied.
@@ -81,7 +120,7 @@ impl Waiter {
         wait_ms: c_int,
         mask: *const sigset_t,
     ) -> Result<Woken, Errno> {
-        let mut events = [epoll_event { events: 0, u64: 0 }; 3];
+        let mut events = [epoll_event { events: 0, u64: 0 }; 4];
         let room = events.len() as c_int;
         // SAFETY: there is room for as many events.
         let came = unsafe { real::epoll_pwait(self.set, events.as_mut_ptr(), room, wait_ms, mask) };
@@ -111,7 +150,7 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        lock(self.idle).push(self.set);
+        lock(self.idle).push((self.set, self.leads.get()));
     }
 }
 
@@ -125,8 +164,8 @@ fn put(set: c_int, fd: c_int, events: u32, mark: u64) -> Result<(), Errno> {
 
 /// Closes those that nobody waits with: after fork they are the parent's, and those of a set that
 /// was closed are nobody's.
-pub(crate) fn close_all(idle: &Mutex<Vec<c_int>>) {
-    for set in std::mem::take(&mut *lock(idle)) {
+pub(crate) fn close_all(idle: &Mutex<Idle>) {
+    for (set, _) in std::mem::take(&mut *lock(idle)) {
         table::take(set);
         // SAFETY: it is this library's, and nobody uses it here.
         unsafe { real::close(set) };
@@ -139,11 +178,11 @@ pub(crate) fn forked() {
 }
 
 /// Nobody takes or puts one back while the guard lives.
-pub(crate) fn hold() -> MutexGuard<'static, Vec<c_int>> {
+pub(crate) fn hold() -> MutexGuard<'static, Idle> {
     lock(&IDLE)
 }
 
-fn lock(idle: &Mutex<Vec<c_int>>) -> MutexGuard<'_, Vec<c_int>> {
+fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -161,6 +200,38 @@ impl Drop for Sleep<'_> {
     /// Also when the thread is cancelled.
     fn drop(&mut self) {
         self.0.wakes();
+    }
+}
+
+/// A thread that sleeps, and may run the stack of its program meanwhile, until this goes.
+pub(crate) struct Turn<'a> {
+    waiter: &'a Waiter,
+    sleep: Option<Sleep<'a>>,
+    lead: Lead,
+}
+
+impl Turn<'_> {
+    /// So long, unless there is more to be done.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.lead == Lead::Runs
+    }
+}
+
+impl Drop for Turn<'_> {
+    /// Also when the thread is cancelled.
+    fn drop(&mut self) {
+        let Some(sleep) = self.sleep.take() else { return };
+        let stack = sleep.0;
+        // The bell is for others now: this thread looks for itself.
+        drop(sleep);
+        if self.lead == Lead::Others {
+            return;
+        }
+        let _inside = backend::enter();
+        if stack.led() {
+            let told = &self.waiter.for_others;
+            told.set(told.get() + 1);
+        }
     }
 }
 
@@ -213,11 +284,13 @@ fn sleep_until<T>(
             _ => return tried,
         }
         drop(inside);
-        let woken = waiter.wait(stack, left_ms(deadline), std::ptr::null());
+        let turn = waiter.lead(sleep);
+        let (busy, left) = (turn.is_busy(), left_ms(deadline));
+        let woken = waiter.wait(stack, if busy { 0 } else { left }, std::ptr::null());
+        drop(turn);
         inside = backend::enter()?;
-        drop(sleep);
         match woken {
-            Ok(woken) if woken.early => {}
+            Ok(woken) if woken.early || busy => {}
             Ok(_) => return Err(Errno::EAGAIN),
             Err(Errno::EINTR) if deadline.is_none() && restarts() => {}
             Err(errno) => return Err(errno),
@@ -252,5 +325,8 @@ fn restarts() -> bool {
 
 /// Edges of the bell: each ring wakes who waits, however long it stays readable.
 const EDGES: u32 = (libc::EPOLLIN | libc::EPOLLET) as u32;
+/// As many turns in which others were told of something, and who waits leaves the lead to them: a
+/// thread that runs the stack for others costs two switches of threads.
+const FOR_OTHERS: u32 = 8;
 /// Linux has as many.
 const SIGNALS: c_int = 64;

@@ -7,7 +7,7 @@ use millstream_host::buffers::To;
 use millstream_host::socket::{Kind, Socket};
 use millstream_host::streamio::{self, Call};
 use millstream_port::streamio::{Asked, I_FDINSERT, I_LINK, I_PLINK, I_RECVFD, I_SENDFD};
-use millstream_port::{Changes, Cookie, Id, Ready, Received, Sockets};
+use millstream_port::{Changes, Cookie, Id, Lead, Ready, Received, Sockets};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -190,6 +190,20 @@ impl Sockets for InProcess {
     fn changed(&self, out: &mut Vec<Id>) -> bool {
         self.watch.take_changed(|name| out.push(Id(name)));
         true
+    }
+
+    fn devices(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.handle().devices())
+    }
+
+    fn lead(&self) -> Lead {
+        self.handle().lead()
+    }
+
+    fn led(&self) -> bool {
+        let before = self.watch.rings();
+        self.handle().led();
+        self.watch.rings() != before
     }
 
     fn silence(&self) {

@@ -26,7 +26,7 @@ pub(crate) struct Set {
     /// Threads that wait for it.
     sleepers: AtomicU32,
     /// What they wait with; those that nobody uses.
-    waiters: Mutex<Vec<c_int>>,
+    waiters: Mutex<wait::Idle>,
     /// Sets that it is in, and its descriptor there.
     above: Mutex<Vec<(&'static Self, c_int)>>,
     inner: Mutex<Inner>,
