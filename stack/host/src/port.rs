@@ -9,6 +9,7 @@ mod end;
 mod export;
 mod fault;
 mod inward;
+mod lent;
 mod outward;
 mod passing;
 mod placeholder;
@@ -20,7 +21,9 @@ pub use fault::{Fault, Faults};
 use crate::poller::Poller;
 use crate::socket::Transports;
 use client::Client;
+use lent::Shared;
 use millstream_core::{HeadEvent, NodeId, Perimeter, StreamId};
+use millstream_msg::Pool;
 use millstream_port::Ready;
 use millstream_port::lend::Returned;
 use passing::Lost;
@@ -43,6 +46,10 @@ pub struct Quota {
     pub ports: usize,
     /// Programs at once.
     pub programs: usize,
+    /// Bytes of what the stack has received that it may hold and read there, without the copy into
+    /// its own memory; 0: none. With more, every program that is let in can read **all** that is
+    /// received, also by others: they are not isolated from each other in this.
+    pub arena: usize,
     /// What a program that is gone has left to be sent has so long; then its connection is reset.
     /// Milliseconds.
     pub leaving_ms: u64,
@@ -50,7 +57,14 @@ pub struct Quota {
 
 impl Default for Quota {
     fn default() -> Self {
-        Self { memory: 16 << 20, sockets: 1024, ports: 1024, programs: 64, leaving_ms: 60_000 }
+        Self {
+            memory: 16 << 20,
+            sockets: 1024,
+            ports: 1024,
+            programs: 64,
+            arena: 0,
+            leaving_ms: 60_000,
+        }
     }
 }
 
@@ -80,6 +94,8 @@ pub struct ProgramStat {
     pub sockets: usize,
     /// Bytes of its memory that are rings.
     pub memory: usize,
+    /// Bytes of what was received that it holds in the arena, with what is around them.
+    pub lent: usize,
 }
 
 /// The programs of a stack, and their sockets.
@@ -87,6 +103,8 @@ pub struct ProgramStat {
 pub(crate) struct Ports {
     listener: Listener,
     quota: Quota,
+    /// What is received lies there, if programs share that.
+    shared: Option<Shared>,
     transports: Transports,
     /// What streams are opened on, by name.
     devices: Vec<(String, NodeId)>,
@@ -132,12 +150,15 @@ impl Ports {
         transports: Transports,
         devices: Vec<(String, NodeId)>,
         poller: &Poller,
+        pool: &mut Pool,
     ) -> std::io::Result<Self> {
+        let shared = (quota.arena > 0).then(|| Shared::make(pool, quota.arena)).transpose()?;
         let rare = attach::rare_set(&listener)?;
         poller.add(rare.try_clone()?, TOKENS)?;
         Ok(Self {
             listener,
             quota,
+            shared,
             transports,
             devices,
             clients: Vec::new(),
@@ -196,7 +217,8 @@ impl Ports {
         }
         let stalled = client.slot(slot).stalled().swap(0, Ordering::SeqCst) != 0;
         self.outward(core, key);
-        if stalled {
+        let lent = self.get(key).is_some_and(Served::has_lent);
+        if stalled || lent {
             self.inward(core, key);
         }
         self.heed_arming(core, at, slot, key);

@@ -1,6 +1,7 @@
 //! The pool: free lists of cells, grown on demand up to a written sum.
 
 mod config;
+mod lent;
 
 pub use config::{Counts, Flow, Level, NoMem, PoolConfig, PoolStats};
 
@@ -11,6 +12,7 @@ use crate::shared::{BARE_CHUNK, Shared};
 use alloc::alloc::alloc_zeroed;
 use bytes::Bytes;
 use core::alloc::Layout;
+use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
@@ -26,6 +28,8 @@ pub struct Pool {
     deferred: *mut Mblk,
     sum: Sum,
     refused: u64,
+    /// Addresses of large cells in memory of the caller's; none: there are no such.
+    lent: Range<usize>,
     /// Blocks that came and went.
     flow: Flow,
     fault: Option<Fault>,
@@ -75,6 +79,7 @@ impl Pool {
             deferred: ptr::null_mut(),
             sum: checksum::sum_portable,
             refused: 0,
+            lent: 0..0,
             flow: Flow::default(),
         }
     }
@@ -470,6 +475,9 @@ impl Pool {
     /// `cell` is a cell of this pool of kind `class` that nobody refers to.
     #[inline]
     unsafe fn put_home(&mut self, cell: *mut Mblk, class: Class) {
+        if class == Class::Large && self.is_stray(cell) {
+            return self.leave_out(class);
+        }
         let list = &mut self.lists[class as usize];
         // SAFETY: the cell is ours alone.
         unsafe { (*cell).next = list.head };

@@ -3,7 +3,7 @@
 //! checked by loom, see `sync`.
 #![allow(unexpected_cfgs, reason = "loom is set by hand")]
 
-use crate::block::{CLASSES, Class, Dblk, Mblk};
+use crate::block::{CLASSES, Class, Dblk, Free, Mblk};
 use crate::sync::{AtomicPtr, Count};
 use alloc::alloc::dealloc;
 use alloc::boxed::Box;
@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     outstanding: Count,
     /// Chunks of memory. Touched by the owner while it lives, by the last freer afterwards.
     chunks: UnsafeCell<Vec<(*mut u8, Layout)>>,
+    /// What releases memory of others that cells lie in. Touched as `chunks`.
+    lent: UnsafeCell<Vec<Free>>,
     /// Blocks cut off from messages that were shortened.
     pub(crate) trimmed: AtomicU64,
     /// Bytes of payload copied.
@@ -37,8 +39,8 @@ pub(crate) struct Shared {
     pub(crate) token: Option<loom::sync::Arc<()>>,
 }
 
-// SAFETY: `chunks` is touched by the owner through `&mut Pool`, and after it is gone only by the
-// one thread that counted `outstanding` down to 0; the rest is atomic.
+// SAFETY: `chunks` and `lent` are touched by the owner through `&mut Pool`, and after it is gone
+// only by the one thread that counted `outstanding` down to 0; the rest is atomic.
 unsafe impl Sync for Shared {}
 // SAFETY: as above; the raw pointers in `chunks` are owned memory.
 unsafe impl Send for Shared {}
@@ -55,6 +57,7 @@ impl Shared {
             remote: AtomicPtr::new(ptr::null_mut()),
             outstanding: Count::new(0),
             chunks: UnsafeCell::new(Vec::new()),
+            lent: UnsafeCell::new(Vec::new()),
             trimmed: AtomicU64::new(0),
             copied: AtomicU64::new(0),
             compacted: AtomicU64::new(0),
@@ -72,6 +75,15 @@ impl Shared {
     pub(crate) unsafe fn adopt(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: only the owner gets here while the pool lives, by the contract above.
         unsafe { (*self.chunks.get()).push((memory, layout)) };
+    }
+
+    /// Adds memory of others to what is released at the end.
+    ///
+    /// # Safety
+    /// As [`Shared::adopt`].
+    pub(crate) unsafe fn keep(&self, free: Free) {
+        // SAFETY: as in `adopt`.
+        unsafe { (*self.lent.get()).push(free) };
     }
 
     /// Sends a window (with its reference) or a bare cell (`dblk` is null) to the owner.
@@ -184,6 +196,7 @@ impl Shared {
                 // SAFETY: allocated by the pool with this layout; no cell of it is in use.
                 unsafe { dealloc(memory, layout) };
             }
+            shared.lent.into_inner().into_iter().for_each(Free::run);
         }
     }
 

@@ -4,13 +4,12 @@ mod calls;
 mod data;
 mod table;
 
-use crate::Memory;
 use crate::bits::{Bits, must_ring};
 use crate::hello::{HELLO_FDS, Hello, receive};
 use crate::lane::{Lane, Reply, Request};
 use crate::layout::{ASLEEP, CHANGED, KICKS, Layout, SLEEPERS};
 use crate::slot::Slot;
-use crate::{Errno, Id};
+use crate::{Arena, Errno, Id, Memory};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use std::io;
@@ -30,6 +29,8 @@ use table::Placeholders;
 pub struct Client {
     memory: Memory,
     layout: Layout,
+    /// Where received octets lie that are in no ring, if programs share that.
+    arena: Option<Arena>,
     /// Rung for the stack.
     stack_bell: OwnedFd,
     /// Rung by the stack.
@@ -107,8 +108,11 @@ impl Client {
             return Err(AttachError::Refused { path: shown() });
         }
         let Hello { layout } = Hello::of_bytes(&bytes[..len]).map_err(memory)?;
-        let fds: Result<[OwnedFd; HELLO_FDS], _> = fds.try_into();
         let wrong = || io::Error::from(io::ErrorKind::InvalidData);
+        let mut fds = fds;
+        let arena = if fds.len() > HELLO_FDS { fds.pop() } else { None };
+        let arena = arena.map(|fd| Arena::attach(&fd)).transpose().map_err(memory)?;
+        let fds: Result<[OwnedFd; HELLO_FDS], _> = fds.try_into();
         let [shared, stack_bell, bell] = fds.map_err(|_| memory(wrong()))?;
         let shared = Memory::attach(shared).map_err(memory)?;
         if shared.len() < layout.len() {
@@ -119,6 +123,7 @@ impl Client {
         Ok(Self {
             memory: shared,
             layout,
+            arena,
             stack_bell,
             bell,
             connection,

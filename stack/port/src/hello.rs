@@ -1,5 +1,5 @@
 //! What the stack says when a program attaches: a message of fixed words on a SEQPACKET socket,
-//! with the memory and two bells; and descriptors that come later.
+//! with the memory, two bells and maybe an arena; and descriptors that come later.
 
 use crate::layout::{Layout, SLOTS_MAX};
 use rustix::io::IoSliceMut;
@@ -18,7 +18,8 @@ pub struct Hello {
     pub layout: Layout,
 }
 
-/// Descriptors of the first message: the memory, the stack's bell, the program's bell.
+/// Descriptors of the first message: the memory, the stack's bell, the program's bell. Where
+/// programs share what is received, one more: the arena.
 pub const HELLO_FDS: usize = 3;
 
 /// Descriptors of any message.
@@ -26,7 +27,7 @@ pub const FDS_MAX: usize = 16;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"mill");
 /// Changes when the layout does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const WORDS: usize = 4;
 
 impl Hello {

@@ -6,6 +6,7 @@
 #![allow(unexpected_cfgs, reason = "loom is set by hand")]
 
 pub mod address;
+mod arena;
 pub mod bits;
 // The model checker has words of its own, which no memory can be shared of.
 #[cfg(not(all(loom, test)))]
@@ -16,6 +17,7 @@ pub mod layout;
 pub mod lend;
 pub mod loan;
 mod memory;
+pub mod piece;
 pub mod policy;
 mod ready;
 pub mod ring;
@@ -24,6 +26,7 @@ mod sockets;
 pub mod streamio;
 mod sync;
 
+pub use arena::Arena;
 #[cfg(not(all(loom, test)))]
 pub use client::{AttachError, Client};
 pub use memory::Memory;

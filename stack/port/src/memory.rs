@@ -167,7 +167,7 @@ impl Drop for Memory {
 ///
 /// # Safety
 /// Both spans of `len` bytes are mapped, and do not overlap.
-unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+pub(crate) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: as the caller says; the direction flag is clear by the ABI.
     unsafe {

@@ -96,6 +96,21 @@ impl<'a> Slot<'a> {
         Ring { at: word(at) as usize, size: word(at + 4) }
     }
 
+    /// Where the table of pieces is; 0: there is none. By the stack.
+    pub fn pieces(self) -> &'a AtomicU32 {
+        self.u32(44)
+    }
+
+    /// Pieces that were put into the table, counted. By the stack.
+    pub fn pieces_put(self) -> &'a AtomicU32 {
+        self.u32(48)
+    }
+
+    /// Pieces that were read to their end, counted. By the program, for itself.
+    pub fn pieces_seen(self) -> &'a AtomicU32 {
+        self.u32(92)
+    }
+
     /// Octets that were taken out, counted. By the program, and [`REVOKED`].
     pub fn taken(self) -> &'a AtomicU64 {
         self.u64(64)
@@ -124,7 +139,7 @@ impl<'a> Slot<'a> {
     /// Begins anew, for another socket. By the stack.
     pub fn reset(self, generation: u32) {
         self.state().store(0, Ordering::Relaxed);
-        for at in [8, 12, 16, 20, 24, 28, 32, 36, 40, 80, 84, 88] {
+        for at in [8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 80, 84, 88, 92] {
             self.u32(at).store(0, Ordering::Relaxed);
         }
         self.taken().store(0, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! Programs come to a socket with a path, and are let in if they are the same user's.
 
 use super::client::{Attached, Client, memory};
+use super::lent::Shared;
 use super::placeholder::PLACEHOLDER;
 use super::{BELLS, Ports};
 use crate::ctl::SocketFile;
@@ -123,7 +124,9 @@ impl Ports {
         let silent = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let (ours, theirs) = (silent()?, silent()?);
         let hello = Hello { layout }.to_bytes();
-        send(connection.as_fd(), &hello, &[memory.fd(), ours.as_fd(), theirs.as_fd()])?;
+        let mut fds = vec![memory.fd(), ours.as_fd(), theirs.as_fd()];
+        fds.extend(self.shared.as_ref().and_then(Shared::fd));
+        send(connection.as_fd(), &hello, &fds)?;
         let at = self.clients.iter().position(Option::is_none).unwrap_or_else(|| {
             self.clients.push(None);
             self.clients.len() - 1

@@ -35,6 +35,8 @@ pub(super) struct Client {
     bell: OwnedFd,
     /// It is to be rung.
     told: bool,
+    /// Bytes that it holds in the arena, with what is around them.
+    pub(super) lent: usize,
     /// Number of the last call.
     pub(super) last_call: u32,
     /// Room for slots that were kicked.
@@ -79,6 +81,7 @@ impl Client {
             member,
             bell,
             told: false,
+            lent: 0,
             last_call: 0,
             kicked: Vec::new(),
             ports: 0,
@@ -200,7 +203,8 @@ impl Client {
 
     pub(super) fn stat(&self) -> ProgramStat {
         let sockets = self.layout.slots - self.free.len();
-        ProgramStat { pid: self.pid, uid: self.uid, sockets, memory: self.buffers.area.taken() }
+        let (memory, lent) = (self.buffers.area.taken(), self.lent);
+        ProgramStat { pid: self.pid, uid: self.uid, sockets, memory, lent }
     }
 
     fn bits(&self, at: usize) -> Bits<'_> {

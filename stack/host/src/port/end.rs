@@ -63,6 +63,14 @@ impl Ports {
         let unread = line.receive.filled(line.received, taken).unwrap_or(0);
         let mut bytes = vec![0; unread as usize];
         line.receive.read(&client.memory, taken, &mut bytes);
+        if let Some((lent, shared)) = line.lent.zip(self.shared.as_mut()) {
+            client.buffers.area.give_back(lent.end(
+                core,
+                (shared, &mut client.lent),
+                taken,
+                &mut bytes,
+            ));
+        }
         bytes.extend(served.unread.drain(..));
         served.unread = bytes.into();
         let send = line.lender.ring();

@@ -1,10 +1,12 @@
-//! What comes from the peer goes into the program's ring: the one copy of an isolated port.
+//! What comes from the peer goes into the program's ring: the one copy of an isolated port. Where
+//! programs share what is received, long pieces stay where they are.
 
 use super::served::What;
 use super::{Fault, Ports};
 use millstream_core::Perimeter;
 use millstream_msg::Msg;
 use millstream_port::ring::Ring;
+use millstream_port::slot::Slot;
 use millstream_port::{Memory, Ready};
 use std::sync::atomic::{Ordering, fence};
 
@@ -29,11 +31,16 @@ impl Ports {
         let Some(client) = self.clients.get_mut(line.client).and_then(Option::as_mut) else {
             return Ok(());
         };
-        let place = client.slot(line.slot);
+        let place = Slot::new(&client.memory, client.layout.slot(line.slot));
         let (ring, before) = (line.receive, line.received);
         loop {
             let taken = place.taken().load(Ordering::Acquire) as u32;
             let filled = ring.filled(line.received, taken).ok_or(Fault::Taken)?;
+            let lends = self.shared.as_mut().zip(line.lent.as_mut());
+            let mut lends = lends.map(|(shared, lent)| (lent, (shared, &mut client.lent)));
+            if let Some((lent, on)) = &mut lends {
+                lent.collect(core, on, taken);
+            }
             let room = (ring.size - filled) as usize;
             if room > 0 {
                 if !served.unread.is_empty() {
@@ -52,9 +59,18 @@ impl Ports {
                         None => break,
                     },
                 };
-                let (copied, left) =
-                    copy_in(core, &client.memory, (ring, line.received), msg, room);
-                line.received = line.received.wrapping_add(copied as u32);
+                let (given, left) = match lends {
+                    Some((lent, on)) => lent.give(
+                        core,
+                        on,
+                        (&client.memory, place),
+                        (ring, line.received),
+                        msg,
+                        room,
+                    ),
+                    None => copy_in(core, &client.memory, (ring, line.received), msg, room),
+                };
+                line.received = line.received.wrapping_add(given as u32);
                 served.held = left;
                 continue;
             }
@@ -73,7 +89,7 @@ impl Ports {
 }
 
 /// Copies as much of a message as there is room for; how much, and what is left.
-fn copy_in(
+pub(super) fn copy_in(
     core: &mut Perimeter,
     memory: &Memory,
     (ring, mut count): (Ring, u32),

@@ -1,11 +1,13 @@
 //! A socket or stream of programs: who has it, its rings, and what is shown of it.
 
 use super::Ports;
+use super::lent::Lent;
 use crate::socket::Socket;
 use millstream_core::{Perimeter, PollEvents, StreamId};
 use millstream_msg::Msg;
 use millstream_port::Ready;
 use millstream_port::lend::Lender;
+use millstream_port::piece::TABLE;
 use millstream_port::ring::Ring;
 use millstream_port::slot::{DIRECT, EXPORTED};
 use std::collections::VecDeque;
@@ -65,6 +67,8 @@ pub(super) struct Line {
     pub(super) slot: usize,
     pub(super) receive: Ring,
     pub(super) received: u32,
+    /// What of it the program reads where it lies.
+    pub(super) lent: Option<Lent>,
     pub(super) lender: Lender,
     /// Octets that are messages, or were.
     pub(super) submitted: u32,
@@ -125,6 +129,11 @@ impl Served {
     /// Octets are in the ring for sending that are no messages yet.
     pub(super) fn has_unsubmitted(&self) -> bool {
         self.line.as_ref().is_some_and(|line| line.submitted != line.put)
+    }
+
+    /// The program has octets where they were received.
+    pub(super) fn has_lent(&self) -> bool {
+        self.line.as_ref().and_then(|line| line.lent.as_ref()).is_some_and(Lent::has_any)
     }
 
     /// What comes now has to wait for what was there before.
@@ -270,10 +279,25 @@ impl Ports {
             return client.buffers.area.give_back(receive);
         };
         client.slot(slot).set_rings(receive, send);
+        let table = self.shared.as_ref().and_then(|_| client.buffers.area.take_whole(TABLE));
+        let lent = table.map(Lent::new);
+        client
+            .slot(slot)
+            .pieces()
+            .store(table.map_or(0, |table| table.at as u32), Ordering::Relaxed);
         let lender = Lender::new(client.memory.clone(), send, key, self.returned.clone());
         let (received, submitted, released, put) = (0, 0, 0, 0);
-        served.line =
-            Some(Line { client: at, slot, receive, received, lender, submitted, released, put });
+        served.line = Some(Line {
+            client: at,
+            slot,
+            receive,
+            received,
+            lent,
+            lender,
+            submitted,
+            released,
+            put,
+        });
         self.inward(core, key);
     }
 }

@@ -18,7 +18,8 @@ impl Shard {
         transports: Transports,
         devices: Vec<(String, NodeId)>,
     ) -> io::Result<()> {
-        let ports = Ports::new(listener, quota, transports, devices, &self.inlet.poller)?;
+        let (poller, pool) = (&self.inlet.poller, self.core.pool());
+        let ports = Ports::new(listener, quota, transports, devices, poller, pool)?;
         self.ports = Some(Box::new(ports));
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Octets of connections, in the rings that the program has: no call of the stack.
 
 use super::Client;
+use crate::layout::KICKS;
+use crate::piece::{Next, Pieces, TABLE};
 use crate::ring::Ring;
 use crate::slot::{DIRECT, EXPORTED, REVOKED, Slot};
 use crate::{Errno, Id, Ready};
@@ -79,7 +81,7 @@ impl Client {
                 };
             }
             let some = out.len().min(filled as usize);
-            ring.read(&self.memory, taken as u32, &mut out[..some]);
+            let seen = self.copy_out((slot, ring), taken as u32, &mut out[..some]);
             if keep || some == 0 {
                 return Tried::Done(Ok(some));
             }
@@ -89,12 +91,42 @@ impl Client {
                 slot.taken().compare_exchange(taken, next, Ordering::SeqCst, Ordering::Relaxed);
             if now.is_ok() {
                 let left = filled as usize - some;
+                slot.pieces_seen().store(seen, Ordering::Relaxed);
                 if left <= ring.size as usize / 2 && slot.stalled().load(Ordering::SeqCst) != 0 {
                     self.kick(at);
+                } else if left == 0 && seen != 0 {
+                    // What lay in the arena is free when the stack next looks; no need to wake it.
+                    self.bits(KICKS).set(at);
                 }
                 return Tried::Done(Ok(some));
             }
         }
+    }
+
+    /// Copies octets out of the ring, and of the arena where they are there; pieces that were read
+    /// to their end.
+    fn copy_out(&self, (slot, ring): (Slot<'_>, Ring), from: u32, out: &mut [u8]) -> u32 {
+        let put = slot.pieces_put().load(Ordering::Acquire);
+        let mut seen = slot.pieces_seen().load(Ordering::Relaxed);
+        let table = slot.pieces().load(Ordering::Relaxed) as usize;
+        let end = table.checked_add(TABLE).filter(|end| *end <= self.memory.len());
+        let Some((arena, _)) = self.arena.as_ref().zip(end).filter(|_| table != 0) else {
+            ring.read(&self.memory, from, out);
+            return seen;
+        };
+        let (table, mut count, mut rest) = (Pieces::new(&self.memory, table), from, out);
+        while !rest.is_empty() {
+            let next = table.next(count, &mut seen, put);
+            let (Next::Ring(len) | Next::Arena(_, len)) = next;
+            let (now, later) = rest.split_at_mut(len.min(rest.len()));
+            match next {
+                Next::Ring(_) => ring.read(&self.memory, count, now),
+                Next::Arena(at, _) => arena.read(at, now),
+            }
+            count = count.wrapping_add(now.len() as u32);
+            rest = later;
+        }
+        seen
     }
 
     /// What is possible at a socket.

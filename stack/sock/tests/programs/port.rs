@@ -58,6 +58,18 @@ impl Lab {
         }
     }
 
+    /// Waits until no program is there, and no more cells are out than before.
+    fn comes_to_rest(&self, before: &[usize; 5]) {
+        self.at_rest();
+        // Connections that were closed last have their time. What the stack's own first frames
+        // held at the beginning may be back, too.
+        let end = Instant::now() + LONG;
+        while self.held().iter().zip(before).any(|(now, before)| now > before) {
+            assert!(Instant::now() < end, "{:?}, before: {before:?}", self.held());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Cells of messages that are out.
     fn held(&self) -> [usize; 5] {
         let stats = self.stack.handle().call(|shard| shard.core().pool().stats()).unwrap();
@@ -86,6 +98,12 @@ fn program() {
             assert_eq!(client.send(socket, &[7; 100_000], 0, None), Ok(100_000));
             let me = rustix::process::getpid();
             rustix::process::kill_process(me, rustix::process::Signal::KILL).unwrap();
+        }
+        "hoard" => {
+            let _socket = connected_to(&client, to);
+            loop {
+                std::thread::park();
+            }
         }
         other => panic!("{other}"),
     }
@@ -154,14 +172,7 @@ fn programs_that_are_killed_at_any_time_leave_nothing_behind() {
             program.kill().unwrap();
             program.wait().unwrap();
         }
-        lab.at_rest();
-        // Connections that were closed last have their time; nothing else is held.
-        let end = Instant::now() + LONG;
-        // What the stack's own first frames held at the beginning may be back, too.
-        while lab.held().iter().zip(&before).any(|(now, before)| now > before) {
-            assert!(Instant::now() < end, "{:?}, before: {before:?}", lab.held());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        lab.comes_to_rest(&before);
         assert_eq!(lab.stat().faults, PortStat::default().faults);
     });
 }
@@ -382,6 +393,175 @@ fn a_program_that_writes_nonsense_is_sent_away_and_harms_nobody() {
     });
 }
 
+/// Programs read what is received where it lies.
+const SHARED: Quota = Quota {
+    memory: 1 << 20,
+    sockets: 16,
+    ports: 16,
+    programs: 16,
+    arena: 1 << 20,
+    leaving_ms: 60_000,
+};
+
+/// The kernel sends segments in super-frames also when it was slow at first: shorter ones would be
+/// copied.
+fn super_frames() {
+    std::fs::write("/proc/sys/net/ipv4/tcp_min_tso_segs", "16").unwrap();
+}
+
+/// A program that does not read what it has received, some of which it holds in the arena; its
+/// socket, the other end, and the octets.
+fn hoarding(lab: &Lab) -> (Client, Id, TcpStream, Vec<u8>) {
+    super_frames();
+    let (listener, here) = kernel();
+    let client = lab.client();
+    let socket = connected_to(&client, here);
+    let (mut theirs, _) = listener.accept().unwrap();
+    let said: Vec<u8> = (0..150_000_u32).map(|at| ((at / 3) ^ (at >> 9)) as u8).collect();
+    theirs.write_all(&said).unwrap();
+    let end = Instant::now() + LONG;
+    while lab.stat().programs.iter().all(|program| program.lent == 0) {
+        assert!(Instant::now() < end, "nothing is lent: {:?}", lab.stat());
+        std::thread::yield_now();
+    }
+    (client, socket, theirs, said)
+}
+
+#[test]
+fn what_is_received_is_read_where_it_lies() {
+    with_lab("arena", SHARED, |lab| {
+        super_frames();
+        let (listener, here) = kernel();
+        let client = lab.client();
+        let socket = connected_to(&client, here);
+        let (mut theirs, _) = listener.accept().unwrap();
+        let said: Vec<u8> = (0..8_000_000_u32).map(|at| ((at / 5) ^ (at >> 11)) as u8).collect();
+        let copied = || {
+            let stats = lab.stack.handle().call(|shard| shard.core().pool().stats()).unwrap();
+            stats.copied_bytes
+        };
+        let (before, all) = (copied(), said.clone());
+        let writer = std::thread::spawn(move || theirs.write_all(&all).map(|()| theirs));
+        let heard = receive(&client, socket, said.len());
+        assert!(heard == said, "other octets than were sent");
+        let copied = copied() - before;
+        assert!(copied < said.len() as u64 / 4 * 3, "{copied} octets copied");
+        // All was read: nothing is held as soon as the stack has looked.
+        let end = Instant::now() + LONG;
+        while lab.stat().programs[0].lent > 0 {
+            assert!(Instant::now() < end, "{:?}", lab.stat());
+        }
+        drop((client, writer.join().unwrap().unwrap()));
+        lab.at_rest();
+    });
+}
+
+#[test]
+fn a_program_holds_its_share_of_the_arena_and_the_rest_is_copied() {
+    let quota = Quota { arena: 80 << 10, ..SHARED };
+    with_lab("arena share", quota, |lab| {
+        let (client, socket, mut theirs, said) = hoarding(lab);
+        let lent = lab.stat().programs[0].lent;
+        assert!(lent <= 80 << 10, "{lent} bytes");
+        theirs.write_all(b"the end").unwrap();
+        assert!(receive(&client, socket, said.len()) == said, "other octets than were sent");
+        assert_eq!(receive(&client, socket, 7), b"the end");
+    });
+}
+
+#[test]
+fn a_program_that_dies_with_octets_in_the_arena_holds_them_no_longer() {
+    with_lab("arena dies", SHARED, |lab| {
+        let to = flood();
+        let before = lab.at_rest();
+        for _ in 0..5 {
+            let program = Killed(lab.process("hoard", to));
+            let end = Instant::now() + LONG;
+            while lab.stat().programs.iter().all(|program| program.lent == 0) {
+                assert!(Instant::now() < end, "nothing is lent: {:?}", lab.stat());
+                std::thread::yield_now();
+            }
+            drop(program);
+            lab.comes_to_rest(&before);
+        }
+    });
+}
+
+/// A process that is killed also when its test fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A server of the kernel that says more than anybody has asked for.
+fn flood() -> SocketAddr {
+    super_frames();
+    let listener = TcpListener::bind("10.9.0.1:0").unwrap();
+    let here = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Until it is reset.
+            std::thread::spawn(
+                move || while stream.as_ref().unwrap().write_all(&[9; 65536]).is_ok() {},
+            );
+        }
+    });
+    here
+}
+
+#[test]
+fn a_program_that_lies_about_the_arena_is_sent_away_and_holds_nothing() {
+    use millstream::port::lane::{Lane, Request, op};
+    use millstream::port::slot::Slot;
+    use millstream::port::{Memory, address, hello, layout};
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+    use std::os::fd::AsFd;
+    with_lab("arena lies", SHARED, |lab| {
+        let to = flood();
+        let before = lab.at_rest();
+        for (round, lie) in (1..).zip([u64::from(u32::MAX) - 70_000, 1 << 31, 1 << 20, 5 << 20]) {
+            let flags = SocketFlags::CLOEXEC;
+            let kind = SocketType::SEQPACKET;
+            let connection = socket_with(AddressFamily::UNIX, kind, flags, None).unwrap();
+            rustix::net::connect(&connection, &SocketAddrUnix::new(&lab.path).unwrap()).unwrap();
+            let mut bytes = [0; 64];
+            let (len, mut fds) = hello::receive(connection.as_fd(), &mut bytes).unwrap();
+            assert_eq!(fds.len(), hello::HELLO_FDS + 1);
+            let layout = hello::Hello::of_bytes(&bytes[..len]).unwrap().layout;
+            let memory = Memory::attach(fds.remove(0)).unwrap();
+            let ring = || {
+                let _rung = rustix::io::write(&fds[0], &1_u64.to_ne_bytes());
+            };
+            let ask = |op, id, args, pieces: &[&[u8]]| {
+                let lane = Lane::new(&memory, layout);
+                let request = Request { op, id, args };
+                let number = lane.put(request, pieces).unwrap();
+                ring();
+                let end = Instant::now() + LONG;
+                while lane.reply(number, &mut [0; 64]).is_none() {
+                    assert!(Instant::now() < end, "no answer");
+                }
+            };
+            ask(op::SOCKET, 0, [2, 1, 0, 0], &[]);
+            ask(op::CONNECT, 1 << 16, [0; 4], &[&address::to_bytes(to)]);
+            let end = Instant::now() + LONG;
+            while lab.stat().programs.iter().all(|program| program.lent == 0) {
+                assert!(Instant::now() < end, "nothing is lent: {:?}", lab.stat());
+            }
+            Slot::new(&memory, layout.slot(0)).taken().store(lie, Ordering::SeqCst);
+            memory.u64_at(layout::KICKS + 8).store(1, Ordering::SeqCst);
+            memory.u64_at(layout::KICKS).store(1, Ordering::SeqCst);
+            ring();
+            lab.comes_to_rest(&before);
+            assert_eq!(lab.stat().faults.taken, round);
+        }
+    });
+}
+
 #[test]
 fn a_socket_goes_from_program_to_program_with_all_that_is_in_it() {
     with_lab("adopt", Quota::default(), |lab| {
@@ -422,6 +602,23 @@ fn a_socket_goes_from_program_to_program_with_all_that_is_in_it() {
         }
         drop(child);
         lab.at_rest();
+    });
+}
+
+#[test]
+fn a_socket_whose_octets_lie_in_the_arena_goes_to_another_program_with_them() {
+    with_lab("arena adopt", SHARED, |lab| {
+        let (parent, socket, mut theirs, said) = hoarding(lab);
+        let (_fd, cookie) = parent.placeholder().unwrap();
+        parent.tie(socket, cookie).unwrap();
+        assert_eq!(receive(&parent, socket, 50_000), said[..50_000]);
+        let child = lab.client();
+        let inherited = child.adopt(cookie).unwrap();
+        assert_eq!(lab.stat().programs.iter().map(|program| program.lent).sum::<usize>(), 0);
+        theirs.write_all(b"the end").unwrap();
+        let rest = receive(&child, inherited, said.len() - 50_000);
+        assert!(rest == said[50_000..], "other octets than were sent");
+        assert_eq!(receive(&child, inherited, 7), b"the end");
     });
 }
 

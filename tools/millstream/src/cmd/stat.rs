@@ -105,9 +105,12 @@ fn text(stat: &ctl::Stat, unit: &str) -> String {
 /// Programs of other processes, and what became of those that were sent away.
 fn programs(stat: &PortStat) -> String {
     let mut text = String::new();
-    for ProgramStat { pid, uid, sockets, memory } in &stat.programs {
+    for ProgramStat { pid, uid, sockets, memory, lent } in &stat.programs {
         let kib = render::count(*memory as u64 / 1024);
         text += &format!("\nprogram {pid} of user {uid}: sockets {sockets}, rings of {kib} KiB");
+        if *lent > 0 {
+            text += &format!(", {} KiB of the arena", render::count(*lent as u64 / 1024));
+        }
     }
     let Faults { put, taken, call, strangers, crowd } = stat.faults;
     let faults = [
@@ -172,12 +175,15 @@ mod tests {
 
     #[test]
     fn programs_are_listed_and_those_sent_away_are_counted() {
-        let program = ProgramStat { pid: 7, uid: 1000, sockets: 3, memory: 65_536 };
+        let program = ProgramStat { pid: 7, uid: 1000, sockets: 3, memory: 65_536, lent: 0 };
         let faults = Faults { put: 2, crowd: 1, ..Faults::default() };
         let stat = PortStat { programs: vec![program], faults, ..PortStat::default() };
         let text = programs(&stat);
         assert!(text.contains("program 7 of user 1000: sockets 3, rings of 64 KiB"), "{text}");
         assert!(text.ends_with("programs: sent away: put too much 2, too many 1"), "{text}");
         assert_eq!(programs(&PortStat::default()), "");
+        let program = ProgramStat { lent: 33_000, ..ProgramStat::default() };
+        let stat = PortStat { programs: vec![program], ..PortStat::default() };
+        assert!(programs(&stat).ends_with("rings of 0 KiB, 32 KiB of the arena"));
     }
 }

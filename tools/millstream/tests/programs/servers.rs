@@ -1,6 +1,6 @@
 //! Programs on the stack that the kernel connects to.
 
-use crate::stage::{PLACES, Place, Running, STACK, Stage, octets};
+use crate::stage::{PLACES, Place, Running, STACK, Stage, WAYS, octets};
 use rustix::process::Signal;
 
 const CURL: (&str, &str) = ("curl", "curl");
@@ -70,7 +70,7 @@ fn redis_answers_its_benchmark() {
 
 #[test]
 fn iperf3_measures_both_ways() {
-    for place in PLACES {
+    for place in WAYS {
         let Some(stage) = Stage::new("iperf3", place, &[("iperf3", "iperf3")]) else { return };
         let _server = stage.start(stage.stack("iperf3 -s"));
         stage.answers(&format!("{STACK}:5201"));

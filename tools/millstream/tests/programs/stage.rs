@@ -29,9 +29,13 @@ pub(crate) enum Place {
     Inside,
     /// In a process of its own.
     Beside,
+    /// In a process of its own, and programs read what it receives.
+    Shared,
 }
 
 pub(crate) const PLACES: [Place; 2] = [Place::Inside, Place::Beside];
+/// Where octets are received in different ways.
+pub(crate) const WAYS: [Place; 3] = [Place::Inside, Place::Beside, Place::Shared];
 
 const NAME: &str = "stage";
 const TAP: [&str; 6] = ["--tap", "mill0", "--host", "10.9.0.1/24", "--addr", "10.9.0.2/24"];
@@ -52,8 +56,9 @@ impl Stage {
                 return None;
             }
         }
-        let up = format!("up --name {NAME} {}", TAP.join(" "));
-        let beside = (place == Place::Beside).then(|| lab.up(&up));
+        let shared = if place == Place::Shared { "--shared-arena 8" } else { "" };
+        let up = format!("up --name {NAME} {} {shared}", TAP.join(" "));
+        let beside = (place != Place::Inside).then(|| lab.up(&up));
         Some(Self { beside, lab })
     }
 

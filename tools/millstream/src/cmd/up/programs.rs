@@ -27,6 +27,11 @@ pub(super) struct Programs {
     #[arg(long, value_name = "N")]
     #[serde(rename = "ports")]
     program_ports: Option<u16>,
+    /// Let programs read what is received where it lies, up to so many MiB each, without the copy
+    /// to their own memory. NOT ISOLATED: each of them can read all that the stack receives
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[serde(rename = "shared-arena")]
+    shared_arena: Option<u16>,
 }
 
 impl Programs {
@@ -44,7 +49,8 @@ impl Programs {
         }
         let ports = self.program_ports.map_or(usual.ports, usize::from);
         let programs = self.programs.map_or(usual.programs, usize::from);
-        Ok(Quota { memory, sockets, ports, programs, ..Quota::default() })
+        let arena = self.shared_arena.map_or(usual.arena, |mib| usize::from(mib) << 20);
+        Ok(Quota { memory, sockets, ports, programs, arena, ..Quota::default() })
     }
 }
 
@@ -73,6 +79,8 @@ mod tests {
         let some = Programs { program_memory: Some(32), programs: Some(3), ..Programs::default() };
         let quota = some.quota().unwrap();
         assert_eq!((quota.memory, quota.programs), (32 << 20, 3));
+        let shared = Programs { shared_arena: Some(8), ..Programs::default() };
+        assert_eq!(shared.quota().unwrap().arena, 8 << 20);
         let odd = Programs { program_memory: Some(3), ..Programs::default() };
         assert!(odd.quota().unwrap_err().contains("power of two"));
         let many = Programs { program_sockets: Some(5000), ..Programs::default() };
