@@ -109,8 +109,8 @@ pub struct Rpc {
     waiting: Option<Msg>,
     calls: Calls,
     /// Duplicates on this connection of calls in progress on another one: their replies are waited
-    /// for, because this peer does not ask again.
-    twins: Vec<EntryId>,
+    /// for, because this peer does not ask again. With their xids.
+    twins: Vec<(u32, EntryId)>,
     replies: Replies,
     /// Calls that go up together when what has come is looked through.
     up: MsgList,

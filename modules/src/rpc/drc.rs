@@ -3,9 +3,12 @@
 //! the reply of the first.
 //!
 //! A call is known by its peer, its xid, its procedure and a checksum of its arguments. The port of
-//! the peer counts over UDP only: who connects again comes from another one. Replies are copied
-//! into one ring of octets and forgotten in the order in which they were made; calls in progress
-//! are never forgotten. Everything is allocated when the cache is made.
+//! the peer counts over UDP only: who connects again comes from another one. Short replies are
+//! copied into one ring of octets; of long ones the results are kept as they are, another window on
+//! the memory of the blocks that leave. Each kind has its bound, the ring its size and the messages
+//! the memory that they hold alive, and is forgotten in the order in which it was made; calls in
+//! progress are never forgotten. But for the messages everything is allocated when the cache is
+//! made.
 
 use crate::hash::Keyed;
 use alloc::boxed::Box;
@@ -14,6 +17,7 @@ use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 use core::net::{IpAddr, SocketAddr};
 use hashbrown::HashTable;
+use millstream_msg::{Level, Msg, Pool};
 
 /// The cache.
 pub struct Drc {
@@ -27,6 +31,17 @@ pub struct Drc {
     /// Where the next reply is written.
     end: usize,
     used: usize,
+    long: Long,
+}
+
+/// Results that are kept as messages, oldest first.
+struct Long {
+    all: VecDeque<(u32, Msg)>,
+    /// How many were forgotten so far: the number of the oldest, wrapping.
+    first: u32,
+    /// Memory that they hold alive, and may. Bytes.
+    held: usize,
+    limit: usize,
 }
 
 /// What a call is known by.
@@ -57,10 +72,19 @@ pub enum Known<'a> {
     New(EntryId),
     /// It is in progress.
     InProgress(EntryId),
-    /// It was answered with these octets, in two parts.
-    Done([&'a [u8]; 2]),
+    /// It was answered.
+    Done(Reply<'a>),
     /// Nothing, and as many are in progress as there may be.
     Full,
+}
+
+/// A reply that was given.
+#[derive(Clone, Copy, Debug)]
+pub enum Reply<'a> {
+    /// These octets, in two parts. None: a batch call, which is not answered.
+    Octets([&'a [u8]; 2]),
+    /// These results, behind the header of a call that went well.
+    Results(&'a Msg),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +92,8 @@ struct Entry {
     key: Key,
     hash: u64,
     generation: u32,
-    /// Of the reply in the ring; `len` is [`IN_PROGRESS`] without one.
+    /// Of the reply in the ring; the number of a long one whose `len` is [`LONG`]. Without one
+    /// `len` is [`IN_PROGRESS`].
     at: u32,
     len: u32,
 }
@@ -106,7 +131,8 @@ impl Key {
 }
 
 impl Drc {
-    /// An empty cache that takes so many bytes of memory, at least [`BYTES_MIN`]; `key` is random.
+    /// An empty cache that takes so many bytes of memory, at least [`BYTES_MIN`], and keeps messages
+    /// of as many at most; `key` is random.
     pub fn new(bytes: usize, key: u64) -> Self {
         let bytes = bytes.max(BYTES_MIN);
         let entries = bytes / BYTES_PER_ENTRY;
@@ -120,6 +146,7 @@ impl Drc {
             ring: alloc::vec![0; ring].into_boxed_slice(),
             end: 0,
             used: 0,
+            long: Long { all: VecDeque::new(), first: 0, held: 0, limit: bytes },
         }
     }
 
@@ -138,9 +165,14 @@ impl Drc {
         self.index.is_empty()
     }
 
-    /// Octets of replies.
+    /// Octets of short replies.
     pub const fn held(&self) -> usize {
         self.used
+    }
+
+    /// Bytes of memory that long replies hold alive.
+    pub const fn held_long(&self) -> usize {
+        self.long.held
     }
 
     /// Looks for a call; one that is not known is in progress from now on.
@@ -173,9 +205,7 @@ impl Drc {
         })
     }
 
-    /// A call was answered with the first `len` octets of this. A reply longer than [`REPLY_MAX`]
-    /// is not kept: procedures that must not be repeated have short ones, and a second execution is
-    /// what their callers expect of the others.
+    /// A call was answered with the first `len` octets of this, at most [`REPLY_MAX`].
     pub fn answered<'a>(&mut self, id: EntryId, len: usize, reply: impl Iterator<Item = &'a [u8]>) {
         if !self.is_current(id) {
             return;
@@ -203,6 +233,41 @@ impl Drc {
         self.done.push_back(id.slot);
     }
 
+    /// A call went well: `len` octets of this message from `from` on are its results. They are
+    /// kept as another window on the same memory, unless that is scarce, not ours alone to write,
+    /// or a large part of all that may be kept: then the next call like it is new.
+    pub fn went_well(&mut self, id: EntryId, msg: &Msg, [from, len]: [usize; 2], pool: &mut Pool) {
+        if !self.is_current(id) {
+            return;
+        }
+        if pool.level() != Level::Low {
+            self.let_go(pool);
+        }
+        let fits = from.checked_add(len).is_some_and(|end| end <= msg.len());
+        let own = msg.blocks().all(|block| !block.is_foreign());
+        let kept = match fits && own && pool.level() == Level::Low {
+            true => msg.slice(pool, from, len).ok(),
+            false => None,
+        };
+        let Some(kept) = kept else { return self.remove(id.slot) };
+        let bytes = held_by(&kept);
+        if bytes > self.long.limit / LONG_PARTS {
+            pool.spend(kept);
+            return self.remove(id.slot);
+        }
+        while self.long.held + bytes > self.long.limit && self.forget_long(pool) {}
+        let entry = &mut self.entries[id.slot as usize];
+        entry.at = self.long.first.wrapping_add(self.long.all.len() as u32);
+        entry.len = LONG;
+        self.long.held += bytes;
+        self.long.all.push_back((id.slot, kept));
+    }
+
+    /// Forgets all long replies: memory is short, or the pool is to have everything back.
+    pub fn let_go(&mut self, pool: &mut Pool) {
+        while self.forget_long(pool) {}
+    }
+
     /// A call has ended without a reply: the next one like it is new.
     pub fn forget(&mut self, id: EntryId) {
         if self.is_current(id) {
@@ -216,10 +281,14 @@ impl Drc {
         entry.is_some_and(|entry| entry.generation == id.generation && entry.len == IN_PROGRESS)
     }
 
-    fn reply(&self, entry: &Entry) -> [&[u8]; 2] {
+    fn reply(&self, entry: &Entry) -> Reply<'_> {
+        if entry.len == LONG {
+            let nth = entry.at.wrapping_sub(self.long.first) as usize;
+            return Reply::Results(&self.long.all[nth].1);
+        }
         let (at, len) = (entry.at as usize, entry.len as usize);
         let here = len.min(self.ring.len() - at);
-        [&self.ring[at..at + here], &self.ring[..len - here]]
+        Reply::Octets([&self.ring[at..at + here], &self.ring[..len - here]])
     }
 
     fn slot(&mut self) -> Option<u32> {
@@ -227,10 +296,26 @@ impl Drc {
             self.entries.push(NEVER);
             return Some(self.entries.len() as u32 - 1);
         }
-        if self.free.is_empty() {
-            self.forget_oldest();
+        if self.free.is_empty() && !self.forget_oldest() {
+            // Its blocks go back to their pool by themselves.
+            drop(self.pop_long());
         }
         self.free.pop()
+    }
+
+    fn forget_long(&mut self, pool: &mut Pool) -> bool {
+        let oldest = self.pop_long();
+        let forgot = oldest.is_some();
+        oldest.into_iter().for_each(|oldest| pool.spend(oldest));
+        forgot
+    }
+
+    fn pop_long(&mut self) -> Option<Msg> {
+        let (slot, oldest) = self.long.all.pop_front()?;
+        self.long.first = self.long.first.wrapping_add(1);
+        self.long.held -= held_by(&oldest);
+        self.remove(slot);
+        Some(oldest)
     }
 
     fn forget_oldest(&mut self) -> bool {
@@ -251,6 +336,18 @@ impl Drc {
     }
 }
 
+impl Reply<'_> {
+    /// Is it that of a call that is not answered?
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Octets(parts) if parts.iter().all(|part| part.is_empty()))
+    }
+}
+
+/// Memory that kept results hold alive: their cells, those of the windows, their place. Bytes.
+fn held_by(kept: &Msg) -> usize {
+    kept.truesize() + kept.blocks().count() * WINDOW_BYTES + size_of::<(u32, Msg)>()
+}
+
 impl core::fmt::Debug for Drc {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Drc").field("calls", &self.len()).field("octets", &self.used).finish()
@@ -266,12 +363,17 @@ const NEVER: Entry = Entry {
     len: IN_PROGRESS,
 };
 const IN_PROGRESS: u32 = u32::MAX;
+const LONG: u32 = u32::MAX - 1;
 
 /// Octets of arguments that are summed at most. A client that uses an xid twice for calls that
 /// differ behind so many (and not in their length) is not helped.
 pub const SUMMED_MAX: usize = 256;
-/// Longest reply that is kept. Octets.
+/// The cell of a window. Bytes.
+const WINDOW_BYTES: usize = 64;
+/// Longest reply that is copied; of longer ones the message is kept. Octets.
 pub const REPLY_MAX: usize = 1024;
+/// One reply may hold this part of what all may: one caller does not make all others forgotten.
+const LONG_PARTS: usize = 4;
 /// Memory of a cache by default: 16,384 calls. Bytes.
 pub const BYTES: usize = 4 << 20;
 /// Least memory of a cache. Bytes.

@@ -323,10 +323,10 @@ impl Rpc {
         let commons = self.commons.clone();
         let mut shared = commons.lock();
         let (mut twins, mut answered) = (core::mem::take(&mut self.twins), 0);
-        twins.retain(|&twin| match shared.drc.outcome(twin) {
+        twins.retain(|&(xid, twin)| match shared.drc.outcome(twin) {
             Some(Known::InProgress(_)) => true,
-            Some(Known::Done(reply)) if reply.iter().any(|part| !part.is_empty()) => {
-                let again = self.replies.again(reply, cx.pool());
+            Some(Known::Done(reply)) if !reply.is_empty() => {
+                let again = self.replies.again(xid, reply, cx.pool());
                 answered += u64::from(again.is_ok());
                 again.is_err()
             }

@@ -169,6 +169,7 @@ impl Module for Rpc {
         let mut shared = self.commons.lock();
         fields.count("cached-calls", shared.drc.len() as u64);
         fields.count("cached-octets", shared.drc.held() as u64);
+        fields.count("cached-bytes-of-long-replies", shared.drc.held_long() as u64);
         shared.tally.show(fields);
     }
 }

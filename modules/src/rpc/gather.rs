@@ -5,8 +5,8 @@
 
 use super::batch::{self, CallEntry, ENTRIES_AT, ENTRY, ReplyEntry};
 use super::calls::Underway;
-use super::drc::{EntryId, Key, Known};
-use super::header::{CallHeader, Header};
+use super::drc::{self, EntryId, Key, Known};
+use super::header::{CallHeader, Header, SUCCESS_LEN};
 use super::marking::{self, MARK_LEN};
 use super::server::{cut, skip, waited};
 use super::{Resolved, Rpc, RpcDrop, Shared};
@@ -202,6 +202,10 @@ impl Rpc {
                 let mut octets = data.cursor();
                 octets.skip(at + MARK_LEN);
                 let len = reply.len.saturating_sub(MARK_LEN);
+                if len > drc::REPLY_MAX {
+                    let results = [at + MARK_LEN + SUCCESS_LEN, len - SUCCESS_LEN];
+                    return shared.drc.went_well(entry, data, results, cx.pool());
+                }
                 shared.drc.answered(entry, len, octets.chunks());
             }
             // A batch call that comes again is as silent.

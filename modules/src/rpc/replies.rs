@@ -1,6 +1,7 @@
 //! replies: many replies leave in one message. Small results are copied behind each other into one
 //! block, large ones are linked in with their header in their headroom.
 
+use super::drc::Reply;
 use super::header::{self, SUCCESS_LEN};
 use super::marking::{self, MARK_LEN};
 use millstream_msg::{Msg, MsgList, NoMem, Pool};
@@ -128,14 +129,24 @@ impl Replies {
         self.ready.push(records);
     }
 
-    /// Adds a reply that went well before: header and results as they were.
+    /// Adds a reply that was given before, if it was one.
     ///
     /// # Errors
     /// No memory; nothing was added.
-    pub fn again(&mut self, reply: [&[u8]; 2], pool: &mut Pool) -> Result<(), NoMem> {
-        let len: usize = reply.iter().map(|part| part.len()).sum();
-        let mark = marking::mark(len as u32, true);
-        self.write([&mark, reply[0], reply[1]], 0, pool)
+    pub fn again(&mut self, xid: u32, reply: Reply<'_>, pool: &mut Pool) -> Result<(), NoMem> {
+        match reply {
+            Reply::Octets([front, rest]) => {
+                let mark = marking::mark((front.len() + rest.len()) as u32, true);
+                self.write([&mark, front, rest], 0, pool)
+            }
+            Reply::Results(results) => {
+                let results = results.dup(pool)?;
+                self.success(xid, Some(results), 0, pool).map_err(|results| {
+                    results.into_iter().for_each(|results| pool.spend(results));
+                    NoMem
+                })
+            }
+        }
     }
 
     /// Adds the reply of a call that went wrong.
@@ -289,7 +300,7 @@ mod tests {
         let header = refusal(6, Outcome::ProgMismatch { low: 1, high: 2 }, &mut pool).unwrap();
         want.extend(marking::mark(32, true));
         want.extend(bytes(&header));
-        replies.again([b"as it ", b"was!!!"], &mut pool).unwrap();
+        replies.again(7, Reply::Octets([b"as it ", b"was!!!"]), &mut pool).unwrap();
         want.extend([&marking::mark(12, true)[..], b"as it was!!!"].concat());
         assert_eq!(replies.len(), want.len());
         assert_eq!(bytes(&replies.take().unwrap()), want);

@@ -3,7 +3,7 @@
 
 use super::batch::{ENTRIES_AT, ENTRY, R_CALLS_IND};
 use super::calls::Underway;
-use super::drc::{EntryId, Key, Known, SUMMED_MAX};
+use super::drc::{self, EntryId, Key, Known, SUMMED_MAX};
 use super::header::{self, CallHeader, HEADER_MAX, Header, SUCCESS_LEN};
 use super::marking::{Found, Stop, behind};
 use super::primitive::{self, CALL_IND_WORDS, R_CALL_IND};
@@ -399,7 +399,7 @@ impl Rpc {
             Known::InProgress(entry) => {
                 shared.tally.duplicates_waiting += 1;
                 if !datagram {
-                    self.twins.push(entry);
+                    self.twins.push((call.xid, entry));
                     super::ends::watch_twins(cx);
                 }
                 source.skip(cx, RpcDrop::Duplicate);
@@ -407,10 +407,10 @@ impl Rpc {
             }
             Known::Done(reply) => {
                 let again = match source {
-                    Source::Record(..) => self.replies.again(reply, cx.pool()),
+                    Source::Record(..) => self.replies.again(call.xid, reply, cx.pool()),
                     Source::Datagram(parts) => {
                         if let Some((control, _)) = parts {
-                            send_copy(cx, control, &reply);
+                            send_again(cx, control, call.xid, reply);
                         }
                         Ok(())
                     }
@@ -471,7 +471,7 @@ impl Rpc {
         let (xid, datagram, entry) = (call.xid, call.control.is_some(), call.entry);
         let (control, mut results) = msg.unlink();
         if let Some(entry) = entry {
-            remember(shared, entry, xid, outcome, results.as_ref());
+            remember(shared, entry, xid, outcome, results.as_ref(), cx.pool());
         }
         let len = results.as_ref().map_or(0, Msg::len);
         if !datagram && !self.phase.is_over() {
@@ -605,18 +605,22 @@ fn remember(
     xid: u32,
     outcome: Option<Outcome>,
     results: Option<&Msg>,
+    pool: &mut Pool,
 ) {
     let len = results.map_or(0, Msg::len);
-    match outcome {
-        Some(Outcome::Success) => {
+    match (outcome, results) {
+        (Some(Outcome::Success), Some(results)) if SUCCESS_LEN + len > drc::REPLY_MAX => {
+            shared.drc.went_well(entry, results, [0, len], pool);
+        }
+        (Some(Outcome::Success), _) => {
             let header = header::success(xid);
             let octets = results.into_iter().flat_map(|results| results.cursor().chunks());
             let reply = core::iter::once(&header[..]).chain(octets);
             shared.drc.answered(entry, SUCCESS_LEN + len, reply);
         }
         // A batch call that comes again is as silent.
-        None => shared.drc.answered(entry, 0, core::iter::empty()),
-        Some(_) => shared.drc.forget(entry),
+        (None, _) => shared.drc.answered(entry, 0, core::iter::empty()),
+        (Some(_), _) => shared.drc.forget(entry),
     }
 }
 
@@ -679,15 +683,22 @@ fn send_datagram(cx: &mut Cx<'_>, control: Msg, reply: Msg) {
 }
 
 /// The reply of the first goes to a duplicate; an empty one is that of a batch call.
-fn send_copy(cx: &mut Cx<'_>, control: &Msg, reply: &[&[u8]; 2]) {
-    if reply.iter().all(|part| part.is_empty()) {
+fn send_again(cx: &mut Cx<'_>, control: &Msg, xid: u32, reply: drc::Reply<'_>) {
+    if reply.is_empty() {
         return;
     }
-    let copied = control.copy(cx.pool()).and_then(|control| {
-        let made = cx.pool().copy_from(HEADROOM, reply[0]).and_then(|mut msg| {
-            let added = msg.append(cx.pool(), reply[1]);
-            added.map(|()| msg)
-        });
+    let made = control.copy(cx.pool()).and_then(|control| {
+        let made = match reply {
+            drc::Reply::Octets([front, rest]) => {
+                cx.pool().copy_from(HEADROOM, front).and_then(|mut msg| {
+                    let added = msg.append(cx.pool(), rest);
+                    added.map(|()| msg)
+                })
+            }
+            drc::Reply::Results(results) => results
+                .dup(cx.pool())
+                .and_then(|results| with_header(Some(results), &header::success(xid), cx.pool())),
+        };
         match made {
             Ok(reply) => Ok((control, reply)),
             Err(NoMem) => {
@@ -696,7 +707,7 @@ fn send_copy(cx: &mut Cx<'_>, control: &Msg, reply: &[&[u8]; 2]) {
             }
         }
     });
-    match copied {
+    match made {
         Ok((control, reply)) => send_datagram(cx, control, reply),
         Err(NoMem) => cx.count_drops(RpcDrop::NoMem, 1),
     }

@@ -156,10 +156,13 @@ impl Tcp {
     }
 
     /// Hands up what a connection has for its user, as far as there is room above; what waits
-    /// there then.
+    /// there then. Of one that is over all goes up, which is at most what its window let come: a
+    /// user that writes is to find the word of its end at the head, and not write into nothing.
     fn hand_up(&mut self, cx: &mut Cx<'_>, number: u32, user: Option<u32>) -> u32 {
         let Some(upper) = user.and_then(|user| self.users.upper(user)) else { return 0 };
-        while self.engine.has_up(number) && cx.canput_upper(upper, Band(0)) {
+        while self.engine.has_up(number)
+            && (cx.canput_upper(upper, Band(0)) || self.engine.is_over(number))
+        {
             // What came in one batch is at most what the window let come.
             if let Some(data) = self.engine.next_data(number) {
                 cx.put_upper_batch(upper, data);

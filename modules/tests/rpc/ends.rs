@@ -170,8 +170,9 @@ fn rpc_takes_calls_when_the_connection_stands_that_was_not_there_yet() {
 
 #[test]
 fn rpc_does_not_open_above_what_is_no_transport_of_octets_or_datagrams() {
-    let rig = millstream_rig::Rig::new(Box::new(Rpc::new(None, commons())));
-    let mut kit = Kit { rig };
+    let commons = commons();
+    let rig = millstream_rig::Rig::new(Box::new(Rpc::new(None, commons.clone())));
+    let mut kit = Kit { rig, commons };
     kit.rig.below();
     let ack = Primitive::info_ack(&tpi::Info {
         tsdu: 1000,

@@ -86,21 +86,35 @@ pub(crate) struct Ended {
 
 pub(crate) struct Kit {
     pub(crate) rig: Rig,
+    pub(crate) commons: Commons,
 }
 
 impl Drop for Kit {
-    /// The module leaves without waiting for calls that the test has not answered.
+    /// The module leaves without waiting for calls that the test has not answered, and replies
+    /// that are kept go back to their pools.
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let _left_before = self.rig.set("leave", "0");
+            self.commons.lock().drc.let_go(self.rig.perimeter().pool());
         }
     }
 }
 
 pub(crate) fn commons() -> Commons {
+    commons_of(drc::BYTES_MIN)
+}
+
+/// With a cache that keeps long replies of as many bytes.
+pub(crate) fn roomy() -> Commons {
+    commons_of(ROOMY)
+}
+
+pub(crate) const ROOMY: usize = 256 << 10;
+
+fn commons_of(cache_bytes: usize) -> Commons {
     let registry = Registry::default();
     registry.register(Box::new(Listed)).map_err(drop).unwrap();
-    Commons::new(registry, drc::BYTES_MIN, 7)
+    Commons::new(registry, cache_bytes, 7)
 }
 
 impl Kit {
@@ -121,12 +135,17 @@ impl Kit {
 
     /// On a stream of datagrams.
     pub(crate) fn udp() -> Self {
-        Self::opened(Some(Role::Server), commons(), tpi::T_CLTS, State::Idle)
+        Self::udp_with(commons())
+    }
+
+    /// On a stream of datagrams, with a cache of its own.
+    pub(crate) fn udp_with(commons: Commons) -> Self {
+        Self::opened(Some(Role::Server), commons, tpi::T_CLTS, State::Idle)
     }
 
     pub(crate) fn opened(role: Option<Role>, commons: Commons, service: i32, state: State) -> Self {
-        let rig = Rig::new(Box::new(Rpc::new(role, commons)));
-        let mut kit = Self { rig };
+        let rig = Rig::new(Box::new(Rpc::new(role, commons.clone())));
+        let mut kit = Self { rig, commons };
         assert_eq!(kit.below_words(), [tpi::T_INFO_REQ]);
         let none = tpi::T_INVALID;
         let info = Info {
@@ -204,6 +223,11 @@ impl Kit {
     /// Replies that came up.
     pub(crate) fn ended(&mut self) -> Vec<Ended> {
         self.rig.above().iter().filter_map(read_ended).collect()
+    }
+
+    /// Windows that other pools have on our memory go back to them when they are gone.
+    pub(crate) fn collect(&mut self) {
+        self.rig.perimeter().pool().collect();
     }
 
     /// Octets that went to the connection, and in how many messages.

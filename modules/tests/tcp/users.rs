@@ -238,11 +238,12 @@ fn what_is_written_before_the_user_hears_of_a_reset_is_dropped_by_name() {
     let mut t = T::established();
     t.inject(data(10));
     t.expect_read(10);
-    t.stop_reading();
+    t.rig.full_below(0);
     t.inject(rst());
     t.write(100);
     assert_eq!(t.drops("gone"), 1);
-    t.go_on_reading();
+    t.rig.relieve_below(0);
+    t.collect();
     t.expect_event(Event::Broken(ECONNRESET, -1));
 }
 

@@ -13,6 +13,11 @@ impl Engine {
         self.tcb(number).is_some_and(|tcb| !tcb.ready.is_empty() || has_word(tcb))
     }
 
+    /// Is a connection over, though its user may not have heard of it yet?
+    pub(in crate::tcp) fn is_over(&mut self, number: u32) -> bool {
+        self.tcb(number).is_some_and(|tcb| tcb.marks.has(Marks::DEAD))
+    }
+
     /// The next message for the user of a connection; `None` also without memory for it. A
     /// connection that is over is forgotten with its last word.
     pub(in crate::tcp) fn next_up(&mut self, number: u32, pool: &mut Pool) -> Option<Msg> {
