@@ -8,11 +8,12 @@
 
 #[path = "common/looped.rs"]
 mod looped;
+#[path = "common/short.rs"]
+mod short;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use looped::{LEN, Looped};
 use std::hint::black_box;
-use std::time::Duration;
 
 fn head(c: &mut Criterion) {
     let mut group = c.benchmark_group("head");
@@ -35,11 +36,7 @@ fn head(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(500))
-        .sample_size(30)
-        .without_plots();
+    config = short::short();
     targets = head
 }
 criterion_main!(benches);

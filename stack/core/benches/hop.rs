@@ -7,11 +7,13 @@
 //! `HOP_CLOCK=1` samples the clock as a stack does (one dispatch in 64).
 
 mod common;
+#[path = "common/short.rs"]
+mod short;
 
 use common::{Chain, Nested, Style, TRIPS};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const MODULES: [usize; 6] = [0, 1, 2, 4, 8, 16];
 const BATCHES: [usize; 2] = [32, 1];
@@ -51,11 +53,7 @@ fn hops(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(500))
-        .sample_size(30)
-        .without_plots();
+    config = short::short();
     targets = hops
 }
 

@@ -8,6 +8,8 @@
 
 #[path = "common/nowhere.rs"]
 mod nowhere;
+#[path = "common/short.rs"]
+mod short;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use millstream_core::{Config, Cx, ModInfo, Module, Perimeter, StreamId};
@@ -16,7 +18,6 @@ use nowhere::Nowhere;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::hint::black_box;
-use std::time::Duration;
 
 /// Messages of an iteration.
 const MESSAGES: usize = 64;
@@ -130,11 +131,7 @@ fn queues(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(500))
-        .sample_size(30)
-        .without_plots();
+    config = short::short();
     targets = queues
 }
 criterion_main!(benches);

@@ -5,10 +5,11 @@
 //! Excluded: the allocator's own headers. `cargo bench -p millstream-core --bench streams`; an
 //! argument is the number of streams.
 
-use millstream_core::{
-    Config, Contract, Cx, Errno, LinkInfo, Lower, Marks, ModInfo, Module, Mux, MuxInfo, Perimeter,
-    Step, Upper,
-};
+#[path = "common/looped.rs"]
+mod looped;
+
+use looped::Loop;
+use millstream_core::{Config, Cx, ModInfo, Module, Perimeter};
 use millstream_msg::{Msg, Pool, PoolConfig};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -43,46 +44,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Takes streams above and answers nothing.
-struct Ground;
-
-impl Mux for Ground {
-    fn info(&self) -> &'static MuxInfo {
-        const INFO: MuxInfo = MuxInfo {
-            name: "ground",
-            about: "ends streams",
-            marks: Marks::DEFAULT,
-            uwsrv: false,
-            lrsrv: false,
-            headroom: 0,
-            contract: Contract::TRANSPARENT,
-        };
-        &INFO
-    }
-
-    fn uopen(&mut self, _: &mut Cx<'_>, _: Upper) -> Result<Step, Errno> {
-        Ok(Step::Done)
-    }
-
-    fn uclose(&mut self, _: &mut Cx<'_>, _: Upper) -> Step {
-        Step::Done
-    }
-
-    fn link(&mut self, _: &mut Cx<'_>, _: Lower, _: LinkInfo) -> Result<(), Errno> {
-        Err(Errno::EINVAL)
-    }
-
-    fn unlink(&mut self, _: &mut Cx<'_>, _: Lower) {}
-
-    fn uwput(&mut self, cx: &mut Cx<'_>, _: Upper, msg: Msg) {
-        cx.free(msg);
-    }
-
-    fn lrput(&mut self, cx: &mut Cx<'_>, _: Lower, msg: Msg) {
-        cx.free(msg);
-    }
-}
-
 /// A module with as much state as `count` has.
 #[derive(Default)]
 struct Counter {
@@ -107,7 +68,7 @@ fn main() {
     let count: usize = if testing { 1000 } else { number.unwrap_or(1_000_000) };
     let pool = Pool::new(PoolConfig::TINY);
     let mut p = Perimeter::new(Config { pool, seed: 1, clock: None });
-    let ground = p.add_mux(Box::new(Ground));
+    let ground = p.add_mux(Box::new(Loop));
     let mut streams = Vec::with_capacity(count);
     let before = BYTES.load(Relaxed);
     let start = Instant::now();

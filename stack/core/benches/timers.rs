@@ -9,6 +9,8 @@
 
 #[path = "common/nowhere.rs"]
 mod nowhere;
+#[path = "common/short.rs"]
+mod short;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use millstream_core::{Config, Cx, Errno, ModInfo, Module, Perimeter, Step, StreamId};
@@ -16,7 +18,6 @@ use millstream_msg::{Msg, Pool, PoolConfig};
 use nowhere::Nowhere;
 use std::collections::{BTreeSet, HashMap};
 use std::hint::black_box;
-use std::time::Duration;
 
 /// Deadlines of an iteration.
 const DEADLINES: u64 = 64;
@@ -170,11 +171,7 @@ fn timers(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(500))
-        .sample_size(30)
-        .without_plots();
+    config = short::short();
     targets = timers
 }
 criterion_main!(benches);

@@ -6,6 +6,9 @@
 //! answer read. Excluded: bells, and whatever sleeps. Baseline: the same octets through a pipe,
 //! which the kernel copies twice as well, and through a `VecDeque`, which shares nothing.
 
+#[path = "../../core/benches/common/short.rs"]
+mod short;
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use millstream_port::Memory;
 use millstream_port::lane::{Lane, Request};
@@ -15,7 +18,6 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 const SIZES: [usize; 4] = [1, 64, 1500, 65_536];
 /// Bytes of the ring.
@@ -88,11 +90,7 @@ fn rings(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(500))
-        .sample_size(30)
-        .without_plots();
+    config = short::short();
     targets = rings
 }
 criterion_main!(benches);

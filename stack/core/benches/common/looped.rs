@@ -49,7 +49,7 @@ impl Looped {
 }
 
 /// Sends everything back.
-struct Loop;
+pub(crate) struct Loop;
 
 impl Mux for Loop {
     fn info(&self) -> &'static MuxInfo {
