@@ -28,11 +28,11 @@ pub struct Pool {
     deferred: *mut Mblk,
     sum: Sum,
     refused: u64,
-    /// Addresses of large cells in memory of the caller's; none: there are no such.
-    lent: Range<usize>,
     /// Blocks that came and went.
     flow: Flow,
     fault: Option<Fault>,
+    /// Addresses of large cells in memory of the caller's; none: there are no such.
+    lent: Range<usize>,
 }
 
 struct FreeList {
@@ -475,9 +475,6 @@ impl Pool {
     /// `cell` is a cell of this pool of kind `class` that nobody refers to.
     #[inline]
     unsafe fn put_home(&mut self, cell: *mut Mblk, class: Class) {
-        if class == Class::Large && self.is_stray(cell) {
-            return self.leave_out(class);
-        }
         let list = &mut self.lists[class as usize];
         // SAFETY: the cell is ours alone.
         unsafe { (*cell).next = list.head };

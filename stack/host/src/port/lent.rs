@@ -98,6 +98,8 @@ impl Lent {
         let rest = rest.or(behind);
         let Some(at) = place.filter(|_| first.len() <= room) else {
             let (copied, left) = copy_in(core, memory, (ring, count), first, room);
+            // One that was made before the arena would be received into again and again.
+            core.pool().leave_strays_out();
             return (copied, joined(left, rest));
         };
         let (len, size) = (first.len(), first.truesize());

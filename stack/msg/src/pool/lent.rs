@@ -1,7 +1,7 @@
 //! Cells of the largest kind in memory of the caller's: for blocks that others may read, too.
 
 use super::Pool;
-use crate::block::{Class, Free, Mblk};
+use crate::block::{Class, Free};
 use core::sync::atomic::Ordering;
 
 impl Pool {
@@ -12,7 +12,8 @@ impl Pool {
     }
 
     /// Makes cells of the largest kind in memory of the caller's, as many as there is room for and
-    /// may still be; how many. Those that were made already are used no more once they come home.
+    /// may still be; how many. Those that were made already come first when they are home:
+    /// see [`Pool::leave_strays_out`].
     ///
     /// # Shapes
     /// With the octets of a message lie what the pool writes about them: addresses, counts. `free`
@@ -38,20 +39,21 @@ impl Pool {
         count
     }
 
-    /// Is it a cell of the pool's own memory, in a pool whose large ones lie elsewhere?
-    #[inline]
-    pub(super) fn is_stray(&self, cell: *mut Mblk) -> bool {
-        !self.lent.is_empty() && !self.lent.contains(&cell.addr())
-    }
-
-    /// A cell that was out is used no more; its memory is released with the pool.
-    #[cold]
-    pub(super) fn leave_out(&mut self, class: Class) {
-        let list = &mut self.lists[class as usize];
-        list.out -= 1;
-        list.made -= 1;
-        list.limit -= 1;
-        list.slow_at[0] = list.slow_at[0].min(list.limit - list.reserve);
+    /// Cells of the largest kind that the pool has made elsewhere and that would be taken next are
+    /// used no more; their memory is released with the pool.
+    pub fn leave_strays_out(&mut self) {
+        let list = &mut self.lists[Class::Large as usize];
+        while !self.lent.is_empty()
+            && !list.head.is_null()
+            && !self.lent.contains(&list.head.addr())
+            && list.limit > list.reserve
+        {
+            // SAFETY: cells on the list are free and linked by `next`.
+            list.head = unsafe { (*list.head).next };
+            list.made -= 1;
+            list.limit -= 1;
+            list.slow_at[0] = list.slow_at[0].min(list.limit - list.reserve);
+        }
     }
 }
 
@@ -87,6 +89,7 @@ mod tests {
         assert_eq!(unsafe { pool.adopt_large(base, len, free) }, 2);
         assert_eq!(pool.large_unmade_bytes(), 0);
         pool.free(stray);
+        pool.leave_strays_out();
         let (one, two) = (pool.alloc(0, 30_000).unwrap(), pool.alloc(0, 30_000).unwrap());
         for msg in [&one, &two] {
             let at = msg.first().as_ptr().addr() - base.addr();
@@ -95,7 +98,8 @@ mod tests {
         let own = pool.alloc(0, 30_000).unwrap();
         assert!(!(base.addr()..base.addr() + len).contains(&own.first().as_ptr().addr()));
         pool.free(own);
-        assert_eq!(pool.stats().large, Counts { out: 2, made: 8, limit: 8 });
+        pool.leave_strays_out();
+        assert_eq!(pool.stats().large, Counts { out: 2, made: 2, limit: 2 });
         pool.free(one);
         drop(pool);
         assert_eq!(ended.load(Ordering::SeqCst), 0);
