@@ -27,8 +27,6 @@ pub(crate) struct Inlet {
     pub(crate) stop: AtomicBool,
     /// There are notices for the shard's thread.
     pub(crate) notices: AtomicBool,
-    /// The leader asks the devices again and again instead of sleeping.
-    pub(crate) polling: bool,
 }
 
 /// What an end sends through the ring.
@@ -87,11 +85,10 @@ impl Inlet {
         let inlet = Self {
             seat: Seat::new(),
             token: Token::new(),
-            poller: Poller::new()?,
+            poller: Poller::new(polling)?,
             ring: ArrayQueue::new(RING),
             stop: AtomicBool::new(false),
             notices: AtomicBool::new(false),
-            polling,
         };
         Ok(Arc::new(inlet))
     }

@@ -24,6 +24,8 @@ pub(crate) struct Poller {
     pub(crate) bell: Arc<Bell>,
     timer: Timer,
     alarm: Timer,
+    /// The leader asks the devices again and again instead of sleeping here.
+    pub(crate) polling: bool,
 }
 
 /// What is in both sets, beside the bell and the timer.
@@ -75,7 +77,7 @@ const ALARM: u64 = u64::MAX - 2;
 const EVENTS: usize = 16;
 
 impl Poller {
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(polling: bool) -> Result<Self> {
         let set = || epoll::create(CreateFlags::CLOEXEC);
         let poller = Self {
             guests: set()?,
@@ -84,6 +86,7 @@ impl Poller {
             bell: Arc::new(Bell::new()?),
             timer: Timer::new()?,
             alarm: Timer::new()?,
+            polling,
         };
         for set in [&poller.guests, &poller.own] {
             poller.for_ours(|fd, token| add(set, fd, token, EventFlags::IN))?;

@@ -210,11 +210,11 @@ impl Shard {
         let worked = self.take_posts() | self.serve_programs() | self.poll_hot();
         let turn = self.turn_core(true);
         let busy = worked || turn.more || self.core_has_work();
-        if busy || self.inlet.polling || turn.next.is_some_and(|at| at <= self.core.now()) {
+        if busy || self.inlet.poller.polling || turn.next.is_some_and(|at| at <= self.core.now()) {
             // The timer was not set.
             self.unsettled = true;
             self.unasked += 1;
-            let (again, most) = match self.inlet.polling {
+            let (again, most) = match self.inlet.poller.polling {
                 true => (true, POLLED_TURNS),
                 false => (worked, HOT_TURNS),
             };
@@ -275,7 +275,7 @@ impl Shard {
     pub(crate) fn rests(&self) -> bool {
         let told = |slot: &DeviceSlot| slot.gone || !(slot.is_asked() || slot.hot);
         let nothing_left = !self.unsettled && !self.core.has_put_off();
-        let devices = !self.inlet.polling && self.devices.iter().all(told);
+        let devices = !self.inlet.poller.polling && self.devices.iter().all(told);
         nothing_left && devices && self.programs_ring()
     }
 

@@ -15,6 +15,9 @@ pub const SLOTS_MAX: usize = 4096;
 
 /// The stack sleeps: ring its bell (u32, written by the stack).
 pub const ASLEEP: usize = 0x40;
+/// The stack never sleeps, but asks again and again (u32, written by the stack before the program
+/// attaches).
+pub const POLLS: usize = 0x48;
 /// Threads of the program that wait for its bell (u32, written by the program).
 pub const SLEEPERS: usize = 0x80;
 /// The call that a program makes.

@@ -186,6 +186,10 @@ pub trait Sockets: Send + Sync {
     /// which each write is an edge for each of them, and leave it readable.
     fn bell(&self) -> BorrowedFd<'_>;
 
+    /// A thread is about to begin a wait. Where the stack never sleeps, the thread stays awake for as
+    /// long as waking it would take, unless something changes at any socket: who polls wants that.
+    fn linger(&self) {}
+
     /// A thread is about to wait for the bell, which need not ring while no thread does: until
     /// [`Sockets::wakes`], counted. What changed before is looked for between this and the wait.
     fn sleeps(&self) {}

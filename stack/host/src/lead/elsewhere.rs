@@ -25,7 +25,7 @@ impl Handle {
     pub fn lead(&self) -> Lead {
         let inlet = &*self.0;
         // One that polls has a thread for that.
-        if inlet.polling {
+        if inlet.poller.polling {
             return Lead::Others;
         }
         let Some(inside) = Inside::begin() else { return Lead::Others };

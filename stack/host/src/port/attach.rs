@@ -8,6 +8,7 @@ use crate::ctl::SocketFile;
 use crate::poller::Poller;
 use millstream_core::Perimeter;
 use millstream_port::hello::{Hello, send};
+use millstream_port::layout::POLLS;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::net::sockopt::socket_peercred;
@@ -19,6 +20,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 /// The socket that programs come to. Dropping it removes the file.
 #[derive(Debug)]
@@ -121,6 +123,7 @@ impl Ports {
             return Ok(());
         }
         let (memory, layout) = memory(self.quota)?;
+        memory.u32_at(POLLS).store(poller.polling.into(), Ordering::Relaxed);
         let silent = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let (ours, theirs) = (silent()?, silent()?);
         let hello = Hello { layout }.to_bytes();

@@ -96,7 +96,7 @@ impl Shard {
                 let driver = slot.driver;
                 self.core.writable(driver);
             }
-            if asked || self.inlet.polling || self.devices[at].hot {
+            if asked || self.inlet.poller.polling || self.devices[at].hot {
                 any |= self.poll_device(at) > 0;
             }
         }

@@ -4,6 +4,7 @@ use super::Client;
 use super::data::Tried;
 use crate::address;
 use crate::lane::{Request, op};
+use crate::layout::{CHANGED, POLLS};
 use crate::slot::EXPORTED;
 use crate::streamio::Asked;
 use crate::{Changes, Cookie, Errno, Id, Partial, Priority, Ready, Received, Sockets, Want};
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
 
 /// MSG_OOB.
 const OOB: i32 = 1;
@@ -22,6 +24,9 @@ const PEEK: i32 = 2;
 const HARMLESS: i32 = 0x40 | 0x100 | 0x4000 | 0x8000 | 0x20 | 0x4000_0000;
 /// Octets that one call sends, and that one answer brings.
 const DATA_MAX: usize = 1 << 16;
+/// A thread that waits for a stack that polls sleeps only after so long: twice what waking it takes
+/// where that is slow.
+const LINGERS: Duration = Duration::from_micros(50);
 /// POLLNVAL.
 const NO_SOCKET: Ready = Ready(0x20);
 
@@ -191,6 +196,17 @@ impl Sockets for Client {
 
     fn bell(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
+    }
+
+    fn linger(&self) {
+        if self.memory.u32_at(POLLS).load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let end = Instant::now() + LINGERS;
+        while self.bits(CHANGED).is_empty() && Instant::now() < end {
+            // Whom it waits for may want the same core.
+            std::thread::yield_now();
+        }
     }
 
     fn sleeps(&self) {

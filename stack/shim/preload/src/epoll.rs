@@ -255,6 +255,7 @@ fn wait_for(
     }
     let (waiter, _sleeper) = set.waiter(stack)?;
     loop {
+        stack.linger();
         let sleep = Sleep::begin(stack);
         // What has changed before nobody tells of.
         let own = collect(stack, set, out)?;

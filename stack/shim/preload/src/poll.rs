@@ -126,6 +126,7 @@ fn wait_for(
     others.push(pollfd { fd: waiter.fd(), events: libc::POLLIN, revents: 0 });
     loop {
         waiter.empty(stack);
+        stack.linger();
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         {
             let sleep = Sleep::begin(stack);

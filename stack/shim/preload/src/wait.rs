@@ -272,6 +272,7 @@ fn sleep_until<T>(
     loop {
         // Sets hear of what has changed meanwhile, so that the stack's list of that stays short.
         epoll::tell(stack);
+        stack.linger();
         let sleep = Sleep::begin(stack);
         // What has changed before nobody tells of.
         let tried = attempt(stack, id);

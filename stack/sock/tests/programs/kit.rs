@@ -17,6 +17,11 @@ pub(crate) const SO_ERROR: (i32, i32) = (1, 4);
 /// A stack in a namespace of its own, the kernel at the other end of its TAP; a reason on stderr
 /// without the rights.
 pub(crate) fn with_stack(name: &str, test: impl Fn(Stack) + Send + Sync) {
+    with_stack_that(name, false, test);
+}
+
+/// As [`with_stack`], of one that never sleeps if `polling`.
+pub(crate) fn with_stack_that(name: &str, polling: bool, test: impl Fn(Stack) + Send + Sync) {
     let netns = match Netns::new() {
         Ok(netns) => netns,
         Err(why) => return eprintln!("skipped: {name}: {why}"),
@@ -26,7 +31,7 @@ pub(crate) fn with_stack(name: &str, test: impl Fn(Stack) + Send + Sync) {
         let line = Line::Tap { name: "mill0".into(), host, plain: false };
         let addresses = vec!["10.9.0.2/24".parse().unwrap()];
         let interfaces = vec![Interface { line, addresses }];
-        match Stack::start(Plan { interfaces, ..Plan::default() }) {
+        match Stack::start(Plan { interfaces, polling, ..Plan::default() }) {
             Ok(stack) => test(stack),
             Err(why) => eprintln!("skipped: {name}: {why}"),
         }

@@ -249,6 +249,32 @@ fn another_user_is_not_let_in() {
 }
 
 #[test]
+fn who_waits_for_a_stack_that_polls_stays_awake_for_a_while() {
+    for polling in [false, true] {
+        with_stack_that("lingers", polling, |stack| {
+            let (listener, here) = kernel();
+            let client = Client::attach(&port(&stack, Quota::default())).unwrap();
+            let socket = connected_to(&client, here);
+            let (mut theirs, _) = listener.accept().unwrap();
+            let end = Instant::now() + LONG;
+            let lingers = || {
+                // What has changed already is nothing to wait for.
+                client.changed(&mut Vec::new());
+                let start = Instant::now();
+                client.linger();
+                start.elapsed() >= Duration::from_micros(50)
+            };
+            while polling && !lingers() {
+                assert!(Instant::now() < end, "it does not linger");
+            }
+            // Awake or asleep, it hears of what comes.
+            theirs.write_all(b"come").unwrap();
+            assert_eq!(receive(&client, socket, 4), b"come");
+        });
+    }
+}
+
+#[test]
 fn a_client_whose_stack_has_ended_says_so_everywhere() {
     with_lab("gone", Quota::default(), |lab| {
         let (listener, here) = kernel();
