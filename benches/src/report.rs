@@ -209,7 +209,9 @@ impl Report {
         for _ in 1..TRIES {
             let watch = Watch::start();
             match (side.sample)() {
-                Err(why) => self.note(format!("taken again: {}: {why}", side.name)),
+                Err(why) => {
+                    self.note(format!("sample failed: {}: {why}; another was taken", side.name));
+                }
                 taken => {
                     self.disturbed.extend(watch.end(&side.name, run));
                     return taken;
@@ -315,3 +317,41 @@ impl Ratio {
 
 /// Tries of one sample: what stands still once on a busy machine has another chance or two.
 const TRIES: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    const FIGURES: &[(&str, &str)] = &[("rate", "/s")];
+
+    #[test]
+    fn a_sample_that_fails_is_named_and_another_is_taken() {
+        let options = Options { runs: 2, ..Options::instant(None) };
+        let mut report = Report::in_memory("test", "", &options);
+        let failures = Cell::new(1);
+        let now_and_then = Side {
+            name: "now and then".into(),
+            figures: FIGURES,
+            sample: Box::new(|| match failures.get() {
+                0 => Ok(vec![7.0]),
+                left => {
+                    failures.set(left - 1);
+                    Err("connect: not answered within 10s".into())
+                }
+            }),
+        };
+        let never = Side {
+            name: "never".into(),
+            figures: FIGURES,
+            sample: Box::new(|| Err("no way".into())),
+        };
+        report.measure(&options, &[now_and_then, never]);
+        assert_eq!(report.lines.len(), 1);
+        assert_eq!(report.lines[0].spread.values, [7.0, 7.0]);
+        let failed = "sample failed: now and then: connect: not answered within 10s; \
+            another was taken";
+        assert_eq!(report.notes[0], failed);
+        assert_eq!(report.notes.last().unwrap(), "skipped: never: no way");
+    }
+}

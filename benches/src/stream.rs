@@ -69,16 +69,25 @@ pub fn accept(
     tcp: NodeId,
     listener: StreamId,
 ) -> Result<Option<StreamId>, Errno> {
-    let Some(call) = control(core, listener)? else { return Ok(None) };
-    let sequence = tpi::ConnInd::new(&call).map_err(|_| Errno::EPROTO)?.sequence();
-    let stream = open(core, tcp)?;
-    let taken = ask(core, stream, &Primitive::capability_req(tpi::TC1_ACCEPTOR_ID));
-    let taken = taken.and_then(|answer| {
-        let acceptor = tpi::CapabilityAck::new(&answer).map_err(|_| Errno::EPROTO)?.acceptor();
-        ask(core, listener, &Primitive::conn_res(acceptor, sequence))
-    });
-    unless_closed(core, stream, taken.map(drop)).map(Some)
+    while let Some(word) = control(core, listener)? {
+        // Word of a caller who has gone, which was passed over.
+        let Ok(call) = tpi::ConnInd::new(&word) else { continue };
+        let stream = open(core, tcp)?;
+        let taken = ask(core, stream, &Primitive::capability_req(tpi::TC1_ACCEPTOR_ID));
+        let taken = taken.and_then(|answer| {
+            let acceptor = tpi::CapabilityAck::new(&answer).map_err(|_| Errno::EPROTO)?.acceptor();
+            ask(core, listener, &Primitive::conn_res(acceptor, call.sequence()))
+        });
+        match unless_closed(core, stream, taken.map(drop)) {
+            Err(HAS_GONE) => {}
+            taken => return taken.map(Some),
+        }
+    }
+    Ok(None)
 }
+
+/// What the answer to a call is refused with whose caller has gone meanwhile.
+pub(crate) const HAS_GONE: Errno = Errno::EINVAL;
 
 /// The control part of the first message, if there is one.
 ///

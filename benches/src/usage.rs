@@ -106,6 +106,19 @@ pub fn serving() -> Vec<String> {
 
 fn all() -> Vec<String> {
     let mut found = Vec::new();
+    walk(|task, _| found.push(task));
+    found
+}
+
+/// Numbers of the processes that were started here, and by those.
+pub fn started() -> Vec<String> {
+    let mut found = Vec::new();
+    walk(|_, children| found.extend(children.split_whitespace().map(str::to_owned)));
+    found
+}
+
+/// Shows each thread of this process and of those that were started here, with its children.
+fn walk(mut show: impl FnMut(String, &str)) {
     let mut processes = vec![std::process::id().to_string()];
     while let Some(process) = processes.pop() {
         let tasks = std::fs::read_dir(format!("/proc/{process}/task"));
@@ -113,10 +126,9 @@ fn all() -> Vec<String> {
             let children = std::fs::read_to_string(task.path().join("children"));
             let children = children.unwrap_or_default();
             processes.extend(children.split_whitespace().map(str::to_owned));
-            found.push(task.file_name().to_string_lossy().into_owned());
+            show(task.file_name().to_string_lossy().into_owned(), &children);
         }
     }
-    found
 }
 
 /// What one thread has used since it began: nanoseconds on a processor, nanoseconds of waiting for

@@ -3,10 +3,12 @@
 
 use super::wire::{DATA_MAX, HEAD, Head};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What carries requests and replies between a client and the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -106,6 +108,20 @@ impl Channel {
     /// Are input and output one descriptor?
     pub fn is_one(&self) -> bool {
         self.output.is_none()
+    }
+
+    /// No read and no write waits for longer: what they could not do in time is not done.
+    ///
+    /// # Errors
+    /// `Unsupported` for pipes.
+    pub fn set_time_out(&self, time_out: Duration) -> io::Result<()> {
+        if !self.is_one() {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        for direction in [Timeout::Recv, Timeout::Send] {
+            set_socket_timeout(&self.input, direction, Some(time_out))?;
+        }
+        Ok(())
     }
 
     /// Something waits that the other side had no room for.

@@ -12,6 +12,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddrV4;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 /// A port of the daemon, and the sockets that were made over it: they end with it.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Client {
     last: u32,
     /// Replies to others than the one that was waited for.
     kept: VecDeque<(Head, Vec<u8>)>,
+    /// Longest wait.
+    time_out: Option<Duration>,
 }
 
 /// A socket of the daemon, as this client's requests name it.
@@ -42,7 +45,18 @@ impl Client {
             Carrier::Stream | Carrier::Packets => (fd, None),
         };
         let channel = Channel::new(carrier, input, output);
-        Ok(Self { channel, last: 0, kept: VecDeque::new() })
+        Ok(Self { channel, last: 0, kept: VecDeque::new(), time_out: None })
+    }
+
+    /// No wait for the daemon is longer from now on: `TimedOut`, and the port is of no use any
+    /// more. The kernel watches the time, so that no call is made for it.
+    ///
+    /// # Errors
+    /// `Unsupported` over pipes, whose waits have no limit.
+    pub fn set_time_out(&mut self, time_out: Duration) -> io::Result<()> {
+        self.channel.set_time_out(time_out)?;
+        self.time_out = Some(time_out);
+        Ok(())
     }
 
     /// Polls readable when a reply has come, if none was kept.
@@ -81,7 +95,7 @@ impl Client {
         if let Some((head, data)) = self.kept.pop_front() {
             return Ok(look(head, &data));
         }
-        self.next(look)
+        self.next("reply", look)
     }
 
     /// What was submitted leaves.
@@ -89,7 +103,8 @@ impl Client {
     /// # Errors
     /// The daemon has gone.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.channel.flush()
+        self.channel.flush()?;
+        self.in_time("the daemon has not taken what was asked")
     }
 
     /// A socket that listens.
@@ -164,6 +179,7 @@ impl Client {
         self.last = self.last.wrapping_add(1);
         let head = Head { op: op as u16, status, id: self.last, socket, value, len: 0 };
         self.channel.put(head, &[data])?;
+        self.in_time("the daemon has not taken what was asked")?;
         Ok(self.last)
     }
 
@@ -178,7 +194,7 @@ impl Client {
     ) -> io::Result<Head> {
         let id = self.submit(op, socket, value, data)?;
         loop {
-            let (head, other) = self.next(|head, data| {
+            let (head, other) = self.next(op.name(), |head, data| {
                 if head.id != id {
                     return (head, Some(data.to_vec()));
                 }
@@ -194,7 +210,8 @@ impl Client {
         }
     }
 
-    fn next<T>(&mut self, look: impl FnOnce(Head, &[u8]) -> T) -> io::Result<T> {
+    /// The next reply; `of` what it is waited for.
+    fn next<T>(&mut self, of: &str, look: impl FnOnce(Head, &[u8]) -> T) -> io::Result<T> {
         self.flush()?;
         loop {
             if let Some((head, data)) = self.channel.next()? {
@@ -206,9 +223,25 @@ impl Client {
                 Ok(true) => {}
                 Ok(false) => return Err(ErrorKind::UnexpectedEof.into()),
                 Err(why) if why.kind() == ErrorKind::Interrupted => {}
+                Err(why) if why.kind() == ErrorKind::WouldBlock => {
+                    return Err(self.too_long(&format!("{of}: the daemon has not answered")));
+                }
                 Err(why) => return Err(why),
             }
         }
+    }
+
+    /// With a limit of waits, what was not taken is what took too long.
+    fn in_time(&self, what: &str) -> io::Result<()> {
+        match self.time_out.is_some() && self.channel.is_clogged() {
+            true => Err(self.too_long(what)),
+            false => Ok(()),
+        }
+    }
+
+    fn too_long(&self, what: &str) -> io::Error {
+        let within = self.time_out.unwrap_or_default();
+        io::Error::new(ErrorKind::TimedOut, format!("{what} within {within:?}"))
     }
 }
 
@@ -230,5 +263,28 @@ fn pipes(from: &OwnedFd) -> io::Result<(OwnedFd, OwnedFd)> {
     match (passed.next(), passed.next()) {
         (Some(input), Some(output)) => Ok((input, output)),
         _ => Err(ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn what_a_daemon_does_not_answer_or_take_is_over_in_time_and_named() {
+        let path = std::env::temp_dir().join(format!("ms-silent-{}", std::process::id()));
+        let silent = UnixListener::bind(Carrier::Stream.path(&path)).unwrap();
+        let mut client = Client::open(&path, Carrier::Stream).unwrap();
+        client.set_time_out(Duration::from_millis(20)).unwrap();
+        let why = client.listen("10.0.0.1:7".parse().unwrap(), 1).unwrap_err();
+        assert_eq!(why.kind(), ErrorKind::TimedOut);
+        assert_eq!(why.to_string(), "listen: the daemon has not answered within 20ms");
+        let why = (0..1000).find_map(|_| client.send_quietly(Socket(1), &[0; DATA_MAX]).err());
+        let why = why.expect("a megabyte is more than a socket holds");
+        assert_eq!(why.kind(), ErrorKind::TimedOut);
+        assert_eq!(why.to_string(), "the daemon has not taken what was asked within 20ms");
+        drop(silent);
+        std::fs::remove_file(Carrier::Stream.path(&path)).unwrap();
     }
 }

@@ -6,6 +6,7 @@ use super::came::Came;
 use super::clock::Clock;
 use super::engine::{Engine, Give, SocketNo};
 use crate::Trouble;
+use crate::stream::HAS_GONE;
 use millstream_core::tpi::{self, Primitive};
 use millstream_core::{Device, Errno};
 use millstream_drivers::netlink::Prefix;
@@ -68,7 +69,8 @@ struct User {
     listens: bool,
 }
 
-/// tcp is told when a user has read so far down: its window may have been closed by what lay there.
+/// tcp is told when a user reads of so much: its window may have been closed by what lay there, and
+/// a peer that waits until all of it was read waits for two turns of everybody.
 const RELIEF: u32 = 32 << 10;
 
 impl Above for Users {
@@ -342,20 +344,23 @@ impl Engine for Fused {
     }
 
     fn accept(&mut self, listener: SocketNo) -> Result<SocketNo, Errno> {
-        let user = self.users.get(listener)?;
-        if !user.listens {
+        if !self.users.get(listener)?.listens {
             return Err(Errno::EINVAL);
         }
-        let call = user.words.pop_front().ok_or(Errno::EAGAIN)?;
-        let sequence = tpi::ConnInd::new(&call).map_err(|_| Errno::EPROTO)?.sequence();
-        let socket = self.add(false);
-        // What came before it was accepted was told to nobody.
-        self.users.ready.push_back(socket);
-        match self.request(listener, &Primitive::conn_res(socket as i32, sequence)) {
-            Ok(_) => Ok(socket),
-            Err(errno) => {
-                self.close(socket);
-                Err(errno)
+        loop {
+            let call = self.users.get(listener)?.words.pop_front().ok_or(Errno::EAGAIN)?;
+            let sequence = tpi::ConnInd::new(&call).map_err(|_| Errno::EPROTO)?.sequence();
+            let socket = self.add(false);
+            // What came before it was accepted was told to nobody.
+            self.users.ready.push_back(socket);
+            match self.request(listener, &Primitive::conn_res(socket as i32, sequence)) {
+                Ok(_) => return Ok(socket),
+                Err(errno) => {
+                    self.close(socket);
+                    if errno != HAS_GONE {
+                        return Err(errno);
+                    }
+                }
             }
         }
     }
@@ -378,7 +383,7 @@ impl Engine for Fused {
         let user = users.get(socket)?;
         let before = user.came.bytes();
         let shown = user.came.show(pool, most, give)?;
-        if before >= RELIEF && user.came.bytes() < RELIEF {
+        if before >= RELIEF {
             tcp.relieved(socket);
         }
         Ok(shown)

@@ -41,6 +41,8 @@ struct Port {
     sockets: BTreeSet<SocketNo>,
     /// Its next request waits until a socket has sent what it was given before.
     stalled: Option<SocketNo>,
+    /// Something was put off while there was no room for replies.
+    put_off: bool,
     /// What is waited for now: requests, and room for replies.
     watched: [bool; 2],
 }
@@ -147,10 +149,13 @@ impl<'a> Daemon<'a> {
                 self.retry(socket);
                 any = true;
             }
+            if any {
+                continue;
+            }
+            for port in std::mem::take(&mut self.replied) {
+                any |= self.flush(port);
+            }
             if !any {
-                for port in std::mem::take(&mut self.replied) {
-                    self.flush(port);
-                }
                 return next;
             }
         }
@@ -164,9 +169,7 @@ impl<'a> Daemon<'a> {
         }
         self.last += 1;
         if self.wait.add(self.last, &channel).is_ok() {
-            let port =
-                Port { channel, sockets: BTreeSet::new(), stalled: None, watched: [true, false] };
-            self.ports.insert(self.last, port);
+            self.ports.insert(self.last, Port::new(channel));
         }
     }
 
@@ -190,7 +193,8 @@ impl<'a> Daemon<'a> {
         loop {
             let Self { engine, ports, sockets, .. } = self;
             let Some(port) = ports.get_mut(&no) else { return };
-            if port.stalled.is_some() || port.channel.is_clogged() {
+            port.put_off |= port.channel.is_clogged();
+            if port.stalled.is_some() || port.put_off {
                 break;
             }
             let step = match port.channel.next() {
@@ -298,6 +302,7 @@ impl<'a> Daemon<'a> {
         let Some(head) = socket.recv else { return };
         let Some(owner) = self.ports.get_mut(&port) else { return };
         if owner.channel.is_clogged() {
+            owner.put_off = true;
             return;
         }
         let (reply, channel) = (head.reply(Ok(())), &mut owner.channel);
@@ -326,14 +331,16 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Replies leave; what waited for room goes on.
-    fn flush(&mut self, no: PortNo) {
-        let Some(port) = self.ports.get_mut(&no) else { return };
-        let was_clogged = port.watched[1];
+    /// Replies leave; what waited for room goes on, if it did. There may be room before anybody
+    /// has waited for it: the client reads while the daemon works.
+    fn flush(&mut self, no: PortNo) -> bool {
+        let Some(port) = self.ports.get_mut(&no) else { return false };
         if port.channel.flush().is_err() {
-            return self.close_port(no);
+            self.close_port(no);
+            return true;
         }
-        if was_clogged && !port.channel.is_clogged() {
+        let goes_on = !port.channel.is_clogged() && std::mem::take(&mut port.put_off);
+        if goes_on {
             let sockets: Vec<SocketNo> = port.sockets.iter().copied().collect();
             for socket in sockets {
                 self.retry(socket);
@@ -341,6 +348,7 @@ impl<'a> Daemon<'a> {
             self.take_requests(no);
         }
         self.watch(no);
+        goes_on
     }
 
     /// The wait set tells of what can be done for a port now.
@@ -372,6 +380,13 @@ impl<'a> Daemon<'a> {
             self.sockets.remove(&socket);
             self.engine.close(socket);
         }
+    }
+}
+
+impl Port {
+    fn new(channel: Channel) -> Self {
+        let (sockets, watched) = (BTreeSet::new(), [true, false]);
+        Self { channel, sockets, stalled: None, put_off: false, watched }
     }
 }
 
@@ -450,3 +465,6 @@ fn filled(channel: &mut Channel) -> bool {
 }
 
 const TICK: Duration = Duration::from_millis(TICK_MS);
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,19 @@ impl Head {
 }
 
 impl Op {
+    /// As errors name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Listen => "listen",
+            Self::Accept => "accept",
+            Self::Connect => "connect",
+            Self::Send => "send",
+            Self::Recv => "receive",
+            Self::Finish => "finish",
+            Self::Close => "close",
+        }
+    }
+
     /// Of a number; `None` for those that there are not.
     pub fn of(number: u16) -> Option<Self> {
         let all = [

@@ -35,6 +35,12 @@ const IDLE: &[(&str, &str)] = &[("memory", "bytes")];
 /// A sample of so many seconds.
 type Way = fn(&Lab, Setting, f64) -> Result<Vec<f64>, Trouble>;
 
+/// A step of a connection that takes longer stands still: the sample fails, and another is taken.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// The kernel gives a connection up after 1 + 2 + 4 s, in place of two minutes.
+const SYN_RETRIES: &str = "2";
+
 /// Idle connections, which have two ends here.
 const CONNECTIONS: usize = 20_000;
 
@@ -60,6 +66,7 @@ pub fn run(options: &Options) -> Result<Report, Trouble> {
             let lab = Lab::new(1)?;
             // A port is taken for a minute after each connection.
             lab.netns.sysctl("net/ipv4/ip_local_port_range", "1024 65535")?;
+            lab.netns.sysctl("net/ipv4/tcp_syn_retries", SYN_RETRIES)?;
             way(&lab, setting, seconds)
         }) as Box<dyn Fn() -> _>,
     });
@@ -91,6 +98,7 @@ fn in_process(lab: &Lab, setting: Setting, seconds: f64) -> Result<Vec<f64>, Tro
     let _server = server(lab, at, setting)?;
     let null = Procedure { program: PROGRAM, version: 1, number: 0 };
     again_and_again(setting, seconds, || {
+        // It has a limit of its own for the connection and for each call.
         let mut client = RpcClient::at(&stack, at, Transport::Tcp)?;
         Ok(client.call(null, |_| Ok(()), |_| Ok(()))?)
     })
@@ -99,14 +107,19 @@ fn in_process(lab: &Lab, setting: Setting, seconds: f64) -> Result<Vec<f64>, Tro
 fn kernel(lab: &Lab, setting: Setting, seconds: f64) -> Result<Vec<f64>, Trouble> {
     let peer = lab.veth()?;
     peer.sysctl("net/ipv4/ip_local_port_range", "1024 65535")?;
+    peer.sysctl("net/ipv4/tcp_syn_retries", SYN_RETRIES)?;
     let at = SocketAddr::new(lab.host().address(), PORT);
     let _server = server(lab, at, setting)?;
     let run = || {
         again_and_again(setting, seconds, || {
             let mut connection = TcpStream::connect(at)?;
             connection.set_nodelay(true)?;
+            connection.set_read_timeout(Some(WITHIN))?;
             connection.write_all(&null_call())?;
-            Ok(connection.read_exact(&mut [0; REPLY])?)
+            connection.read_exact(&mut [0; REPLY]).map_err(|why| match why.kind() {
+                ErrorKind::WouldBlock => format!("no reply within {WITHIN:?}").into(),
+                _ => Trouble::from(why),
+            })
         })
     };
     peer.run(run)?
@@ -119,6 +132,7 @@ fn daemon(lab: &Lab, setting: Setting, seconds: f64, behind: Behind) -> Result<V
     };
     let _server = server(lab, at.into(), setting)?;
     let mut client = Client::open(daemon.path(), Carrier::Stream)?;
+    client.set_time_out(WITHIN)?;
     again_and_again(setting, seconds, move || {
         let socket = client.connect(at)?;
         client.send_quietly(socket, &null_call())?;
