@@ -48,6 +48,8 @@ struct User {
     /// Takes super-datagrams whole (UDP_GRO).
     super_datagrams: bool,
     broadcast: bool,
+    /// Shares its address with others that do.
+    reuse: bool,
     multicast_loop: bool,
     ttl: u8,
     multicast_ttl: u8,
@@ -295,7 +297,8 @@ impl Engine {
         if !self.locals.may_bind(local.ip()) {
             return Err(BindError::NotLocal);
         }
-        let endpoint = self.table.bind(user, local.ip(), local.port(), false, random)?;
+        let reuse = self.user(user).is_some_and(|u| u.reuse);
+        let endpoint = self.table.bind(user, local.ip(), local.port(), reuse, random)?;
         if let Some(Some(u)) = self.users.get_mut(user as usize) {
             u.endpoint = Some(endpoint);
         }

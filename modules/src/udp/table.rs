@@ -121,6 +121,13 @@ impl Table {
         Ok(EndpointId(id))
     }
 
+    /// Others may bind the same from now on, or may not. Those that have stay.
+    pub fn set_reuse(&mut self, id: EndpointId, reuse: bool) {
+        if let Some(Some(endpoint)) = self.endpoints.get_mut(id.0 as usize) {
+            endpoint.reuse = reuse;
+        }
+    }
+
     /// Lets an endpoint talk to one peer only. `local` is the source that routes choose; it is
     /// used when the endpoint is bound to the wildcard.
     pub fn connect(

@@ -34,6 +34,9 @@ pub mod option {
     pub const JOIN: i32 = 7;
     /// Leaves it.
     pub const LEAVE: i32 = 8;
+    /// Others that say so, too, may have the same address and port: a datagram is for who is
+    /// connected to its sender, else for the last that was bound (SO_REUSEADDR).
+    pub const REUSE: i32 = 9;
 
     /// The request that sets an option.
     pub fn set(name: i32, value: i32) -> Primitive {
@@ -114,6 +117,9 @@ impl Engine {
         let changed = slot.with_option(record.name, value)?;
         if act {
             *slot = changed;
+            if let Some(endpoint) = changed.endpoint {
+                self.table.set_reuse(endpoint, changed.reuse);
+            }
         }
         Ok(())
     }
@@ -156,6 +162,7 @@ impl Engine {
         Ok(match name {
             option::SUPER_DATAGRAMS => i32::from(user.super_datagrams),
             option::BROADCAST => i32::from(user.broadcast),
+            option::REUSE => i32::from(user.reuse),
             option::MULTICAST_LOOP => i32::from(user.multicast_loop),
             option::TTL => i32::from(user.ttl),
             option::TOS => i32::from(user.tos),
@@ -171,6 +178,7 @@ impl User {
         Ok(match name {
             option::SUPER_DATAGRAMS => Self { super_datagrams: value != 0, ..self },
             option::BROADCAST => Self { broadcast: value != 0, ..self },
+            option::REUSE => Self { reuse: value != 0, ..self },
             option::MULTICAST_LOOP => Self { multicast_loop: value != 0, ..self },
             option::TTL => Self { ttl: byte()?, ..self },
             option::TOS => Self { tos: byte()?, ..self },

@@ -43,3 +43,61 @@ fn a_super_datagram_that_is_sent_back_stays_one() {
     let Offload { gso, gso_size, .. } = sent.offload();
     assert_eq!((gso, gso_size), (Gso::Udp, 1000));
 }
+
+/// Users of the data that were handed up.
+fn takers(engine: &mut Engine, pool: &mut Pool) -> Vec<u32> {
+    let up = engine.out.up.drain(..);
+    up.map(|(user, msg)| {
+        pool.free(msg);
+        user
+    })
+    .collect()
+}
+
+#[test]
+fn a_peer_that_is_connected_to_goes_before_the_last_that_was_bound_to_the_port() {
+    let mut pool = Pool::new(PoolConfig::TINY);
+    let mut engine = Engine::new(Keyed::new(1));
+    let (first, second) = (engine.open(), engine.open());
+    let wildcard = Primitive::bind_req(([0, 0, 0, 0], 7).into());
+    for user in [first, second] {
+        ask(&mut engine, user, &option::set(option::REUSE, 1), &mut pool);
+        ask(&mut engine, user, &wildcard, &mut pool);
+    }
+    assert_eq!(engine.endpoints(), 2);
+    let msg = packet(10, 1000, &mut pool);
+    engine.input(msg, &mut pool);
+    assert_eq!(takers(&mut engine, &mut pool), [second]);
+
+    let conn = Primitive::conn_req((PEER, 5000).into());
+    ask(&mut engine, first, &conn, &mut pool);
+    let msg = packet(10, 1000, &mut pool);
+    engine.input(msg, &mut pool);
+    assert_eq!(takers(&mut engine, &mut pool), [first]);
+
+    // Another peer's are for who is connected to nobody.
+    let conn = Primitive::conn_req((PEER, 5001).into());
+    ask(&mut engine, first, &Primitive::discon_req(-1), &mut pool);
+    ask(&mut engine, first, &conn, &mut pool);
+    let msg = packet(10, 1000, &mut pool);
+    engine.input(msg, &mut pool);
+    assert_eq!(takers(&mut engine, &mut pool), [second]);
+}
+
+#[test]
+fn a_port_is_shared_while_all_who_have_it_say_so() {
+    let mut pool = Pool::new(PoolConfig::TINY);
+    let mut engine = Engine::new(Keyed::new(1));
+    let users: [u32; 3] = core::array::from_fn(|_| engine.open());
+    let wanted = Primitive::bind_req((OURS, 7).into());
+    // The first says so after it was bound.
+    ask(&mut engine, users[0], &wanted, &mut pool);
+    ask(&mut engine, users[1], &option::set(option::REUSE, 1), &mut pool);
+    ask(&mut engine, users[1], &wanted, &mut pool);
+    assert_eq!(engine.endpoints(), 1);
+    ask(&mut engine, users[0], &option::set(option::REUSE, 1), &mut pool);
+    ask(&mut engine, users[1], &wanted, &mut pool);
+    assert_eq!(engine.endpoints(), 2);
+    ask(&mut engine, users[2], &wanted, &mut pool);
+    assert_eq!(engine.endpoints(), 2);
+}

@@ -106,8 +106,9 @@ fn of_datagrams(level: i32, name: i32) -> Result<Option<i32>, Errno> {
         (names::IP, names::TOS) => Ok(Some(option::TOS)),
         (names::IP, MULTICAST_TTL) => Ok(Some(option::MULTICAST_TTL)),
         (names::IP, MULTICAST_LOOP) => Ok(Some(option::MULTICAST_LOOP)),
-        // A port is one socket's, and buffers are those of the stack.
-        (names::SOCKET, names::REUSEADDR | names::SNDBUF | names::RCVBUF) => Ok(None),
+        (names::SOCKET, names::REUSEADDR) => Ok(Some(option::REUSE)),
+        // Buffers are those of the stack.
+        (names::SOCKET, names::SNDBUF | names::RCVBUF) => Ok(None),
         _ => Err(Errno::ENOPROTOOPT),
     }
 }
