@@ -55,7 +55,7 @@ pub use request::{HistAction, Param, Request, Way, WhichSockets};
 pub(crate) use server::SocketFile;
 pub use server::{Listener, Server};
 pub use sink::Writers;
-pub use sockets::{Flow, Socket, Sockets};
+pub use sockets::{Flow, Owner, Socket, Sockets};
 pub use times::{Blocked, HistReport, QueueAt, QueueReport, Times};
 pub use tracer::{Traced, TracedHop, TracedPath};
 

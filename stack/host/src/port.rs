@@ -308,6 +308,16 @@ impl Ports {
         }
     }
 
+    /// Processes of the programs that have a stream.
+    pub(crate) fn programs_of(&self, stream: StreamId) -> Vec<u32> {
+        let served = self.by_stream.get(&stream).and_then(|key| self.get(*key));
+        let users = served.map(|served| &served.users[..]).unwrap_or_default();
+        let mut pids: Vec<_> =
+            users.iter().filter_map(|(at, _)| Some(self.client(*at)?.pid)).collect();
+        pids.dedup();
+        pids
+    }
+
     fn get(&self, key: u32) -> Option<&Served> {
         self.served.get(key as usize)?.as_ref()
     }

@@ -97,7 +97,10 @@ impl Session {
             }
             Request::Sockets { which, state, port } => {
                 let state = state.map(|state| state.to_ascii_uppercase());
-                value(asked.call(move |shard| sockets::sockets(shard.core(), which, state, port))?)
+                let mut all =
+                    asked.call(move |shard| sockets::sockets(shard, which, state, port))?;
+                sockets::name_programs(&mut all);
+                value(all)
             }
             Request::Ping { addr, seq, size, timeout_ms } => {
                 let pinger = match &mut self.pinger {

@@ -1,9 +1,10 @@
 //! sockets: the sockets of `tcp` become what JSON carries.
 
 use super::request::WhichSockets;
-use millstream_core::Perimeter;
+use crate::shard::Shard;
 use millstream_modules::tcp::{FlowView, SocketView, Tcp};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 /// Answer to `sockets`.
@@ -32,8 +33,20 @@ pub struct Socket {
     pub owner: Option<String>,
     /// Number of that stream.
     pub owner_id: Option<u64>,
+    /// Programs of other processes that have it; none: it is in the stack's own process, or those
+    /// who had it have gone.
+    pub programs: Vec<Owner>,
     /// How a connection does.
     pub flow: Option<Flow>,
+}
+
+/// A program that has a socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Its process.
+    pub pid: u32,
+    /// What the kernel calls it; `null` where it does not tell.
+    pub name: Option<String>,
 }
 
 /// How a connection does. Windows in octets.
@@ -67,12 +80,13 @@ pub struct Flow {
 
 /// The sockets that are wanted; `state` in capitals.
 pub(super) fn sockets(
-    core: &Perimeter,
+    shard: &mut Shard,
     which: WhichSockets,
     state: Option<String>,
     port: Option<u16>,
 ) -> Sockets {
-    let mut all = Sockets::default();
+    let (mut all, mut streams) = (Sockets::default(), Vec::new());
+    let core = shard.core();
     let now = core.now();
     for tcp in core.muxes().into_iter().filter_map(|mux| core.mux_as::<Tcp>(mux)) {
         for (view, upper) in tcp.sockets(now) {
@@ -90,12 +104,29 @@ pub(super) fn sockets(
                 all.omitted += 1;
             } else {
                 let owner = upper.and_then(|upper| core.stream_of(upper));
+                streams.push(owner.map(|(id, _)| id));
                 let owner = owner.map(|(id, name)| (id.number(), name.to_owned()));
                 all.sockets.push(socket(view, owner));
             }
         }
     }
+    for (socket, stream) in all.sockets.iter_mut().zip(streams) {
+        let pids = stream.map(|stream| shard.programs_of(stream)).unwrap_or_default();
+        socket.programs.extend(pids.into_iter().map(|pid| Owner { pid, name: None }));
+    }
     all
+}
+
+/// Asks the kernel for the names of programs: files are read, which the shard has no time for.
+pub(super) fn name_programs(all: &mut Sockets) {
+    let mut known: HashMap<u32, Option<String>> = HashMap::new();
+    for owner in all.sockets.iter_mut().flat_map(|socket| &mut socket.programs) {
+        let name = known.entry(owner.pid).or_insert_with(|| {
+            let name = std::fs::read_to_string(format!("/proc/{}/comm", owner.pid)).ok()?;
+            Some(name.trim_end().to_owned())
+        });
+        owner.name.clone_from(name);
+    }
 }
 
 fn socket(view: SocketView, owner: Option<(u64, String)>) -> Socket {
@@ -108,6 +139,7 @@ fn socket(view: SocketView, owner: Option<(u64, String)>) -> Socket {
         send_q: view.send_q,
         owner,
         owner_id,
+        programs: Vec::new(),
         flow: view.flow.map(flow),
     }
 }

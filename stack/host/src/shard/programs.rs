@@ -29,6 +29,11 @@ impl Shard {
         self.ports.as_ref().map(|ports| ports.stat())
     }
 
+    /// Processes of the programs that have a stream.
+    pub fn programs_of(&self, stream: StreamId) -> Vec<u32> {
+        self.ports.as_ref().map(|ports| ports.programs_of(stream)).unwrap_or_default()
+    }
+
     pub(super) fn serve_programs(&mut self) -> bool {
         let ports = self.ports.as_mut();
         ports.is_some_and(|ports| ports.serve(&mut self.core, &self.inlet.poller))

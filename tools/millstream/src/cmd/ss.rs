@@ -2,12 +2,13 @@
 
 use super::{Common, Failure};
 use crate::render::{self, Table};
-use millstream_host::ctl::{Flow, Request, Socket, Sockets, WhichSockets};
+use millstream_host::ctl::{Flow, Owner, Request, Socket, Sockets, WhichSockets};
 
 /// Show the TCP connections of a stack: queues, windows, times, what was sent again
 ///
 /// Windows are in segments; "retrans" is bytes. Of a listener, Recv-Q is the connections that wait
-/// to be accepted and Send-Q how many may. The owner is the stream above: see conf.
+/// to be accepted and Send-Q how many may. The owner is a program of another process, with its
+/// number, or the stream above, in the process of the stack: see conf.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ss {
     /// Show listeners instead of connections
@@ -81,8 +82,20 @@ fn row(socket: &Socket) -> Vec<String> {
         Some(flow) => cells.extend(figures(flow)),
         None => cells.extend(std::iter::repeat_n(String::new(), 7)),
     }
-    cells.push(socket.owner.clone().unwrap_or_else(|| "-".to_owned()));
+    cells.push(owner(socket));
     cells
+}
+
+fn owner(socket: &Socket) -> String {
+    let program = |program: &Owner| {
+        let name = program.name.as_deref().unwrap_or("?");
+        format!("{name}/{}", program.pid)
+    };
+    match &socket.programs[..] {
+        [] => socket.owner.clone().unwrap_or_else(|| "-".to_owned()),
+        [one] => program(one),
+        [one, others @ ..] => format!("{}+{}", program(one), others.len()),
+    }
 }
 
 fn figures(flow: &Flow) -> [String; 7] {
@@ -129,6 +142,7 @@ mod tests {
             send_q: 1448,
             owner: Some("http".to_owned()),
             owner_id: Some(7),
+            programs: Vec::new(),
             flow,
         }
     }
@@ -165,5 +179,14 @@ mod tests {
             ["LISTEN", "0", "1448", "10.9.0.2:80", "*", "http"]
         );
         assert_eq!(text.lines().last(), Some("1,000 more"));
+    }
+    #[test]
+    fn a_socket_of_programs_is_theirs() {
+        let program = |pid, name: Option<&str>| Owner { pid, name: name.map(str::to_owned) };
+        let mut one = socket(None);
+        one.programs = vec![program(7, Some("nginx")), program(8, Some("nginx"))];
+        assert_eq!(owner(&one), "nginx/7+1");
+        one.programs = vec![program(9, None)];
+        assert_eq!(owner(&one), "?/9");
     }
 }
