@@ -214,7 +214,8 @@ impl Socket {
             self.first_datagram(core)?;
             let whole = core.waiting(self.stream)?.bytes;
             let mut control = [0; tpi::UNITDATA_MAX];
-            core.peek(self.stream, Want::Any, Some(&mut control), Some(out))?;
+            let first = core.peek(self.stream, Want::Any, Some(&mut control), Some(out))?;
+            first.ok_or(Errno::EAGAIN)?;
             let from = tpi::address_at(&control, 4).ok_or(Errno::EPROTO)?;
             return Ok((whole, from));
         }
