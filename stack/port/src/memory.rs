@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 pub struct Memory {
     base: NonNull<u8>,
     len: usize,
-    fd: OwnedFd,
+    /// Of who has made it, to be sent. Who attaches keeps none: a program may put descriptors of
+    /// its own at any number that it does not know to be taken.
+    fd: Option<OwnedFd>,
 }
 
 // SAFETY: the mapping is shared memory, reached through atomics and volatile copies only.
@@ -36,7 +38,9 @@ impl Memory {
         rustix::fs::ftruncate(&fd, len as u64)?;
         rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, len as u64)?;
         rustix::fs::fcntl_add_seals(&fd, SEALS)?;
-        Self::map(fd, len)
+        let mut memory = Self::map(&fd, len)?;
+        memory.fd = Some(fd);
+        Ok(memory)
     }
 
     /// Maps one that the stack has made.
@@ -48,16 +52,16 @@ impl Memory {
             return Err(Error::new(ErrorKind::InvalidData, "the memory is not sealed"));
         }
         let len = usize::try_from(rustix::fs::fstat(&fd)?.st_size).unwrap_or(0);
-        Self::map(fd, len)
+        Self::map(&fd, len)
     }
 
-    fn map(fd: OwnedFd, len: usize) -> Result<Self> {
+    fn map(fd: &OwnedFd, len: usize) -> Result<Self> {
         let (prot, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
         // SAFETY: a new mapping at an address of the kernel's choice; the file is sealed against
         // shrinking, so every page of it stays there.
-        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), len, prot, flags, &fd, 0)? };
+        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), len, prot, flags, fd, 0)? };
         let base = NonNull::new(base.cast()).ok_or(ErrorKind::OutOfMemory)?;
-        Ok(Self { base, len, fd })
+        Ok(Self { base, len, fd: None })
     }
 
     /// Bytes.
@@ -70,9 +74,9 @@ impl Memory {
         self.len == 0
     }
 
-    /// To be sent to the other side.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    /// To be sent to the other side, by who has made it.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(AsFd::as_fd)
     }
 
     /// The word at an offset.
@@ -190,7 +194,7 @@ mod tests {
     #[test]
     fn both_sides_see_what_the_other_writes() {
         let ours = Memory::make("test", 2 * PAGE).unwrap();
-        let theirs = Memory::attach(ours.fd().try_clone_to_owned().unwrap()).unwrap();
+        let theirs = Memory::attach(ours.fd().unwrap().try_clone_to_owned().unwrap()).unwrap();
         assert_eq!(theirs.len(), 2 * PAGE);
         ours.write(PAGE - 2, b"across");
         let mut seen = [0; 6];
@@ -212,8 +216,8 @@ mod tests {
     #[test]
     fn nobody_changes_its_size() {
         let memory = Memory::make("test", PAGE).unwrap();
-        assert!(rustix::fs::ftruncate(memory.fd(), 0).is_err());
-        assert!(rustix::fs::ftruncate(memory.fd(), 2 * PAGE as u64).is_err());
+        assert!(rustix::fs::ftruncate(memory.fd().unwrap(), 0).is_err());
+        assert!(rustix::fs::ftruncate(memory.fd().unwrap(), 2 * PAGE as u64).is_err());
         let loose = rustix::fs::memfd_create("loose", MemfdFlags::ALLOW_SEALING).unwrap();
         assert_eq!(Memory::attach(loose).unwrap_err().kind(), ErrorKind::InvalidData);
     }

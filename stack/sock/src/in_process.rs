@@ -31,8 +31,8 @@ pub struct InProcess {
 struct Table {
     entries: HashMap<Id, Arc<Entry>>,
     last: u32,
-    /// Our ends of placeholders, by the cookies of the others, and what they stand for.
-    placeholders: HashMap<Cookie, (OwnedFd, Option<Id>)>,
+    /// What placeholders stand for, by their cookies.
+    placeholders: HashMap<Cookie, Option<Id>>,
 }
 
 /// A socket, or a stream.
@@ -128,14 +128,15 @@ impl InProcess {
 /// Bytes of all buffers on loan: as many as a program has by a port.
 const LENT_MAX: usize = 8 << 20;
 
-/// A socket pair: the program's end, its cookie, and ours.
-fn pair() -> Result<(OwnedFd, Cookie, OwnedFd), Errno> {
+/// One end of a socket pair, and its cookie. Nobody has the other one: a program that closes all
+/// numbers would close it, and who reads past the library finds the end instead of waiting for ever.
+fn placeholder() -> Result<(OwnedFd, Cookie), Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
-    let (theirs, ours) = pair.map_err(|error| Errno(error.raw_os_error()))?;
+    let (theirs, _) = pair.map_err(|error| Errno(error.raw_os_error()))?;
     let cookie = rustix::net::sockopt::socket_cookie(&theirs);
     let cookie = cookie.map_err(|error| Errno(error.raw_os_error()))?;
-    Ok((theirs, Cookie(cookie), ours))
+    Ok((theirs, Cookie(cookie)))
 }
 
 fn number(error: EndError) -> Errno {

@@ -127,7 +127,8 @@ impl Ports {
         let silent = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let (ours, theirs) = (silent()?, silent()?);
         let hello = Hello { layout }.to_bytes();
-        let mut fds = vec![memory.fd(), ours.as_fd(), theirs.as_fd()];
+        let shared = memory.fd().ok_or(io::ErrorKind::InvalidData)?;
+        let mut fds = vec![shared, ours.as_fd(), theirs.as_fd()];
         fds.extend(self.shared.as_ref().and_then(Shared::fd));
         send(connection.as_fd(), &hello, &fds)?;
         let at = self.clients.iter().position(Option::is_none).unwrap_or_else(|| {

@@ -18,7 +18,7 @@
 //! | `streams` | open of a device, putmsg getmsg and theirs, ioctl of a stream |
 //! | `stdio` | fdopen |
 //! | `raw` | syscall |
-//! | `process` | fork, exec, the beginning and the end of the program |
+//! | `process` | fork, exec, changes of the user, the beginning and the end of the program |
 //!
 //! Nothing here prints, panics across the border, or allocates before the first socket of the
 //! stack.

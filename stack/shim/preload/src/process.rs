@@ -1,7 +1,7 @@
 //! process: the beginning and the end of the program, its children, and what it becomes.
 
 use crate::{backend, epoll, real, socket, table, wait};
-use libc::{c_int, pid_t, socklen_t};
+use libc::{c_char, c_int, pid_t, socklen_t, uid_t};
 use std::any::Any;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -106,6 +106,70 @@ extern "C" fn in_child() {
 pub unsafe extern "C-unwind" fn vfork() -> pid_t {
     // SAFETY: as the caller promises.
     unsafe { libc::fork() }
+}
+
+/// A program that becomes another user's, or loses sight of files, is let in by the stack before:
+/// it would not be afterwards, nor might it open interfaces.
+fn before_rights_go() {
+    if backend::is_wanted() {
+        // What is wrong is told by the first socket.
+        let _unknown = backend::stack();
+    }
+}
+
+/// `setuid(2)`.
+///
+/// # Safety
+/// As the manual page.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn setuid(user: uid_t) -> c_int {
+    before_rights_go();
+    // SAFETY: no memory is named.
+    unsafe { real::setuid(user) }
+}
+
+/// `seteuid(2)`.
+///
+/// # Safety
+/// As the manual page.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn seteuid(user: uid_t) -> c_int {
+    before_rights_go();
+    // SAFETY: no memory is named.
+    unsafe { real::seteuid(user) }
+}
+
+/// `setreuid(2)`.
+///
+/// # Safety
+/// As the manual page.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn setreuid(of: uid_t, effective: uid_t) -> c_int {
+    before_rights_go();
+    // SAFETY: no memory is named.
+    unsafe { real::setreuid(of, effective) }
+}
+
+/// `setresuid(2)`.
+///
+/// # Safety
+/// As the manual page.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn setresuid(of: uid_t, effective: uid_t, saved: uid_t) -> c_int {
+    before_rights_go();
+    // SAFETY: no memory is named.
+    unsafe { real::setresuid(of, effective, saved) }
+}
+
+/// `chroot(2)`.
+///
+/// # Safety
+/// As the manual page.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn chroot(path: *const c_char) -> c_int {
+    before_rights_go();
+    // SAFETY: as the caller promises.
+    unsafe { real::chroot(path) }
 }
 
 /// A stack inside this process goes with it: what was sent last leaves before.

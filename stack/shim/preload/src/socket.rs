@@ -106,6 +106,14 @@ pub(crate) fn on_stack(
 
 /// A socket or stream of the program that was before exec, that a descriptor stands for.
 pub(crate) fn adopt(stack: &dyn Sockets, fd: c_int, id: Id) {
+    let is_it = |file: &&File| matches!(file, File::Socket(socket) if socket.is_known_as(id));
+    // Several descriptors may: it is closed with the last one.
+    if let Some(file) = table::ours(0, u32::MAX).map(|(_, file)| file).find(is_it) {
+        if let (File::Socket(socket), true) = (file, table::put(fd, file)) {
+            socket.add_copy();
+        }
+        return;
+    }
     let mut kind = [0; size_of::<c_int>()];
     let told = stack.option(id, libc::SOL_SOCKET, libc::SO_TYPE, &mut kind);
     let kind = match told {
@@ -271,6 +279,10 @@ impl Socket {
 
     pub(crate) fn is_on_stack(&self) -> bool {
         self.whose.load(Ordering::Acquire) != OPEN
+    }
+
+    fn is_known_as(&self, id: Id) -> bool {
+        self.whose.load(Ordering::Acquire) == STACK && self.known() == id
     }
 
     /// Its number, without asking for it.

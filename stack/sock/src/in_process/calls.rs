@@ -1,6 +1,6 @@
 //! Each call, as one entry into the stack.
 
-use super::{Entry, InProcess, lock, number, pair, refused};
+use super::{Entry, InProcess, lock, number, placeholder, refused};
 use millstream_core::ioctl::Cred;
 use millstream_core::{Errno, Partial, PollEvents, Priority, Want};
 use millstream_host::buffers::To;
@@ -108,7 +108,7 @@ impl Sockets for InProcess {
     fn close(&self, id: Id) -> Result<(), Errno> {
         let mut table = self.table();
         let entry = table.entries.remove(&id).ok_or(Errno::EBADF)?;
-        table.placeholders.retain(|_, (_, of)| *of != Some(id));
+        table.placeholders.retain(|_, of| *of != Some(id));
         drop(table);
         // Outside of the table: it enters the stack.
         drop(entry);
@@ -211,22 +211,22 @@ impl Sockets for InProcess {
     }
 
     fn placeholder(&self) -> Result<(OwnedFd, Cookie), Errno> {
-        let (theirs, cookie, ours) = pair()?;
-        self.table().placeholders.insert(cookie, (ours, None));
-        Ok((theirs, cookie))
+        let (end, cookie) = placeholder()?;
+        self.table().placeholders.insert(cookie, None);
+        Ok((end, cookie))
     }
 
     fn tie(&self, id: Id, cookie: Cookie) -> Result<(), Errno> {
         self.get(id)?;
         match self.table().placeholders.get_mut(&cookie) {
-            Some((_, of @ None)) => *of = Some(id),
+            Some(of @ None) => *of = Some(id),
             _ => return Err(Errno::EINVAL),
         }
         Ok(())
     }
 
     fn adopt(&self, cookie: Cookie) -> Result<Id, Errno> {
-        let id = self.table().placeholders.get(&cookie).and_then(|(_, of)| *of);
+        let id = self.table().placeholders.get(&cookie).copied().flatten();
         id.ok_or(Errno::EBADF)
     }
 
