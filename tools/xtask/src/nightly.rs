@@ -2,7 +2,7 @@
 //! changes of the corpora, the fuzzers. The outcome goes to results/nightly.md.
 //!
 //! `cargo xtask nightly [--seconds N] [--only PART]`: N for each fuzz target (60), PART one of
-//! asan, tsan, loom, corpus, pieces, fuzz.
+//! asan, tsan, loom, corpus, pieces, python, fuzz.
 
 use crate::step::{Outcome, Step, root};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         }
     }
     if rows.is_empty() {
-        return Err("no such part: one of asan, tsan, loom, corpus, pieces, fuzz".to_owned());
+        return Err("no such part: asan, tsan, loom, corpus, pieces, python, fuzz".to_owned());
     }
     let path = root().join("results/nightly.md");
     let write = || {
@@ -115,6 +115,13 @@ fn steps(seconds: u64) -> Result<Vec<(&'static str, Step)>, String> {
             Step::new(
                 "modules, two hundred million segments out of order",
                 "cargo test -p millstream-modules --test tcp_pieces --release -- --ignored",
+            ),
+        ),
+        (
+            "python",
+            Step::new(
+                "unchanged programs, all of CPython's tests of sockets",
+                "cargo test -p millstream-tools --test programs -- --ignored --nocapture",
             ),
         ),
     ];

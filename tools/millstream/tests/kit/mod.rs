@@ -5,6 +5,7 @@ use millstream_drivers::netlink::{Netlink, Prefix};
 use millstream_drivers::netns::Netns;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
 use std::os::unix::fs::DirBuilderExt;
@@ -21,6 +22,10 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_millstream");
 pub(crate) struct Lab {
     pub(crate) netns: Netns,
     pub(crate) runtime: PathBuf,
+    /// The command's file.
+    pub(crate) program: PathBuf,
+    /// Words in front of commands: another user's.
+    pub(crate) before: Vec<&'static str>,
 }
 
 /// A stack in the foreground.
@@ -46,7 +51,7 @@ impl Lab {
         };
         let runtime = std::env::temp_dir().join(format!("ms-{test}-{}", std::process::id()));
         std::fs::DirBuilder::new().mode(0o700).recursive(true).create(&runtime).unwrap();
-        Some(Self { netns, runtime })
+        Some(Self { netns, runtime, program: PROGRAM.into(), before: Vec::new() })
     }
 
     pub(crate) fn socket(&self, name: &str) -> PathBuf {
@@ -54,8 +59,16 @@ impl Lab {
     }
 
     pub(crate) fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = self.as_user(self.program.as_os_str());
         command.args(line.split_whitespace()).env("XDG_RUNTIME_DIR", &self.runtime);
+        command
+    }
+
+    /// A program, behind the words that are in front of all.
+    pub(crate) fn as_user(&self, program: &OsStr) -> Command {
+        let mut words = self.before.iter().map(OsStr::new).chain([program]);
+        let mut command = Command::new(words.next().unwrap_or(program));
+        command.args(words);
         command
     }
 

@@ -65,7 +65,7 @@ fn a_thread_is_cancelled_where_it_waits() {
 
 #[test]
 fn descriptors_are_closed_and_copied_over_under_their_users() {
-    says_the_same("closing", &[Place::Beside]);
+    says_the_same("closing", &PLACES);
 }
 
 #[test]

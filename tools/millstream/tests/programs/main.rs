@@ -5,6 +5,11 @@ mod kit;
 
 mod clients;
 mod compared;
+mod cpython;
+mod daemons;
+mod postgres;
+mod remote;
+
 mod run;
 mod servers;
 mod stage;

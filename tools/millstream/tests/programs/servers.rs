@@ -1,7 +1,9 @@
 //! Programs on the stack that the kernel connects to.
 
-use crate::stage::{PLACES, Place, Running, STACK, Stage, WAYS, octets};
+use crate::stage::{KERNEL, PLACES, Place, Running, STACK, Stage, WAYS, octets};
 use rustix::process::Signal;
+use serde_json::Value;
+use std::process::Command;
 
 const CURL: (&str, &str) = ("curl", "curl");
 
@@ -86,6 +88,55 @@ fn iperf3_measures_both_ways() {
             assert!(said.contains("iperf Done"), "{said}");
         }
     }
+}
+
+#[test]
+fn iperf3_measures_datagrams_as_server_and_as_client() {
+    for place in PLACES {
+        let Some(stage) = Stage::new("iperf3_udp", place, &[("iperf3", "iperf3")]) else { return };
+        let server = stage.start(stage.stack("iperf3 -s"));
+        stage.answers(&format!("{STACK}:5201"));
+        for way in DIRECTIONS {
+            measures(&stage, || stage.kernel(&format!("iperf3 -c {STACK} {way}")));
+        }
+        // A stack in the program has the interface for itself.
+        drop(server);
+        let _server = stage.start(stage.kernel("iperf3 -s"));
+        stage.answers("127.0.0.1:5201");
+        for way in DIRECTIONS {
+            measures(&stage, || stage.stack(&format!("iperf3 -c {KERNEL} {way}")));
+        }
+    }
+}
+
+/// To the server, from it, and two at once: each has a socket of its own at the server's port.
+const DIRECTIONS: [&str; 3] = ["", "-R", "-P 2"];
+
+/// Datagrams arrive; how many does not matter: the kernel's buffer is full while its program waits for
+/// a processor.
+fn measures(stage: &Stage, client: impl Fn() -> Command) {
+    let (mut lost, mut packets) = (0, 0);
+    // It takes the connection that asked whether it is there for a test.
+    crate::kit::wait_for("iperf3", || {
+        let mut client = client();
+        client.args(["-u", "-b", "20M", "-n", "1M", "-l", "1400", "-J"]);
+        let said = stage.output(client).stdout;
+        let said: Value = serde_json::from_slice(&said).unwrap_or_default();
+        let sum = |what: &str| said["end"]["sum"][what].as_u64();
+        (lost, packets) = (sum("lost_packets").unwrap_or(0), sum("packets").unwrap_or(0));
+        packets > 0
+    });
+    assert!(lost < packets, "{lost} of {packets} are lost");
+}
+
+#[test]
+fn ss_names_the_programs_that_have_a_socket() {
+    let Some(stage) = Stage::new("ss_owner", Place::Beside, &[PYTHON]) else { return };
+    let server = stage.start(stage.stack("/usr/bin/python3 -m http.server 8000"));
+    stage.answers(&format!("{STACK}:8000"));
+    let listeners = stage.asks("ss --listening");
+    let owner = &listeners["sockets"][0]["programs"][0];
+    assert_eq!((&owner["name"], &owner["pid"]), (&"python3".into(), &server.id().into()));
 }
 
 #[test]

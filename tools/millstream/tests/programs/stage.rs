@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// The kernel's address, and the stack's.
@@ -20,6 +21,7 @@ pub(crate) struct Stage {
     /// Ends first, while its folder is there.
     beside: Option<Up>,
     lab: Lab,
+    library: PathBuf,
 }
 
 /// Where the stack of a program is.
@@ -40,6 +42,13 @@ pub(crate) const WAYS: [Place; 3] = [Place::Inside, Place::Beside, Place::Shared
 const NAME: &str = "stage";
 const TAP: [&str; 6] = ["--tap", "mill0", "--host", "10.9.0.1/24", "--addr", "10.9.0.2/24"];
 
+/// A user who has nothing, everywhere the same.
+const NOBODY: u32 = 65_534;
+const AS_NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+/// Rights over interfaces, and to open the device of those that are made.
+const WITH_RIGHTS: [&str; 2] =
+    ["--inh-caps=+net_admin,+dac_override", "--ambient-caps=+net_admin,+dac_override"];
+
 /// A program that runs until this goes.
 pub(crate) struct Running(Child);
 
@@ -47,24 +56,60 @@ impl Stage {
     /// `None` where there is no namespace or a program is not to be had; then the test is skipped,
     /// by name. Each program is named with its package.
     pub(crate) fn new(test: &str, place: Place, programs: &[(&str, &str)]) -> Option<Self> {
-        let lab = Lab::new(&format!("{test}_{place:?}"))?;
-        let up = || Command::new("ip").args(["link", "set", "lo", "up"]).status();
-        let _without_loopback = lab.netns.run(up);
+        let lab = Self::lab(&format!("{test}_{place:?}"))?;
         for (name, package) in programs {
             if !is_there(name) && !install(package) {
                 eprintln!("skipped: {test}: {name} is not there, nor to be had: {package}");
                 return None;
             }
         }
+        let beside = (place != Place::Inside).then(|| Self::up(&lab, place));
+        Some(Self { beside, lab, library: library() })
+    }
+
+    /// One of nobody's: the stack beside, the programs and the folder are that user's. The stack
+    /// has the right to make a TAP, and no other one.
+    pub(crate) fn of_nobody(test: &str) -> Option<Self> {
+        let mut lab = Self::lab(test)?;
+        let nobody = Some(NOBODY);
+        if let Err(why) = std::os::unix::fs::chown(&lab.runtime, nobody, nobody) {
+            eprintln!("skipped: {test}: {why}");
+            return None;
+        }
+        // Where they are built is closed to others.
+        std::fs::create_dir(lab.runtime.join("copied")).unwrap();
+        let [program, library] = [lab.program.clone(), library()].map(|file| {
+            let copy = lab.runtime.join("copied").join(file.file_name().unwrap());
+            std::fs::copy(file, &copy).unwrap();
+            copy
+        });
+        lab.program = program;
+        lab.before = [&AS_NOBODY[..], &WITH_RIGHTS].concat();
+        let beside = Some(Self::up(&lab, Place::Beside));
+        lab.before = AS_NOBODY.to_vec();
+        Some(Self { beside, lab, library })
+    }
+
+    fn lab(test: &str) -> Option<Lab> {
+        let lab = Lab::new(test)?;
+        let up = || Command::new("ip").args(["link", "set", "lo", "up"]).status();
+        let _without_loopback = lab.netns.run(up);
+        Some(lab)
+    }
+
+    fn up(lab: &Lab, place: Place) -> Up {
         let shared = if place == Place::Shared { "--shared-arena 8" } else { "" };
-        let up = format!("up --name {NAME} {} {shared}", TAP.join(" "));
-        let beside = (place != Place::Inside).then(|| lab.up(&up));
-        Some(Self { beside, lab })
+        lab.up(&format!("up --name {NAME} {} {shared}", TAP.join(" ")))
     }
 
     /// Kills the stack that is beside.
     pub(crate) fn kill_stack(&self) {
         self.beside.as_ref().unwrap().signal(Signal::KILL);
+    }
+
+    /// Asks the stack that is beside for something.
+    pub(crate) fn asks(&self, line: &str) -> serde_json::Value {
+        self.lab.json(&format!("{line} --name {NAME}"))
     }
 
     /// A folder of the test.
@@ -75,7 +120,7 @@ impl Stage {
     /// A program of the kernel's side.
     pub(crate) fn kernel(&self, line: &str) -> Command {
         let mut words = line.split_whitespace();
-        let mut command = Command::new(words.next().unwrap());
+        let mut command = self.lab.as_user(words.next().unwrap().as_ref());
         command.args(words).current_dir(self.folder());
         command
     }
@@ -83,7 +128,7 @@ impl Stage {
     /// A program on the stack.
     pub(crate) fn stack(&self, line: &str) -> Command {
         let mut command = self.lab.command("run --library");
-        command.arg(library());
+        command.arg(&self.library);
         match self.beside {
             Some(_) => command.args(["--name", NAME]),
             None => command.args(TAP),
@@ -92,10 +137,21 @@ impl Stage {
         command
     }
 
-    /// Runs a program to its end.
+    /// Runs a program to its end, or until it has taken too long.
     pub(crate) fn output(&self, mut command: Command) -> Output {
-        command.stdin(Stdio::null()).env_remove("http_proxy");
-        self.inside(|| command.output()).unwrap()
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_remove("http_proxy");
+        let child = self.inside(|| command.spawn()).unwrap();
+        let pid = Pid::from_child(&child);
+        let (done, ended) = channel::<()>();
+        std::thread::spawn(move || {
+            if ended.recv_timeout(TOO_LONG) == Err(RecvTimeoutError::Timeout) {
+                let _ended = kill_process(pid, Signal::KILL);
+            }
+        });
+        let output = child.wait_with_output().unwrap();
+        drop(done);
+        output
     }
 
     /// Runs a program that works; its standard output.
@@ -107,8 +163,13 @@ impl Stage {
     }
 
     /// Starts a program; what it says goes into a file of the folder.
-    pub(crate) fn start(&self, mut command: Command) -> Running {
-        let said = File::create(self.folder().join("said")).unwrap();
+    pub(crate) fn start(&self, command: Command) -> Running {
+        self.start_as("said", command)
+    }
+
+    /// As [`Stage::start`]: the file is named.
+    pub(crate) fn start_as(&self, file: &str, mut command: Command) -> Running {
+        let said = File::create(self.folder().join(file)).unwrap();
         command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
         Running(self.inside(|| command.spawn()).unwrap())
     }
@@ -161,6 +222,10 @@ impl Running {
         code
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
@@ -201,13 +266,13 @@ fn serve(mut socket: TcpStream, octets: usize) {
 }
 
 /// Is a program of this name in the path, which for root has that of servers?
-fn is_there(name: &str) -> bool {
+pub(crate) fn is_there(name: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/bin";
     path.split(':').any(|folder| Path::new(folder).join(name).is_file())
 }
 
 /// Installs a package of Debian, if this is root there.
-fn install(package: &str) -> bool {
+pub(crate) fn install(package: &str) -> bool {
     // One at a time: the package manager has a lock.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(|broken| broken.into_inner());
@@ -223,5 +288,7 @@ pub(crate) fn library() -> PathBuf {
     std::env::current_exe().unwrap().with_file_name("libmillstream_preload.so")
 }
 
+/// A program that is to end by itself has so long: some run for a minute on a machine under load.
+const TOO_LONG: Duration = Duration::from_secs(400);
 /// A program that was asked to end has so long.
 const PATIENCE: Duration = Duration::from_secs(5);
