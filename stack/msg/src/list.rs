@@ -206,10 +206,20 @@ impl Default for MsgList {
 }
 
 impl Drop for MsgList {
+    /// Most lists are empty by then: for those nothing is set up.
+    #[inline]
     fn drop(&mut self) {
-        while let Some(msg) = self.pop() {
-            drop(msg);
+        if !self.is_empty() {
+            drop_all(self);
         }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn drop_all(list: &mut MsgList) {
+    while let Some(msg) = list.pop() {
+        drop(msg);
     }
 }
 
