@@ -310,6 +310,8 @@ struct Raw {
     memory: Memory,
     layout: layout::Layout,
     stack_bell: OwnedFd,
+    /// It may read what is received where it lies.
+    has_arena: bool,
 }
 
 impl Raw {
@@ -321,12 +323,17 @@ impl Raw {
         let mut bytes = [0; 64];
         let (len, mut fds) = hello::receive(connection.as_fd(), &mut bytes).unwrap();
         let layout = hello::Hello::of_bytes(&bytes[..len]).unwrap().layout;
+        let has_arena = fds.len() > hello::HELLO_FDS;
         let memory = Memory::attach(fds.remove(0)).unwrap();
-        Self { _connection: connection, memory, layout, stack_bell: fds.remove(0) }
+        Self { _connection: connection, memory, layout, stack_bell: fds.remove(0), has_arena }
     }
 
     fn ring(&self) {
         let _rung = rustix::io::write(&self.stack_bell, &1_u64.to_ne_bytes());
+    }
+
+    fn slot(&self, id: u32) -> Slot<'_> {
+        Slot::new(&self.memory, self.layout.slot((id & 0xffff) as usize))
     }
 
     fn call(&self, request: Request, input: &[u8]) -> Result<Reply, Errno> {
@@ -364,7 +371,7 @@ fn who_asks_for_octets_that_its_ring_holds_is_not_told_of_what_came_behind_them(
         theirs.write_all(b"first").unwrap();
         rustix::net::sockopt::set_socket_linger(&theirs, Some(Duration::ZERO)).unwrap();
         drop(theirs);
-        let slot = Slot::new(&raw.memory, raw.layout.slot((id & 0xffff) as usize));
+        let slot = raw.slot(id);
         let end = Instant::now() + LONG;
         while slot.state().load(Ordering::Acquire) & Ready::ERR.0 == 0 {
             assert!(Instant::now() < end, "the reset is not told");
@@ -541,47 +548,21 @@ fn flood() -> SocketAddr {
 
 #[test]
 fn a_program_that_lies_about_the_arena_is_sent_away_and_holds_nothing() {
-    use millstream::port::lane::{Lane, Request, op};
-    use millstream::port::slot::Slot;
-    use millstream::port::{Memory, address, hello, layout};
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
-    use std::os::fd::AsFd;
     with_lab("arena lies", SHARED, |lab| {
         let to = flood();
         let before = lab.at_rest();
         for (round, lie) in (1..).zip([u64::from(u32::MAX) - 70_000, 1 << 31, 1 << 20, 5 << 20]) {
-            let flags = SocketFlags::CLOEXEC;
-            let kind = SocketType::SEQPACKET;
-            let connection = socket_with(AddressFamily::UNIX, kind, flags, None).unwrap();
-            rustix::net::connect(&connection, &SocketAddrUnix::new(&lab.path).unwrap()).unwrap();
-            let mut bytes = [0; 64];
-            let (len, mut fds) = hello::receive(connection.as_fd(), &mut bytes).unwrap();
-            assert_eq!(fds.len(), hello::HELLO_FDS + 1);
-            let layout = hello::Hello::of_bytes(&bytes[..len]).unwrap().layout;
-            let memory = Memory::attach(fds.remove(0)).unwrap();
-            let ring = || {
-                let _rung = rustix::io::write(&fds[0], &1_u64.to_ne_bytes());
-            };
-            let ask = |op, id, args, pieces: &[&[u8]]| {
-                let lane = Lane::new(&memory, layout);
-                let request = Request { op, id, args };
-                let number = lane.put(request, pieces).unwrap();
-                ring();
-                let end = Instant::now() + LONG;
-                while lane.reply(number, &mut [0; 64]).is_none() {
-                    assert!(Instant::now() < end, "no answer");
-                }
-            };
-            ask(op::SOCKET, 0, [2, 1, 0, 0], &[]);
-            ask(op::CONNECT, 1 << 16, [0; 4], &[&address::to_bytes(to)]);
+            let raw = Raw::attach(&lab.path);
+            assert!(raw.has_arena);
+            let id = raw.connect(to);
             let end = Instant::now() + LONG;
             while lab.stat().programs.iter().all(|program| program.lent == 0) {
                 assert!(Instant::now() < end, "nothing is lent: {:?}", lab.stat());
             }
-            Slot::new(&memory, layout.slot(0)).taken().store(lie, Ordering::SeqCst);
-            memory.u64_at(layout::KICKS + 8).store(1, Ordering::SeqCst);
-            memory.u64_at(layout::KICKS).store(1, Ordering::SeqCst);
-            ring();
+            raw.slot(id).taken().store(lie, Ordering::SeqCst);
+            raw.memory.u64_at(layout::KICKS + 8).store(1, Ordering::SeqCst);
+            raw.memory.u64_at(layout::KICKS).store(1, Ordering::SeqCst);
+            raw.ring();
             lab.comes_to_rest(&before);
             assert_eq!(lab.stat().faults.taken, round);
         }
