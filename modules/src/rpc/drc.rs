@@ -131,8 +131,8 @@ impl Key {
 }
 
 impl Drc {
-    /// An empty cache that takes so many bytes of memory, at least [`BYTES_MIN`], and keeps messages
-    /// of as many at most; `key` is random.
+    /// An empty cache that takes so many bytes of memory, at least [`BYTES_MIN`], and keeps
+    /// messages of as many at most; `key` is random.
     pub fn new(bytes: usize, key: u64) -> Self {
         let bytes = bytes.max(BYTES_MIN);
         let entries = bytes / BYTES_PER_ENTRY;

@@ -40,8 +40,8 @@ pub struct Changes {
     pub outward: u32,
 }
 
-/// What a thread finds that is about to sleep, and would run the stack of its own program meanwhile:
-/// see [`Sockets::lead`].
+/// What a thread finds that is about to sleep, and would run the stack of its own program
+/// meanwhile: see [`Sockets::lead`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lead {
     /// Another one leads: the bell tells what happens.
@@ -186,8 +186,9 @@ pub trait Sockets: Send + Sync {
     /// which each write is an edge for each of them, and leave it readable.
     fn bell(&self) -> BorrowedFd<'_>;
 
-    /// A thread is about to begin a wait. Where the stack never sleeps, the thread stays awake for as
-    /// long as waking it would take, unless something changes at any socket: who polls wants that.
+    /// A thread is about to begin a wait. Where the stack never sleeps, the thread stays awake for
+    /// as long as waking it would take, unless something changes at any socket: who polls wants
+    /// that.
     fn linger(&self) {}
 
     /// A thread is about to wait for the bell, which need not ring while no thread does: until
@@ -203,8 +204,8 @@ pub trait Sockets: Send + Sync {
         None
     }
 
-    /// The thread is about to sleep where [`Sockets::devices`], too, wakes it: it runs the stack, if
-    /// no other one does, so that no thread has to be woken for it. After [`Lead::Sleeps`] and
+    /// The thread is about to sleep where [`Sockets::devices`], too, wakes it: it runs the stack,
+    /// if no other one does, so that no thread has to be woken for it. After [`Lead::Sleeps`] and
     /// [`Lead::Runs`] it calls [`Sockets::led`], whatever has woken it. Before, between this and
     /// [`Sockets::sleeps`], it looks for what has changed.
     fn lead(&self) -> Lead {

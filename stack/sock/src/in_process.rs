@@ -129,7 +129,8 @@ impl InProcess {
 const LENT_MAX: usize = 8 << 20;
 
 /// One end of a socket pair, and its cookie. Nobody has the other one: a program that closes all
-/// numbers would close it, and who reads past the library finds the end instead of waiting for ever.
+/// numbers would close it, and who reads past the library finds the end instead of waiting for
+/// ever.
 fn placeholder() -> Result<(OwnedFd, Cookie), Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);

@@ -112,8 +112,8 @@ fn iperf3_measures_datagrams_as_server_and_as_client() {
 /// To the server, from it, and two at once: each has a socket of its own at the server's port.
 const DIRECTIONS: [&str; 3] = ["", "-R", "-P 2"];
 
-/// Datagrams arrive; how many does not matter: the kernel's buffer is full while its program waits for
-/// a processor.
+/// Datagrams arrive; how many does not matter: the kernel's buffer is full while its program waits
+/// for a processor.
 fn measures(stage: &Stage, client: impl Fn() -> Command) {
     let (mut lost, mut packets) = (0, 0);
     // It takes the connection that asked whether it is there for a test.
