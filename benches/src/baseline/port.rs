@@ -40,7 +40,12 @@ pub struct PortArgs {
 ///
 /// # Errors
 /// As [`Lab::tap`].
-pub fn with_port(lab: &Lab, core: usize, mode: Mode) -> Result<(Stack, PathBuf), Trouble> {
+pub fn with_port(
+    lab: &Lab,
+    core: usize,
+    mode: Mode,
+    quota: Quota,
+) -> Result<(Stack, PathBuf), Trouble> {
     static NUMBERS: AtomicU32 = AtomicU32::new(0);
     let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
     let name = format!("ms-port-{}-{number}", std::process::id());
@@ -49,7 +54,7 @@ pub fn with_port(lab: &Lab, core: usize, mode: Mode) -> Result<(Stack, PathBuf),
     let plan = Plan { interfaces: vec![interface(lab)?], polling, ..Plan::default() };
     // Its thread stays on the core of the thread that starts it.
     let stack = on_core(Some(core), || Ok(Stack::start(plan)?))?;
-    stack.open_port(&path, Quota::default())?;
+    stack.open_port(&path, quota)?;
     Ok((stack, path))
 }
 
@@ -59,7 +64,7 @@ pub fn with_port(lab: &Lab, core: usize, mode: Mode) -> Result<(Stack, PathBuf),
 /// # Errors
 /// Those of either.
 pub fn over_port(lab: &Lab, setting: Setting, does: Does) -> Result<Serving, Trouble> {
-    let (stack, path) = with_port(lab, setting.pinning.server(), setting.mode)?;
+    let (stack, path) = with_port(lab, setting.pinning.server(), setting.mode, Quota::default())?;
     let mut command = itself("over-port")?;
     command.arg("--port").arg(path).args(["--at", &lab.echo().to_string()]);
     command.args(["--does", does.name()]).arg(on(setting.place()));

@@ -26,6 +26,8 @@ struct Load {
     rate: fn(&str) -> Option<f64>,
     /// What is asked of it, at the port.
     asked: f64,
+    /// The same with an arena; none of one that receives little.
+    shared: Option<f64>,
 }
 
 const REQUESTS: &[(&str, &str)] =
@@ -43,6 +45,7 @@ const LOADS: [Load; 5] = [
         client: |at, seconds, _| redis_benchmark(at, seconds, 60_000.0, 1),
         rate: redis_rate,
         asked: 0.9,
+        shared: None,
     },
     Load {
         name: "redis GET, 16 in a row",
@@ -53,6 +56,7 @@ const LOADS: [Load; 5] = [
         client: |at, seconds, _| redis_benchmark(at, seconds, 400_000.0, 16),
         rate: redis_rate,
         asked: 0.9,
+        shared: None,
     },
     Load {
         name: "nginx under wrk",
@@ -65,6 +69,7 @@ const LOADS: [Load; 5] = [
         },
         rate: |said| number_behind(said, "Requests/sec:"),
         asked: 0.9,
+        shared: None,
     },
     Load {
         name: "iperf3 inwards",
@@ -75,6 +80,7 @@ const LOADS: [Load; 5] = [
         client: |at, seconds, quick| iperf3_client(at, seconds, quick, ""),
         rate: iperf3_rate,
         asked: 0.75,
+        shared: Some(0.9),
     },
     Load {
         name: "iperf3 outwards",
@@ -85,18 +91,23 @@ const LOADS: [Load; 5] = [
         client: |at, seconds, quick| iperf3_client(at, seconds, quick, "-R"),
         rate: iperf3_rate,
         asked: 0.75,
+        shared: None,
     },
 ];
 
 pub(super) fn measure(report: &mut Report, options: &Options) {
     let pinnings = if options.quick { &[Pinning::Two][..] } else { &[Pinning::Two, Pinning::Same] };
-    let places = [Place::Kernel, Place::Beside, Place::Inside];
-    let places = if options.quick { &places[..2] } else { &places };
+    let places = [Place::Kernel, Place::Beside, Place::Inside, Place::Shared];
     for load in LOADS {
         if let Some(missing) = load.programs.iter().find(|program| find(program).is_none()) {
             report.note(format!("skipped: {}: {missing} is not installed", load.name));
             continue;
         }
+        let places = match (options.quick, load.shared) {
+            (true, _) => &places[..2],
+            (false, None) => &places[..3],
+            (false, Some(_)) => &places,
+        };
         for &pinning in pinnings {
             compare(report, options, &load, Setting { pinning, mode: Mode::Sleeping }, places);
         }
@@ -117,7 +128,12 @@ fn compare(
         sides.push(Side { name: name(place), figures: load.figures, sample: Box::new(sample) });
     }
     report.measure(options, &sides);
-    for (place, asked) in [(Place::Beside, Some(load.asked)), (Place::Inside, None)] {
+    for &place in &places[1..] {
+        let asked = match place {
+            Place::Beside => Some(load.asked),
+            Place::Shared => load.shared,
+            _ => None,
+        };
         report.ratio("rate", &name(place), &name(Place::Kernel), asked);
     }
 }

@@ -4,7 +4,7 @@ use crate::Trouble;
 use crate::baseline::with_port;
 use crate::lab::{LINK, Lab, on_core};
 use crate::tcp::Setting;
-use millstream::Stack;
+use millstream::{Quota, Stack};
 use millstream_drivers::netns::Netns;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ pub(super) enum Place {
     Kernel,
     /// Those of a stack in another process.
     Beside,
+    /// The same, which it reads received octets of where they lie.
+    Shared,
     /// Those of a stack in its own process.
     Inside,
 }
@@ -27,6 +29,7 @@ impl std::fmt::Display for Place {
         f.write_str(match self {
             Self::Kernel => "kernel",
             Self::Beside => "at the port",
+            Self::Shared => "at the port with an arena",
             Self::Inside => "in process",
         })
     }
@@ -58,8 +61,10 @@ impl Running {
         }
         match place {
             Place::Kernel => peer = Some(lab.veth()?),
-            Place::Beside => {
-                let (ours, path) = with_port(lab, server, setting.mode)?;
+            Place::Beside | Place::Shared => {
+                let arena = if place == Place::Shared { ARENA } else { 0 };
+                let quota = Quota { arena, ..Quota::default() };
+                let (ours, path) = with_port(lab, server, setting.mode, quota)?;
                 (stack, core) = (Some(ours), setting.place());
                 command.env("MILLSTREAM_PORT", path);
             }
@@ -116,6 +121,9 @@ impl Drop for Running {
         let _status = self.child.wait();
     }
 }
+
+/// Bytes that a program may hold in the arena.
+const ARENA: usize = 8 << 20;
 
 /// A program that does not listen by then never will.
 const PATIENCE: Duration = Duration::from_secs(10);
